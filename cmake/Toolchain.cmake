@@ -1,0 +1,36 @@
+# Compiler, linker and sanitizer settings for everything.
+set(FIELDPOST_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
+option(FIELDPOST_FUZZ "Build the libFuzzer targets (clang)" OFF)
+
+find_program(FIELDPOST_CCACHE ccache)
+if(FIELDPOST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The precompiled header is fine for ccache once it may ignore its time stamp.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+               CCACHE_PCH_EXTSUM=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${FIELDPOST_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+endif()
+
+find_program(FIELDPOST_MOLD mold)
+find_program(FIELDPOST_LLD ld.lld)
+if(FIELDPOST_MOLD)
+  add_link_options(-fuse-ld=mold)
+elseif(FIELDPOST_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 sees ghosts in inlined std::string and std::vector code.
+  add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
+                      -Wno-stringop-overread -fpch-preprocess)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT FIELDPOST_SANITIZE)
+  add_compile_options(-fstack-protector-strong)
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+endif()
+if(FIELDPOST_SANITIZE)
+  add_compile_options(-fsanitize=${FIELDPOST_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FIELDPOST_SANITIZE})
+endif()
+find_package(Threads REQUIRED)
