@@ -34,6 +34,15 @@ enum class Errc {
   expired,          ///< a code, lease or certificate past its time
 };
 
+}  // namespace fieldpost
+
+namespace boost::system {
+template <>
+struct is_error_code_enum<fieldpost::Errc> : std::true_type {};
+}  // namespace boost::system
+
+namespace fieldpost {
+
 const boost::system::error_category& fieldpost_category() noexcept;
 
 inline boost::system::error_code make_error_code(Errc code) noexcept {
@@ -69,11 +78,6 @@ using Status = Result<void>;
 inline Error fail(Errc code, std::string detail) { return {code, std::move(detail)}; }
 
 }  // namespace fieldpost
-
-namespace boost::system {
-template <>
-struct is_error_code_enum<fieldpost::Errc> : std::true_type {};
-}  // namespace boost::system
 
 // FP_TRY(auto x, expression): binds the value, or returns the error to the caller.
 #define FP_CONCAT_IMPL(a, b) a##b
