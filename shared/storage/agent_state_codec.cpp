@@ -1,0 +1,91 @@
+#include "storage/agent_state_codec.h"
+
+#include "storage/pack.h"
+
+namespace fieldpost::storage {
+
+const OwnActor* AgentState::find(ActorId actor) const {
+  for (const OwnActor& own : actors) {
+    if (own.actor == actor) return &own;
+  }
+  return nullptr;
+}
+
+Bytes pack_state(const StoredAgentState& stored) {
+  const AgentState& s = stored.state;
+  Packer out;
+  out.u8(1).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
+  out.u8(s.epoch ? 1 : 0).id(s.epoch.value_or(Epoch{}));
+  out.u8(s.last_sync ? 1 : 0).i64(s.last_sync.value_or(Instant{}).ms);
+  out.text(s.compartment);
+  out.u64(s.actors.size());
+  for (const OwnActor& own : s.actors) {
+    out.actor(own.actor).seq(own.head).id(own.hash).seq(own.acked).seq(own.backed_up);
+    out.u8(own.forked ? 1 : 0);
+  }
+  out.u64(s.cursors.size());
+  for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
+  out.u64(s.grants.size());
+  for (const wire::Grant& grant : s.grants) out.text(grant.unit);
+  return out.take();
+}
+
+Result<StoredAgentState> unpack_state(BytesView bytes) {
+  Unpacker in(bytes);
+  StoredAgentState stored;
+  AgentState& s = stored.state;
+  if (in.u8() != 1) return fail(Errc::unsupported, "agent state of an unknown format");
+  stored.records = in.u64();
+  s.ref_counter = in.u64();
+  s.welcome_id = in.u64();
+  const bool has_epoch = in.u8() != 0;
+  const auto epoch = in.id<Epoch>();
+  if (has_epoch) s.epoch = epoch;
+  const bool has_sync = in.u8() != 0;
+  const Instant sync{in.i64()};
+  if (has_sync) s.last_sync = sync;
+  s.compartment = in.text();
+  for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) {
+    OwnActor own;
+    own.actor = in.actor();
+    own.head = in.seq();
+    own.hash = in.id<Hash>();
+    own.acked = in.seq();
+    own.backed_up = in.seq();
+    own.forked = in.u8() != 0;
+    s.waiting += own.head.value - own.acked.value;
+    s.actors.push_back(own);
+  }
+  for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) {
+    wire::UnitCursor cursor;
+    cursor.unit = in.text();
+    cursor.cursor = to_bytes(in.blob());
+    s.cursors.push_back(std::move(cursor));
+  }
+  for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
+  FP_CHECK_OK(in.finish("agent state"));
+  return stored;
+}
+
+Bytes pack_exception(const wire::ChangeException& e) {
+  Packer out;
+  out.actor(e.actor).seq(e.counter).id(e.record).u8(static_cast<std::uint8_t>(e.kind));
+  out.text(e.rule).text(e.path).text(e.detail);
+  return out.take();
+}
+
+Result<wire::ChangeException> unpack_exception(BytesView bytes) {
+  Unpacker in(bytes);
+  wire::ChangeException e;
+  e.actor = in.actor();
+  e.counter = in.seq();
+  e.record = in.id<RecordId>();
+  e.kind = static_cast<wire::ExceptionKind>(in.u8());
+  e.rule = in.text();
+  e.path = in.text();
+  e.detail = in.text();
+  FP_CHECK_OK(in.finish("exception"));
+  return e;
+}
+
+}  // namespace fieldpost::storage

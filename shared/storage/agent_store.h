@@ -1,0 +1,156 @@
+// The tablet's store: what an agent must never lose, in a handful of batch-shaped verbs.
+//
+// Thread rule: one thread (the agent's store thread) calls everything.
+// Invariants:
+//   1. A record as people see it = confirmed base (joined from deliveries) + own changes that the base
+//      does not cover yet, applied in chain order.
+//   2. Own chains are append-only and kept until the hub's backed-up watermark allows a purge; what is
+//      acknowledged is never pushed again unless a verdict asks for it.
+//   3. Every verb is atomic and durable when it returns success; on `store_failed` the fate of the
+//      last commit is unknown and the store must be reopened.
+//   4. A cursor becomes visible only together with the states it covers.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/record.h"
+#include "wire/messages.h"
+
+namespace fieldpost::storage {
+
+/// One own chain.
+struct OwnActor {
+  ActorId actor;
+  Sequence head;        ///< last own counter
+  Hash hash;            ///< h(head)
+  Sequence acked;       ///< the hub's durable head as far as acknowledged
+  Sequence backed_up;   ///< below or at this, a restorable backup has it
+  bool forked = false;  ///< the hub's history differs: needs repair, not pushed
+};
+
+/// Everything small that a session or a screen asks for all the time.
+struct AgentState {
+  std::vector<OwnActor> actors;          ///< by age; the current one last
+  std::vector<wire::UnitCursor> cursors; ///< sorted by unit
+  std::vector<wire::Grant> grants;       ///< sorted by unit; of the last welcome
+  std::string compartment;
+  std::optional<Epoch> epoch;            ///< of the last welcome
+  std::uint64_t welcome_id = 0;
+  std::uint64_t ref_counter = 0;         ///< last reference number given out
+  std::optional<Instant> last_sync;      ///< hub time of the last complete sync
+  std::uint64_t waiting = 0;             ///< own changes without a durable acknowledgement
+
+  const OwnActor* find(ActorId actor) const;
+  const OwnActor* current() const { return actors.empty() ? nullptr : &actors.back(); }
+};
+
+/// A change that the recorder made: already framed and chained.
+struct NewChange {
+  model::Change change;
+  Bytes frame;
+  Hash hash;  ///< h(counter)
+};
+
+struct ChainEntry {
+  Sequence counter;
+  Bytes frame;
+  Hash hash;  ///< h(counter)
+};
+
+/// One own change of a record that the base does not cover.
+struct OwnChange {
+  model::Change change;
+  bool acked = false;
+  bool applied = false;  ///< false: waits for something the tablet does not have
+  std::optional<wire::ChangeException> exception;
+};
+
+struct RecordView {
+  model::Record record;           ///< base + own changes
+  bool at_hub = false;            ///< every own change of it is durably acknowledged, none excepted
+  std::vector<OwnChange> own;     ///< not covered by the base, in chain order
+};
+
+struct Draft {
+  RecordId id;
+  std::string type;
+  Instant saved;
+  Bytes body;  ///< JSON of the form
+};
+
+struct AgentCounts {
+  std::uint64_t records = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t exceptions = 0;
+  std::uint64_t drafts = 0;
+  std::uint64_t store_bytes = 0;
+};
+
+class AgentStore {
+ public:
+  virtual ~AgentStore() = default;
+
+  /// Cached; refreshed by every verb below.
+  virtual const AgentState& state() const = 0;
+
+  // ---- writing what the user did ----
+  /// Opens a new own chain; it becomes the current one.
+  virtual Status add_actor(ActorId actor, const Hash& chain_start) = 0;
+  /// Appends to the current actor's chain; `ref_counter` and finished drafts go with it.
+  /// Errors: `conflict` when the first change does not follow the head.
+  virtual Status append(const std::vector<NewChange>& changes, std::uint64_t ref_counter,
+                        const std::vector<RecordId>& finished_drafts) = 0;
+  virtual Status put_draft(const Draft& draft) = 0;
+  virtual Status erase_draft(const RecordId& id) = 0;
+  virtual Result<std::vector<Draft>> drafts() const = 0;
+
+  // ---- reading records ----
+  virtual Result<std::optional<RecordView>> load(const RecordId& id) const = 0;
+  /// Ids greater than `after`, ascending.
+  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const = 0;
+
+  // ---- the sync session's verbs ----
+  /// Own chain entries with counter ≥ first, until `bytes_max` (at least one) or `count_max`.
+  virtual Result<std::vector<ChainEntry>> chain_page(ActorId actor, Sequence first,
+                                                     std::size_t bytes_max,
+                                                     std::size_t count_max) const = 0;
+  virtual Result<std::optional<Hash>> chain_hash(ActorId actor, Sequence counter) const = 0;
+
+  struct WelcomeFacts {
+    Epoch epoch;
+    std::uint64_t welcome_id = 0;
+    std::vector<wire::Grant> grants;
+    std::string compartment;
+    struct Acked {
+      ActorId actor;
+      Sequence acked;
+      Sequence backed_up;
+      bool forked = false;
+    };
+    std::vector<Acked> acked;
+    std::vector<wire::ChangeException> exceptions;
+  };
+  virtual Status welcome(const WelcomeFacts& facts) = 0;
+  /// Raises the acknowledged head and stores the exceptions (the newest kind of each wins).
+  virtual Status acknowledge(ActorId actor, Sequence head,
+                             const std::vector<wire::ChangeException>& exceptions) = 0;
+  /// Joins delivered states into the base, drops what they cover from the own changes, and stores the
+  /// cursor, all in one commit. `last_sync` is set when given.
+  virtual Status integrate(const std::string& unit, const Bytes& cursor,
+                           const std::vector<model::Record>& states) = 0;
+  virtual Status set_last_sync(Instant hub_time) = 0;
+
+  // ---- keeping watch ----
+  virtual Result<AgentCounts> counts() const = 0;
+  virtual Result<std::vector<wire::ChangeException>> exceptions() const = 0;
+  /// BLAKE2b over (id, state digest) of every record view of a unit, ascending.
+  virtual Result<Hash> digest(const std::string& unit) const = 0;
+  /// Recomputes every chain and opens every value; calls back with progress (done).
+  /// Errors: the first damage found, with its place.
+  virtual Status verify(const std::function<void(std::uint64_t)>& progress) const = 0;
+};
+
+}  // namespace fieldpost::storage

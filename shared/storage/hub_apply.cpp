@@ -1,0 +1,262 @@
+#include "storage/hub_apply.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "storage/hub_values.h"
+#include "wire/codec.h"
+
+namespace fieldpost::storage {
+
+using namespace hub_tables;
+
+std::string held_detail(model::Applied why, const model::Change& change) {
+  if (why == model::Applied::held_for_predecessor) {
+    return change.prev.value == 0 ? "waits: the hub already has later changes of this tablet"
+                                  : "waits for this tablet's change " + std::to_string(change.prev.value);
+  }
+  return "waits for a change of another tablet that its author had seen";
+}
+
+Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& type,
+                                         const std::string& unit) {
+  const auto it = loaded_.find(id);
+  if (it != loaded_.end()) return &it->second;
+  Loaded loaded;
+  FP_TRY(const auto value, write_.get(kRecords, id.view()));
+  if (value) {
+    FP_TRY(StoredRecord stored, decode_stored_record(codec_, id, *value));
+    loaded.record = std::move(stored.record);
+    loaded.position_before = stored.position;
+    loaded.exists = true;
+  } else {
+    loaded.record = model::empty_record(id, type, unit);
+  }
+  return &loaded_.emplace(id, std::move(loaded)).first->second;
+}
+
+Result<const model::Record*> HubApply::peek(const RecordId& id) {
+  FP_TRY(Loaded* loaded, load(id, "", ""));
+  const model::Record* none = nullptr;
+  if (!loaded->exists && !loaded->dirty) {
+    loaded_.erase(id);
+    return none;
+  }
+  return static_cast<const model::Record*>(&loaded->record);
+}
+
+Status HubApply::put_log(const IncomingBatch& batch, const IncomingChange& change) {
+  const Bytes key = dot_key(batch.actor, change.counter);
+  const Bytes plain = Packer().i64(batch.received.ms).raw(change.frame).take();
+  FP_CHECK_OK(write_.put(kLog, key, codec_.encode(kLog, key, plain)));
+  return write_.put(kByRecord, record_dot_key(change.record, batch.actor, change.counter), {});
+}
+
+Status HubApply::except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result) {
+  const StoredException stored{false, batch.received, batch.device, exception};
+  FP_CHECK_OK(write_.put(kExceptions, dot_key(exception.actor, exception.counter),
+                         pack_stored_exception(stored)));
+  result.exceptions.push_back(std::move(exception));
+  return {};
+}
+
+Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
+                      BatchResult& result) {
+  FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
+                         Packer().i64(batch.received.ms).take()));
+  wire::ChangeException exception{change.dot.actor, change.dot.counter, change.record,
+                                  wire::ExceptionKind::held, "held", "", held_detail(why, change)};
+  return except(batch, std::move(exception), result);
+}
+
+Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming, BatchResult& result) {
+  FP_CHECK_OK(put_log(batch, incoming));
+  if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
+  const model::Change& change = *incoming.change;
+  FP_TRY(Loaded* loaded, load(change.record, change.type, change.unit));
+  const auto unauthorised = [&](std::string rule, std::string detail) {
+    return except(batch, {batch.actor, change.dot.counter, change.record,
+                          wire::ExceptionKind::unauthorised, std::move(rule), "", std::move(detail)},
+                  result);
+  };
+  if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded->record.unit)) {
+    return unauthorised("not_granted", "this device may not write records of this unit");
+  }
+  switch (const model::Applied outcome = model::apply(loaded->record, change)) {
+    case model::Applied::already_known: return {};
+    case model::Applied::mismatch:
+      return unauthorised("mismatch", "a record's type and unit never change");
+    case model::Applied::held_for_predecessor:
+    case model::Applied::held_for_context: return hold(batch, change, outcome, result);
+    case model::Applied::applied: break;
+  }
+  if (!loaded->dirty) order_.push_back(change.record);
+  loaded->dirty = true;
+  loaded->contributors.insert(index_);
+  return drain_held(change.record, *loaded);
+}
+
+Status HubApply::drain_held(const RecordId& id, Loaded& loaded) {
+  FP_TRY(const auto any, write_.last_key(kHeld, id.view()));
+  if (!any) return {};
+  std::vector<model::Change> waiting;
+  FP_CHECK_OK(write_.scan(kHeld, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+    const BytesView dot = key.subspan(RecordId::kSize);
+    FP_TRY(const auto value, write_.get(kLog, dot));
+    if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
+    FP_TRY(const LogEntry entry, decode_log_entry(codec_, dot, *value));
+    FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
+    waiting.push_back(std::move(change));
+    return KvRead::Step::more;
+  }));
+  const model::Drained drained = model::drain(loaded.record, waiting);
+  for (const auto* dots : {&drained.applied, &drained.known}) {
+    for (const model::Dot& dot : *dots) {
+      FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
+      FP_CHECK_OK(write_.erase(kExceptions, dot_key(dot.actor, dot.counter)));
+    }
+  }
+  if (!drained.applied.empty()) loaded.drained = true;
+  return {};
+}
+
+Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
+  BatchResult result;
+  result.actor = batch.actor;
+  ActorHeadState head{batch.device, {}, batch.previous};
+  FP_TRY(const auto stored, write_.get(kActors, Packer().actor(batch.actor).bytes()));
+  if (stored) {
+    FP_TRY(head, unpack_actor(*stored));
+  }
+  if (head.device != batch.device) {
+    result.kind = BatchResult::Kind::foreign;
+    ++index_;
+    return result;
+  }
+  result.head = head.head;
+  result.hash = head.hash;
+  if (batch.changes.empty() || head.head.next() != batch.first || head.hash != batch.previous) {
+    result.kind = BatchResult::Kind::rewind;
+    ++index_;
+    return result;
+  }
+  for (const IncomingChange& change : batch.changes) FP_CHECK_OK(merge(batch, change, result));
+  head.head = batch.changes.back().counter;
+  head.hash = batch.head;
+  result.head = head.head;
+  result.hash = head.hash;
+  FP_CHECK_OK(write_.put(kActors, Packer().actor(batch.actor).bytes(), pack_actor(head)));
+  FP_CHECK_OK(write_.put(kBatches, dot_key(batch.actor, head.head),
+                         pack_batch({batch.head, batch.signature, batch.received})));
+  ++index_;
+  return result;
+}
+
+Status HubApply::add_own(const HubId& hub, const model::Change& change,
+                         const std::function<crypto::Signature(ActorId, Sequence, const Hash&)>& sign,
+                         Instant received) {
+  const ActorId actor = change.dot.actor;
+  FP_TRY(const DeviceId device, DeviceId::from(hub.view()));
+  ActorHeadState head{device, {}, wire::chain_start(hub, device, actor)};
+  FP_TRY(const auto stored, write_.get(kActors, Packer().actor(actor).bytes()));
+  if (stored) {
+    FP_TRY(head, unpack_actor(*stored));
+  }
+  if (head.head.next() != change.dot.counter) {
+    return fail(Errc::conflict, "the hub's own chain moved; try again");
+  }
+  FP_TRY(const Bytes frame, wire::encode_change(change));
+  head.hash = wire::chain_next(head.hash, frame);
+  head.head = change.dot.counter;
+  IncomingBatch batch;
+  batch.device = device;
+  batch.actor = actor;
+  batch.received = received;
+  batch.granted = {change.unit};
+  BatchResult result;
+  FP_CHECK_OK(merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}}, result));
+  if (!result.exceptions.empty()) {
+    return fail(Errc::conflict, "the record moved meanwhile; read it again and decide again");
+  }
+  FP_CHECK_OK(write_.put(kActors, Packer().actor(actor).bytes(), pack_actor(head)));
+  return write_.put(kBatches, dot_key(actor, head.head),
+                    pack_batch({head.hash, sign(actor, head.head, head.hash), received}));
+}
+
+Result<std::optional<wire::ChangeException>> HubApply::release(const model::Change& change, Instant now) {
+  FP_TRY(Loaded* loaded, load(change.record, change.type, change.unit));
+  const model::Applied outcome = model::apply(loaded->record, change);
+  const Bytes exception_key = dot_key(change.dot.actor, change.dot.counter);
+  std::optional<wire::ChangeException> left;
+  switch (outcome) {
+    case model::Applied::mismatch:
+      return fail(Errc::conflict, "the record has another type or unit: this change can only stay in quarantine");
+    case model::Applied::already_known: FP_CHECK_OK(write_.erase(kExceptions, exception_key)); return left;
+    case model::Applied::held_for_predecessor:
+    case model::Applied::held_for_context: {
+      FP_TRY(const auto value, write_.get(kExceptions, exception_key));
+      if (!value) return fail(Errc::not_found, "no such quarantined change");
+      FP_TRY(StoredException stored, unpack_stored_exception(*value));
+      stored.confirmed = false;
+      stored.exception.kind = wire::ExceptionKind::held;
+      stored.exception.rule = "held";
+      stored.exception.path.clear();
+      stored.exception.detail = held_detail(outcome, change);
+      FP_CHECK_OK(write_.put(kExceptions, exception_key, pack_stored_exception(stored)));
+      FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
+                             Packer().i64(now.ms).take()));
+      left = stored.exception;
+      return left;
+    }
+    case model::Applied::applied: break;
+  }
+  FP_CHECK_OK(write_.erase(kExceptions, exception_key));
+  if (!loaded->dirty) order_.push_back(change.record);
+  loaded->dirty = true;
+  loaded->drained = true;
+  loaded->contributors.insert(index_);
+  FP_CHECK_OK(drain_held(change.record, *loaded));
+  return left;
+}
+
+Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t position) {
+  const std::string& unit = loaded.record.unit;
+  if (loaded.position_before != 0) {
+    FP_CHECK_OK(write_.erase(kFeed, feed_key(unit, loaded.position_before)));
+  }
+  FP_CHECK_OK(write_.put(kFeed, feed_key(unit, position), id.view()));
+  FP_TRY(const Bytes value, encode_stored_record(codec_, loaded.record, position));
+  FP_CHECK_OK(write_.put(kRecords, id.view(), value));
+  if (loaded.record.groups.size() > 1 && !model::conflicts(loaded.record).empty()) {
+    return write_.put(kConflicts, id.view(), {});
+  }
+  return loaded.exists ? write_.erase(kConflicts, id.view()) : Status{};
+}
+
+Status HubApply::finish(std::vector<BatchResult>& results) {
+  std::map<std::string, std::uint64_t> ends;
+  for (const RecordId& id : order_) {
+    Loaded& loaded = loaded_.at(id);
+    const std::string& unit = loaded.record.unit;
+    auto end = ends.find(unit);
+    if (end == ends.end()) {
+      std::uint64_t last = 0;
+      FP_TRY(const auto stored, write_.get(kFeedEnds, as_bytes(unit)));
+      if (stored) last = Unpacker(*stored).u64();
+      end = ends.emplace(unit, last).first;
+    }
+    const std::uint64_t position = ++end->second;
+    FP_CHECK_OK(write_record(id, loaded, position));
+    const bool direct = loaded.contributors.size() == 1 && !loaded.drained;
+    for (std::size_t index : loaded.contributors) {
+      if (index >= results.size()) results.resize(index + 1);
+      results[index].touched.push_back({id, unit, loaded.position_before, position, direct});
+    }
+  }
+  for (const auto& [unit, last] : ends) {
+    FP_CHECK_OK(write_.put(kFeedEnds, as_bytes(unit), Packer().u64(last).take()));
+  }
+  return {};
+}
+
+}  // namespace fieldpost::storage

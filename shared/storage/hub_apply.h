@@ -1,0 +1,70 @@
+// One commit's worth of merging: batches in, records, log, feed and exceptions out.
+//
+// Thread rule: one HubApply lives inside one update of the engine, on the writer thread.
+// Invariants:
+//   1. Everything is written through `write`; nothing survives a failed commit.
+//   2. Each record touched is loaded once and written once, in `finish`.
+//   3. A feed position is assigned per touched record in `finish`, after the unit's last one.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "storage/hub_tables.h"
+#include "storage/value_codec.h"
+
+namespace fieldpost::storage {
+
+class HubApply {
+ public:
+  HubApply(KvWrite& write, ValueCodec& codec) : write_(write), codec_(codec) {}
+
+  /// Merges one batch. A result that is not `applied` has written nothing.
+  Result<BatchResult> add(const IncomingBatch& batch);
+
+  /// A change made at the hub itself, on the hub's own chain: never quarantined or held.
+  Status add_own(const HubId& hub, const model::Change& change,
+                 const std::function<crypto::Signature(ActorId, Sequence, const Hash&)>& sign,
+                 Instant received);
+
+  /// Merges a change that is in the log already and was quarantined, and what waited behind it.
+  /// Returns the exception that remains (held), if any.
+  Result<std::optional<wire::ChangeException>> release(const model::Change& change, Instant now);
+
+  /// Writes the touched records and their positions, and fills in `touched` of each result, in order
+  /// of the calls to add. Own changes and releases belong to the result after the last batch.
+  Status finish(std::vector<BatchResult>& results);
+
+  /// The record as this commit leaves it so far, or nothing.
+  Result<const model::Record*> peek(const RecordId& id);
+
+ private:
+  struct Loaded {
+    model::Record record;
+    bool exists = false;
+    bool dirty = false;
+    bool drained = false;                 ///< a held change was released onto it
+    std::uint64_t position_before = 0;
+    std::set<std::size_t> contributors;   ///< indices of batches
+  };
+
+  Result<Loaded*> load(const RecordId& id, const std::string& type, const std::string& unit);
+  Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
+  Status drain_held(const RecordId& id, Loaded& loaded);
+  Status put_log(const IncomingBatch& batch, const IncomingChange& change);
+  Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);
+  Status hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
+              BatchResult& result);
+  Status write_record(const RecordId& id, Loaded& loaded, std::uint64_t position);
+
+  KvWrite& write_;
+  ValueCodec& codec_;
+  std::map<RecordId, Loaded> loaded_;
+  std::vector<RecordId> order_;  ///< dirty records in order of first touch
+  std::size_t index_ = 0;
+};
+
+/// Why a change is held, in words.
+std::string held_detail(model::Applied why, const model::Change& change);
+
+}  // namespace fieldpost::storage

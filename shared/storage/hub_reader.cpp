@@ -1,0 +1,278 @@
+#include <algorithm>
+
+#include "base/limits.h"
+#include "storage/hub_tables.h"
+#include "storage/hub_values.h"
+#include "storage/hub_verify.h"
+#include "storage/kv_hub_store.h"
+#include "wire/codec.h"
+
+namespace fieldpost::storage {
+
+using namespace hub_tables;
+
+namespace {
+
+using Step = KvRead::Step;
+
+class KvHubReader final : public HubReader {
+ public:
+  KvHubReader(const Kv& kv, std::unique_ptr<ValueCodec> codec, const HubIdentity& identity)
+      : kv_(kv), codec_(std::move(codec)), identity_(identity) {}
+
+  Result<std::optional<ActorHeadState>> actor(ActorId actor) const override {
+    return one<ActorHeadState>(kActors, Packer().actor(actor).bytes(), unpack_actor);
+  }
+
+  Result<std::optional<Hash>> hash_at(ActorId actor, Sequence counter) const override {
+    FP_TRY(const auto batch, one<StoredBatch>(kBatches, dot_key(actor, counter), unpack_batch));
+    return batch ? std::optional<Hash>(batch->hash) : std::nullopt;
+  }
+
+  Result<std::vector<wire::ChangeException>> exceptions(ActorId actor, Sequence from,
+                                                        Sequence to) const override {
+    std::vector<wire::ChangeException> found;
+    const Bytes prefix = Packer().actor(actor).take();
+    FP_CHECK_OK(scan(kExceptions, prefix, dot_key(actor, from), [&](BytesView, BytesView value) -> Result<Step> {
+      FP_TRY(StoredException stored, unpack_stored_exception(value));
+      if (stored.exception.counter > to) return Step::stop;
+      found.push_back(std::move(stored.exception));
+      return found.size() < limits::kExceptionsMax ? Step::more : Step::stop;
+    }));
+    return found;
+  }
+
+  Result<std::vector<wire::ChangeException>> unconfirmed(const std::vector<ActorId>& actors,
+                                                         std::size_t limit) const override {
+    std::vector<wire::ChangeException> found;
+    for (ActorId actor : actors) {
+      FP_CHECK_OK(scan(kExceptions, Packer().actor(actor).take(), {},
+                       [&](BytesView, BytesView value) -> Result<Step> {
+                         if (found.size() >= limit) return Step::stop;
+                         FP_TRY(StoredException stored, unpack_stored_exception(value));
+                         if (!stored.confirmed) found.push_back(std::move(stored.exception));
+                         return Step::more;
+                       }));
+    }
+    return found;
+  }
+
+  Result<FeedPage> feed(const std::string& unit, std::uint64_t position, std::size_t bytes_max,
+                        std::size_t count_max) const override {
+    FeedPage page;
+    page.end_position = position;
+    page.caught_up = true;
+    std::size_t bytes = 0;
+    const Bytes prefix = feed_prefix(unit);
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kFeed, prefix, feed_key(unit, position + 1),
+                       [&](BytesView key, BytesView value) -> Result<Step> {
+                         if (page.entries.size() >= count_max) return full(page);
+                         FeedEntry entry;
+                         entry.position = Unpacker(key.subspan(prefix.size())).u64();
+                         FP_TRY(entry.record, RecordId::from(value));
+                         FP_TRY(const auto stored, read.get(kRecords, value));
+                         if (!stored) {
+                           return fail(Errc::corrupt, "record " + to_text(entry.record) + " is in the feed only");
+                         }
+                         FP_TRY(entry.state, stored_state(*codec_, entry.record, *stored));
+                         bytes += entry.state.size();
+                         if (!page.entries.empty() && bytes > bytes_max) return full(page);
+                         page.end_position = entry.position;
+                         page.entries.push_back(std::move(entry));
+                         return Step::more;
+                       });
+    }));
+    return page;
+  }
+
+  Result<std::uint64_t> feed_end(const std::string& unit) const override {
+    std::uint64_t end = 0;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto value, read.get(kFeedEnds, as_bytes(unit)));
+      if (value) end = Unpacker(*value).u64();
+      return {};
+    }));
+    return end;
+  }
+
+  Result<std::optional<model::Record>> record(const RecordId& id) const override {
+    std::optional<model::Record> found;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto value, read.get(kRecords, id.view()));
+      if (!value) return {};
+      FP_TRY(StoredRecord stored, decode_stored_record(*codec_, id, *value));
+      found = std::move(stored.record);
+      return {};
+    }));
+    return found;
+  }
+
+  Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const override {
+    return ids(kRecords, after, limit);
+  }
+
+  Result<std::vector<LogEntry>> history(const RecordId& id) const override {
+    std::vector<LogEntry> entries;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+        const BytesView dot = key.subspan(RecordId::kSize);
+        FP_TRY(const auto value, read.get(kLog, dot));
+        if (!value) return fail(Errc::corrupt, "change " + to_hex(dot) + " is not in the log");
+        FP_TRY(LogEntry entry, decode_log_entry(*codec_, dot, *value));
+        entries.push_back(std::move(entry));
+        return Step::more;
+      });
+    }));
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const LogEntry& a, const LogEntry& b) { return a.received < b.received; });
+    return entries;
+  }
+
+  Result<std::vector<RecordId>> conflicts(const RecordId& after, std::size_t limit) const override {
+    return ids(kConflicts, after, limit);
+  }
+
+  Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit) const override {
+    std::vector<QuarantineEntry> found;
+    FP_CHECK_OK(scan(kExceptions, {}, {}, [&](BytesView, BytesView value) -> Result<Step> {
+      FP_TRY(StoredException stored, unpack_stored_exception(value));
+      if (stored.exception.kind != wire::ExceptionKind::held) {
+        found.push_back({std::move(stored.exception), stored.received, stored.device});
+      }
+      return found.size() < limit ? Step::more : Step::stop;
+    }));
+    return found;
+  }
+
+  Result<std::vector<HeldEntry>> held(std::size_t limit) const override {
+    std::vector<HeldEntry> found;
+    FP_CHECK_OK(scan(kHeld, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
+      Unpacker in(key);
+      HeldEntry entry;
+      entry.record = in.id<RecordId>();
+      entry.actor = in.actor();
+      entry.counter = in.seq();
+      entry.since = Instant{Unpacker(value).i64()};
+      found.push_back(entry);
+      return found.size() < limit ? Step::more : Step::stop;
+    }));
+    return found;
+  }
+
+  Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const override {
+    std::optional<LogEntry> found;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      const Bytes key = dot_key(actor, counter);
+      FP_TRY(const auto value, read.get(kLog, key));
+      if (!value) return {};
+      FP_TRY(found, decode_log_entry(*codec_, key, *value));
+      return {};
+    }));
+    return found;
+  }
+
+  Result<std::vector<Unit>> units() const override { return all<Unit>(kUnits, unpack_unit); }
+  Result<std::vector<Device>> devices() const override { return all<Device>(kDevices, unpack_device); }
+  Result<std::optional<Device>> device(const DeviceId& id) const override {
+    return one<Device>(kDevices, to_bytes(id.view()), unpack_device);
+  }
+
+  Result<HubCounts> counts() const override {
+    HubCounts counts;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(counts.records, read.count(kRecords));
+      FP_TRY(counts.changes, read.count(kLog));
+      FP_TRY(counts.conflicts, read.count(kConflicts));
+      FP_TRY(counts.held, read.count(kHeld));
+      FP_TRY(const std::uint64_t exceptions, read.count(kExceptions));
+      counts.quarantined = exceptions - counts.held;
+      return {};
+    }));
+    FP_TRY(const KvStats stats, kv_.stats());
+    counts.store_bytes = stats.used_bytes;
+    counts.map_bytes = stats.map_bytes;
+    return counts;
+  }
+
+  Result<Hash> digest(const std::string& unit) const override {
+    crypto::Hasher hasher("fieldpost.v1.store-digest");
+    FP_CHECK_OK(scan(kRecords, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
+      FP_TRY(const RecordId id, RecordId::from(key));
+      FP_TRY(const StoredRecord stored, decode_stored_record(*codec_, id, value));
+      if (stored.record.unit == unit) {
+        FP_TRY(const Bytes canonical, wire::encode_record(stored.record));
+        hasher.update(id.view());
+        hasher.update(wire::state_digest(canonical).view());
+      }
+      return Step::more;
+    }));
+    return hasher.finish();
+  }
+
+  Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const override {
+    VerifyReport report;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(report, verify_hub(read, *codec_, identity_.hub, progress));
+      return {};
+    }));
+    return report;
+  }
+
+ private:
+  static Step full(FeedPage& page) {
+    page.caught_up = false;
+    return Step::stop;
+  }
+
+  Status scan(TableId table, BytesView prefix, BytesView from, const KvRead::Visitor& visit) const {
+    return kv_.view([&](const KvRead& read) { return read.scan(table, prefix, from, visit); });
+  }
+
+  template <class T>
+  Result<std::optional<T>> one(TableId table, const Bytes& key, Result<T> (*unpack)(BytesView)) const {
+    std::optional<T> found;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto value, read.get(table, key));
+      if (!value) return {};
+      FP_TRY(found, unpack(*value));
+      return {};
+    }));
+    return found;
+  }
+
+  template <class T>
+  Result<std::vector<T>> all(TableId table, Result<T> (*unpack)(BytesView)) const {
+    std::vector<T> found;
+    FP_CHECK_OK(scan(table, {}, {}, [&](BytesView, BytesView value) -> Result<Step> {
+      FP_TRY(T item, unpack(value));
+      found.push_back(std::move(item));
+      return Step::more;
+    }));
+    return found;
+  }
+
+  Result<std::vector<RecordId>> ids(TableId table, const RecordId& after, std::size_t limit) const {
+    std::vector<RecordId> found;
+    FP_CHECK_OK(scan(table, {}, after.is_zero() ? BytesView{} : after.view(),
+                     [&](BytesView key, BytesView) -> Result<Step> {
+                       FP_TRY(const RecordId id, RecordId::from(key));
+                       if (id != after) found.push_back(id);
+                       return found.size() < limit ? Step::more : Step::stop;
+                     }));
+    return found;
+  }
+
+  const Kv& kv_;
+  std::unique_ptr<ValueCodec> codec_;
+  HubIdentity identity_;
+};
+
+}  // namespace
+
+std::unique_ptr<HubReader> make_hub_reader(const Kv& kv, std::unique_ptr<ValueCodec> codec,
+                                           const HubIdentity& identity) {
+  return std::make_unique<KvHubReader>(kv, std::move(codec), identity);
+}
+
+}  // namespace fieldpost::storage

@@ -1,0 +1,250 @@
+// The hub's store for one compartment: merge, log, feed, devices.
+//
+// Thread rule: HubStore belongs to the writer thread; each HubReader to the one thread that made it.
+// Invariants:
+//   1. `apply` is atomic: records, logs, feed positions, exceptions and held changes of all its batches
+//      become durable together. The pure merge may run more than once.
+//   2. No commit may later appear at or below a position that a reader has returned.
+//   3. In a unit's feed a record appears once, at its newest position.
+//   4. Replaying a batch is a no-op that answers as the first time.
+//   5. A change that was received is kept for ever as it was received (log), whatever became of it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/record.h"
+#include "wire/messages.h"
+
+namespace fieldpost::storage {
+
+/// A change as it arrives, decoded and checked by the session.
+struct IncomingChange {
+  Bytes frame;
+  RecordId record;
+  Sequence counter;
+  Sequence prev;
+  std::optional<model::Change> change;             ///< absent when the body does not decode
+  std::optional<wire::ChangeException> quarantine; ///< why it must not be merged as it is
+};
+
+struct IncomingBatch {
+  DeviceId device;
+  ActorId actor;
+  Sequence first;
+  Hash previous;                     ///< h(first − 1) on which the chain was verified
+  Hash head;                         ///< h(last)
+  crypto::Signature signature;       ///< over the last one
+  Instant received;
+  std::vector<IncomingChange> changes;
+  std::vector<std::string> granted;  ///< units the device may write, sorted
+};
+
+/// A record that a batch moved in its unit's feed.
+struct Touched {
+  RecordId record;
+  std::string unit;
+  std::uint64_t position_before = 0;  ///< 0: it did not exist
+  std::uint64_t position_after = 0;
+  bool direct = false;  ///< only this batch's changes moved it, each applied as it came
+};
+
+struct BatchResult {
+  enum class Kind : std::uint8_t {
+    applied,
+    rewind,   ///< does not continue the durable head (head and hash say where it stands)
+    foreign,  ///< the actor is bound to another device
+    revoked,  ///< the device may no longer write
+  };
+  Kind kind = Kind::applied;
+  ActorId actor;
+  Sequence head;
+  Hash hash;
+  std::vector<wire::ChangeException> exceptions;  ///< of the changes this batch covers
+  std::vector<Touched> touched;
+};
+
+struct HubIdentity {
+  HubId hub;
+  Epoch epoch;
+  StartId start;
+};
+
+struct Unit {
+  std::string code;
+  std::string name;
+  std::string compartment;
+};
+
+enum class DeviceStanding : std::uint8_t { invited = 0, active = 1, revoked = 2 };
+
+struct Device {
+  DeviceId id;             ///< zero while only invited
+  std::string name;        ///< "T07": unique, part of reference numbers
+  std::string unit;
+  DeviceStanding standing = DeviceStanding::active;
+  Instant enrolled;
+  std::uint64_t last_welcome = 0;
+  std::optional<Instant> last_contact;
+  std::optional<Instant> last_complete;   ///< last complete sync
+  std::optional<wire::AgentStatus> status;
+  std::optional<Instant> status_at;       ///< hub time of that status
+  std::string last_error;
+  std::optional<Instant> last_error_at;
+};
+
+/// A single-use enrolment code, stored as its hash.
+struct Invitation {
+  Hash code_hash;
+  std::string device_name;
+  std::string unit;
+  Instant expires;
+};
+
+struct ActorHeadState {
+  DeviceId device;
+  Sequence head;
+  Hash hash;
+};
+
+struct FeedEntry {
+  std::uint64_t position = 0;
+  RecordId record;
+  Bytes state;  ///< canonical bytes
+};
+
+struct FeedPage {
+  std::vector<FeedEntry> entries;
+  std::uint64_t end_position = 0;  ///< everything up to here was looked at
+  bool caught_up = false;
+};
+
+struct LogEntry {
+  ActorId actor;
+  Sequence counter;
+  Instant received;
+  Bytes frame;
+};
+
+struct QuarantineEntry {
+  wire::ChangeException exception;
+  Instant received;
+  DeviceId device;
+};
+
+struct HeldEntry {
+  RecordId record;
+  ActorId actor;
+  Sequence counter;
+  Instant since;
+};
+
+struct HubCounts {
+  std::uint64_t records = 0;
+  std::uint64_t changes = 0;
+  std::uint64_t conflicts = 0;
+  std::uint64_t held = 0;
+  std::uint64_t quarantined = 0;
+  std::uint64_t store_bytes = 0;
+  std::uint64_t map_bytes = 0;
+};
+
+/// Consistent reads; every call sees the newest commit.
+class HubReader {
+ public:
+  virtual ~HubReader() = default;
+  virtual Result<std::optional<ActorHeadState>> actor(ActorId actor) const = 0;
+  /// h(counter) where a batch ended, or nothing.
+  virtual Result<std::optional<Hash>> hash_at(ActorId actor, Sequence counter) const = 0;
+  virtual Result<std::vector<wire::ChangeException>> exceptions(ActorId actor, Sequence from,
+                                                                Sequence to) const = 0;
+  /// Those not confirmed by the device, at most `limit`.
+  virtual Result<std::vector<wire::ChangeException>> unconfirmed(const std::vector<ActorId>& actors,
+                                                                 std::size_t limit) const = 0;
+  /// Entries after `position`, until `bytes_max` (at least one) or `count_max`.
+  virtual Result<FeedPage> feed(const std::string& unit, std::uint64_t position,
+                                std::size_t bytes_max, std::size_t count_max) const = 0;
+  virtual Result<std::uint64_t> feed_end(const std::string& unit) const = 0;
+
+  virtual Result<std::optional<model::Record>> record(const RecordId& id) const = 0;
+  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const = 0;
+  /// The changes received for a record, by (received, actor, counter).
+  virtual Result<std::vector<LogEntry>> history(const RecordId& id) const = 0;
+  virtual Result<std::vector<RecordId>> conflicts(const RecordId& after, std::size_t limit) const = 0;
+  virtual Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit) const = 0;
+  virtual Result<std::vector<HeldEntry>> held(std::size_t limit) const = 0;
+  virtual Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const = 0;
+
+  virtual Result<std::vector<Unit>> units() const = 0;
+  virtual Result<std::vector<Device>> devices() const = 0;
+  virtual Result<std::optional<Device>> device(const DeviceId& id) const = 0;
+  virtual Result<HubCounts> counts() const = 0;
+  virtual Result<Hash> digest(const std::string& unit) const = 0;
+
+  struct VerifyReport {
+    std::uint64_t actors = 0;
+    std::uint64_t changes = 0;
+    std::uint64_t signatures = 0;
+    std::uint64_t records = 0;
+  };
+  /// Recomputes every chain and signature, replays every record from the log and compares.
+  /// Errors: `chain_broken`, `bad_signature` or `corrupt`, naming the first bad entry.
+  virtual Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const = 0;
+};
+
+class HubStore {
+ public:
+  virtual ~HubStore() = default;
+  virtual const HubIdentity& identity() const = 0;
+  virtual std::unique_ptr<HubReader> reader() const = 0;
+
+  virtual Result<std::vector<BatchResult>> apply(const std::vector<IncomingBatch>& batches) = 0;
+
+  virtual Status put_unit(const Unit& unit) = 0;
+  virtual Status put_device(const Device& device) = 0;
+  /// Many at once: contacts and statuses are written in groups.
+  virtual Status put_devices(const std::vector<Device>& devices) = 0;
+  virtual Status put_invitation(const Invitation& invitation) = 0;
+  /// Consumes the code and stores the device in one commit.
+  /// Errors: `not_found` (unknown or used), `expired`.
+  virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
+  virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
+
+  /// What an operator decides on a quarantined change.
+  enum class Ruling : std::uint8_t { retry, accept, reject };
+  struct RulingInput {
+    ActorId actor;
+    Sequence counter;
+    Ruling ruling = Ruling::retry;
+    /// For retry: what the checker says now. Absent: passes.
+    std::optional<wire::ChangeException> still;
+    /// For reject: the hub's own actor, key and times for the change that undoes it.
+    model::ChangeTimes times;
+    std::string author;
+    std::string note;
+    std::array<std::uint8_t, 16> salt{};
+  };
+  /// Signs hub-made changes; the key never enters the store.
+  using SignHead = std::function<crypto::Signature(ActorId, Sequence, const Hash&)>;
+  virtual Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor,
+                                   const SignHead& sign) = 0;
+
+  /// A change authored at the hub (conflict resolution): the edits are applied over the record as it
+  /// is; `expected` must equal the record's vector. Errors: `conflict` when it moved meanwhile.
+  struct HubEdit {
+    RecordId record;
+    model::VersionVector expected;
+    std::vector<model::FieldValue> edits;
+    std::vector<model::Seal> seals;
+    std::string reason;
+    std::string author;
+    model::ChangeTimes times;
+    std::array<std::uint8_t, 16> salt{};
+  };
+  virtual Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor, const SignHead& sign) = 0;
+};
+
+}  // namespace fieldpost::storage

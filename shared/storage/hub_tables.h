@@ -1,0 +1,78 @@
+// The hub's tables: keys and small values, in one place.
+//
+// Thread rule: free functions and plain values.
+// Invariants: keys order as their parts; see the table below. Values of records and log go through the
+// codec (compressed, with a keyed checksum); the others are packed as they are.
+//
+//   table         key                              value
+//   meta          name                             see kv_hub_store.cpp
+//   records       record id                        position ‖ canonical state          (codec)
+//   log           actor ‖ counter                  received ‖ frame                    (codec)
+//   feed          unit ‖ 0 ‖ position              record id
+//   feed_ends     unit                             position
+//   actors        actor                            device ‖ head ‖ h(head)
+//   batches       actor ‖ last counter             h ‖ signature ‖ received
+//   by_record     record id ‖ actor ‖ counter      empty
+//   held          record id ‖ actor ‖ counter      since
+//   exceptions    actor ‖ counter                  confirmed ‖ received ‖ device ‖ exception
+//   conflicts     record id                        empty
+//   units         code                             pack_unit
+//   devices       device id                        pack_device
+//   invitations   hash of the code                 pack_invitation
+#pragma once
+
+#include "storage/hub_store.h"
+#include "storage/kv.h"
+#include "storage/pack.h"
+
+namespace fieldpost::storage::hub_tables {
+
+inline constexpr TableId kMeta = 0;
+inline constexpr TableId kRecords = 1;
+inline constexpr TableId kLog = 2;
+inline constexpr TableId kFeed = 3;
+inline constexpr TableId kFeedEnds = 4;
+inline constexpr TableId kActors = 5;
+inline constexpr TableId kBatches = 6;
+inline constexpr TableId kByRecord = 7;
+inline constexpr TableId kHeld = 8;
+inline constexpr TableId kExceptions = 9;
+inline constexpr TableId kConflicts = 10;
+inline constexpr TableId kUnits = 11;
+inline constexpr TableId kDevices = 12;
+inline constexpr TableId kInvitations = 13;
+inline constexpr TableId kTableCount = 14;
+
+Bytes dot_key(ActorId actor, Sequence counter);
+Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);
+Bytes feed_prefix(std::string_view unit);
+Bytes feed_key(std::string_view unit, std::uint64_t position);
+
+Bytes pack_actor(const ActorHeadState& actor);
+Result<ActorHeadState> unpack_actor(BytesView bytes);
+
+struct StoredBatch {
+  Hash hash;
+  crypto::Signature signature;
+  Instant received;
+};
+Bytes pack_batch(const StoredBatch& batch);
+Result<StoredBatch> unpack_batch(BytesView bytes);
+
+struct StoredException {
+  bool confirmed = false;
+  Instant received;
+  DeviceId device;
+  wire::ChangeException exception;
+};
+Bytes pack_stored_exception(const StoredException& stored);
+Result<StoredException> unpack_stored_exception(BytesView bytes);
+
+Bytes pack_unit(const Unit& unit);
+Result<Unit> unpack_unit(BytesView bytes);
+Bytes pack_device(const Device& device);
+Result<Device> unpack_device(BytesView bytes);
+Bytes pack_invitation(const Invitation& invitation);
+Result<Invitation> unpack_invitation(const Hash& code_hash, BytesView bytes);
+
+}  // namespace fieldpost::storage::hub_tables

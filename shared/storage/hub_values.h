@@ -1,0 +1,23 @@
+// The two large values of the hub's tables: record states and log entries.
+//
+// Thread rule: free functions; the codec belongs to the calling thread.
+#pragma once
+
+#include "storage/hub_store.h"
+#include "storage/value_codec.h"
+
+namespace fieldpost::storage {
+
+struct StoredRecord {
+  std::uint64_t position = 0;
+  model::Record record;
+};
+
+Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record, std::uint64_t position);
+Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value);
+/// Only the canonical state, for a feed that hands it on as it is.
+Result<Bytes> stored_state(ValueCodec& codec, const RecordId& id, BytesView value);
+/// `key` is actor ‖ counter.
+Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView value);
+
+}  // namespace fieldpost::storage

@@ -1,0 +1,266 @@
+#include "storage/kv_hub_store.h"
+
+#include <algorithm>
+
+#include "storage/hub_apply.h"
+#include "storage/hub_values.h"
+#include "wire/codec.h"
+
+namespace fieldpost::storage {
+
+using namespace hub_tables;
+
+namespace {
+
+constexpr std::string_view kHubKey = "hub";
+constexpr std::string_view kEpochKey = "epoch";
+
+class KvHubStore final : public HubStore {
+ public:
+  KvHubStore(Kv& kv, CodecMaker make_codec) : kv_(kv), make_codec_(std::move(make_codec)), codec_(make_codec_()) {}
+
+  Status open(const HubId& hub, const Epoch& fresh_epoch, const StartId& start) {
+    identity_ = {hub, fresh_epoch, start};
+    return kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
+      if (stored_hub && !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
+        return fail(Errc::conflict, "this store belongs to another hub key; keep key and store together");
+      }
+      FP_TRY(const auto epoch, write.get(kMeta, as_bytes(kEpochKey)));
+      if (epoch) {
+        FP_TRY(identity_.epoch, Epoch::from(*epoch));
+        return {};
+      }
+      FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
+      return write.put(kMeta, as_bytes(kEpochKey), fresh_epoch.view());
+    });
+  }
+
+  const HubIdentity& identity() const override { return identity_; }
+
+  std::unique_ptr<HubReader> reader() const override {
+    return make_hub_reader(kv_, make_codec_(), identity_);
+  }
+
+  Result<std::vector<BatchResult>> apply(const std::vector<IncomingBatch>& batches) override {
+    std::vector<BatchResult> results;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      results.clear();
+      HubApply run(write, *codec_);
+      for (const IncomingBatch& batch : batches) {
+        FP_TRY(auto revoked, refuse_revoked(write, batch));
+        if (revoked) {
+          // Keep the indices of results and batches the same.
+          IncomingBatch none;
+          none.device = batch.device;
+          none.actor = batch.actor;
+          FP_TRY(BatchResult skipped, run.add(none));
+          revoked->head = skipped.head;
+          revoked->hash = skipped.hash;
+          results.push_back(std::move(*revoked));
+          continue;
+        }
+        FP_TRY(BatchResult result, run.add(batch));
+        results.push_back(std::move(result));
+      }
+      return run.finish(results);
+    }));
+    return results;
+  }
+
+  Status put_unit(const Unit& unit) override {
+    return kv_.update([&](KvWrite& write) { return write.put(kUnits, as_bytes(unit.code), pack_unit(unit)); });
+  }
+
+  Status put_device(const Device& device) override {
+    return kv_.update([&](KvWrite& write) { return write.put(kDevices, device.id.view(), pack_device(device)); });
+  }
+
+  Status put_devices(const std::vector<Device>& devices) override {
+    return kv_.update([&](KvWrite& write) -> Status {
+      for (const Device& device : devices) {
+        FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(device)));
+      }
+      return {};
+    });
+  }
+
+  Status put_invitation(const Invitation& invitation) override {
+    return kv_.update([&](KvWrite& write) {
+      return write.put(kInvitations, invitation.code_hash.view(), pack_invitation(invitation));
+    });
+  }
+
+  Result<Device> enrol(const Hash& code_hash, const DeviceId& id, Instant now) override {
+    Device device;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(const auto value, write.get(kInvitations, code_hash.view()));
+      if (!value) {
+        return fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
+      }
+      FP_TRY(const Invitation invitation, unpack_invitation(code_hash, *value));
+      if (invitation.expires < now) {
+        return fail(Errc::expired, "this enrolment code expired at " + to_text(invitation.expires) +
+                                       "; ask for a new one");
+      }
+      device = Device{};
+      device.id = id;
+      device.name = invitation.device_name;
+      device.unit = invitation.unit;
+      device.enrolled = now;
+      FP_CHECK_OK(write.erase(kInvitations, code_hash.view()));
+      return write.put(kDevices, id.view(), pack_device(device));
+    }));
+    return device;
+  }
+
+  Status confirm(const std::vector<wire::Confirm::Item>& items) override {
+    return kv_.update([&](KvWrite& write) -> Status {
+      for (const wire::Confirm::Item& item : items) {
+        const Bytes key = dot_key(item.actor, item.counter);
+        FP_TRY(const auto value, write.get(kExceptions, key));
+        if (!value) continue;
+        FP_TRY(StoredException stored, unpack_stored_exception(*value));
+        // A newer outcome than the confirmed one must still be heard.
+        if (stored.exception.kind != item.kind || stored.confirmed) continue;
+        stored.confirmed = true;
+        FP_CHECK_OK(write.put(kExceptions, key, pack_stored_exception(stored)));
+      }
+      return {};
+    });
+  }
+
+  Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor, const SignHead& sign) override {
+    return one([&](KvWrite& write, HubApply& run) -> Status { return rule_in(write, run, input, hub_actor, sign); });
+  }
+
+  Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor, const SignHead& sign) override {
+    return one([&](KvWrite& write, HubApply& run) -> Status {
+      FP_TRY(const model::Record* record, run.peek(edit.record));
+      if (record == nullptr) return fail(Errc::not_found, "no record " + to_text(edit.record));
+      if (!(record->vv == edit.expected)) {
+        return fail(Errc::conflict, "the record changed since it was read; look at it again");
+      }
+      model::Change change;
+      change.record = edit.record;
+      change.type = record->type;
+      change.unit = record->unit;
+      FP_TRY(const Sequence head, hub_head(write, hub_actor));
+      change.dot = {hub_actor, head.next()};
+      change.prev = record->vv[hub_actor];
+      change.context = record->vv;
+      change.edits = edit.edits;
+      change.seals = edit.seals;
+      change.author = edit.author;
+      change.times = edit.times;
+      change.reason = edit.reason;
+      change.salt.bytes = edit.salt;
+      for (const model::DotGroup& group : record->groups) {
+        change.schema_version = std::max(change.schema_version, group.meta.schema_version);
+      }
+      return run.add_own(identity_.hub, change, sign, edit.times.wall);
+    });
+  }
+
+ private:
+  Result<BatchResult> one(const std::function<Status(KvWrite&, HubApply&)>& body) {
+    std::vector<BatchResult> results;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      results.assign(1, BatchResult{});
+      HubApply run(write, *codec_);
+      FP_CHECK_OK(body(write, run));
+      return run.finish(results);
+    }));
+    return std::move(results.front());
+  }
+
+  Result<Sequence> hub_head(const KvRead& read, ActorId hub_actor) const {
+    FP_TRY(const auto value, read.get(kActors, Packer().actor(hub_actor).bytes()));
+    if (!value) return Sequence{};
+    FP_TRY(const ActorHeadState head, unpack_actor(*value));
+    return head.head;
+  }
+
+  Result<std::optional<BatchResult>> refuse_revoked(const KvRead& read, const IncomingBatch& batch) const {
+    std::optional<BatchResult> refused;
+    FP_TRY(const auto value, read.get(kDevices, batch.device.view()));
+    if (!value) return refused;
+    FP_TRY(const Device device, unpack_device(*value));
+    if (device.standing != DeviceStanding::revoked) return refused;
+    refused.emplace();
+    refused->kind = BatchResult::Kind::revoked;
+    refused->actor = batch.actor;
+    return refused;
+  }
+
+  Status rule_in(KvWrite& write, HubApply& run, const RulingInput& input, ActorId hub_actor,
+                 const SignHead& sign) {
+    const Bytes key = dot_key(input.actor, input.counter);
+    const std::string name = model::to_text({input.actor, input.counter});
+    FP_TRY(const auto value, write.get(kExceptions, key));
+    if (!value) return fail(Errc::not_found, "change " + name + " is not in quarantine");
+    FP_TRY(StoredException stored, unpack_stored_exception(*value));
+    if (stored.exception.kind != wire::ExceptionKind::quarantined) {
+      return fail(Errc::invalid_argument, "change " + name + " is not in quarantine but " +
+                                              stored.exception.rule + ": " + stored.exception.detail);
+    }
+    if (input.ruling == Ruling::retry && input.still) {
+      stored.exception.rule = input.still->rule;
+      stored.exception.path = input.still->path;
+      stored.exception.detail = input.still->detail;
+      return write.put(kExceptions, key, pack_stored_exception(stored));
+    }
+    FP_TRY(const auto log, write.get(kLog, key));
+    if (!log) return fail(Errc::corrupt, "quarantined change " + name + " is not in the log");
+    FP_TRY(const LogEntry entry, decode_log_entry(*codec_, key, *log));
+    const auto change = wire::decode_change(input.actor, entry.frame);
+    if (!change) {
+      return fail(Errc::invalid_argument, "change " + name + " cannot be read (" + change.error().detail +
+                                              "); it stays in quarantine, kept as received");
+    }
+    if (input.ruling == Ruling::reject) return reject(write, run, input, *change, stored, hub_actor, sign);
+    FP_TRY(const auto left, run.release(*change, input.times.wall));
+    (void)left;
+    return {};
+  }
+
+  Status reject(KvWrite& write, HubApply& run, const RulingInput& input, const model::Change& change,
+                const StoredException& stored, ActorId hub_actor, const SignHead& sign) {
+    FP_TRY(const model::Record* known, run.peek(change.record));
+    const model::Record before =
+        known != nullptr ? *known : model::empty_record(change.record, change.type, change.unit);
+    if (model::classify(before, change) != model::Applied::applied) {
+      return fail(Errc::conflict, "this change waits for an earlier one; settle that first");
+    }
+    // The undoing changes must stand before what waited behind the rejected one is released, or the
+    // released change would be judged against the rejected values.
+    model::Record after = before;
+    model::apply(after, change);
+    FP_TRY(const Sequence head, hub_head(write, hub_actor));
+    const std::string reason = "rejected: " + (input.note.empty() ? stored.exception.detail : input.note);
+    const auto undo = undo_changes({before, after, change, stored.exception.path, hub_actor, head,
+                                    input.times, input.author, reason, input.salt});
+    FP_TRY(const auto left, run.release(change, input.times.wall));
+    (void)left;
+    for (const model::Change& own : undo) {
+      FP_CHECK_OK(run.add_own(identity_.hub, own, sign, input.times.wall));
+    }
+    return {};
+  }
+
+  Kv& kv_;
+  CodecMaker make_codec_;
+  std::unique_ptr<ValueCodec> codec_;
+  HubIdentity identity_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec, const HubId& hub,
+                                                 const Epoch& fresh_epoch, const StartId& start) {
+  auto store = std::make_unique<KvHubStore>(kv, std::move(make_codec));
+  FP_CHECK_OK(store->open(hub, fresh_epoch, start));
+  return std::unique_ptr<HubStore>(std::move(store));
+}
+
+}  // namespace fieldpost::storage

@@ -1,0 +1,44 @@
+// HubStore over a key-value engine: memory in the simulator, LMDB at a hub.
+//
+// Thread rule: as HubStore; `make_codec` is called once per reader and once for the writer.
+// Invariants: those of hub_store.h; tables in hub_tables.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "storage/hub_store.h"
+#include "storage/kv.h"
+#include "storage/value_codec.h"
+
+namespace fieldpost::storage {
+
+using CodecMaker = std::function<std::unique_ptr<ValueCodec>()>;
+
+/// Opens (and on first use lays out) the store. `kv` must outlive it and its readers.
+/// `fresh_epoch` is used only when the store has none yet; `start` names this start of the hub.
+/// Errors: `conflict` when the store belongs to another hub key; those of the engine.
+Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec, const HubId& hub,
+                                                 const Epoch& fresh_epoch, const StartId& start);
+
+std::unique_ptr<HubReader> make_hub_reader(const Kv& kv, std::unique_ptr<ValueCodec> codec,
+                                           const HubIdentity& identity);
+
+/// The changes by which a hub undoes `rejected`, which it has just applied to `after`; `before` is the
+/// record as it was. Design: applied and undone in one commit, one change per earlier sibling, all with
+/// the same covering context, sealed values copied whole; a rejected creation is voided.
+struct UndoInput {
+  const model::Record& before;
+  const model::Record& after;
+  const model::Change& rejected;
+  std::string faulty_path;
+  ActorId hub_actor;
+  Sequence hub_head;
+  model::ChangeTimes times;
+  std::string author;
+  std::string reason;
+  std::array<std::uint8_t, 16> salt{};
+};
+std::vector<model::Change> undo_changes(const UndoInput& input);
+
+}  // namespace fieldpost::storage
