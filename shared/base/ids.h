@@ -52,6 +52,7 @@ using Nonce = ByteId<32, struct NonceTag>;         ///< random; one connection
 using SealId = ByteId<16, struct SealIdTag>;       ///< random; one seal
 using KeyId = ByteId<8, struct KeyIdTag>;          ///< first bytes of the hash of a public key
 using Salt = ByteId<16, struct SaltTag>;           ///< random; in every change
+using Fingerprint = ByteId<32, struct FingerprintTag>;  ///< SHA-256 of a certificate (DER)
 
 /// A random 64-bit id for one life of one store. Never 0.
 struct ActorId {

@@ -1,0 +1,36 @@
+// Small files that must never be half written, and secrets that nobody else may read.
+//
+// Thread rule: free functions over the file system; two writers of one file race for the last rename.
+// Invariants:
+//   1. After a successful write the file and its name are on disk; after a failed one the old file is whole.
+//   2. A secret is created with mode 0600 and refused when group or others may read or write it, when it is not a regular
+//      file, or when another user owns it.
+//   3. No file is read beyond its limit.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <filesystem>
+
+#include "base/bytes.h"
+
+namespace fieldpost::keys {
+
+inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
+
+/// Temporary file beside it, fsync, rename, fsync of the folder. Errors: `io`, naming the path and the cause.
+Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode = 0644);
+/// The same with mode 0600.
+Status write_secret_file(const std::filesystem::path& path, BytesView content);
+
+/// Errors: `not_found`; `too_large` above `bytes_max`; `io`.
+Result<Bytes> read_file(const std::filesystem::path& path, std::size_t bytes_max);
+/// Errors: also `unauthorised` by invariant 2, with the chmod that repairs it. The caller wipes the bytes.
+Result<Bytes> read_secret_file(const std::filesystem::path& path,
+                               std::size_t bytes_max = kSecretFileBytesMax);
+
+/// Creates the folder (and its parents) with mode 0700; an existing one must not be open to others.
+Status make_private_directory(const std::filesystem::path& path);
+
+}  // namespace fieldpost::keys
