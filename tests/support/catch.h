@@ -6,3 +6,17 @@
 #else
 #include <catch2/catch.hpp>
 #endif
+
+#include "base/result.h"
+
+namespace Catch {
+
+/// Boost's own operator<< for results claims to print any value and then does not compile.
+template <class T>
+struct StringMaker<fieldpost::Result<T>> {
+  static std::string convert(const fieldpost::Result<T>& result) {
+    return result ? std::string("a value") : "error: " + result.error().message();
+  }
+};
+
+}  // namespace Catch
