@@ -57,8 +57,8 @@ class KvHubReader final : public HubReader {
     return found;
   }
 
-  Result<FeedPage> feed(const std::string& unit, std::uint64_t position, std::size_t bytes_max,
-                        std::size_t count_max) const override {
+  Result<FeedPage> feed(const std::string& unit, std::uint64_t position, std::uint64_t upto,
+                        std::size_t bytes_max, std::size_t count_max) const override {
     FeedPage page;
     page.end_position = position;
     page.caught_up = true;
@@ -70,6 +70,7 @@ class KvHubReader final : public HubReader {
                          if (page.entries.size() >= count_max) return full(page);
                          FeedEntry entry;
                          entry.position = Unpacker(key.subspan(prefix.size())).u64();
+                         if (entry.position > upto) return Step::stop;
                          FP_TRY(entry.record, RecordId::from(value));
                          FP_TRY(const auto stored, read.get(kRecords, value));
                          if (!stored) {

@@ -119,7 +119,7 @@ struct FeedEntry {
 struct FeedPage {
   std::vector<FeedEntry> entries;
   std::uint64_t end_position = 0;  ///< everything up to here was looked at
-  bool caught_up = false;
+  bool caught_up = false;          ///< nothing more up to `upto`
 };
 
 struct LogEntry {
@@ -164,8 +164,8 @@ class HubReader {
   /// Those not confirmed by the device, at most `limit`.
   virtual Result<std::vector<wire::ChangeException>> unconfirmed(const std::vector<ActorId>& actors,
                                                                  std::size_t limit) const = 0;
-  /// Entries after `position`, until `bytes_max` (at least one) or `count_max`.
-  virtual Result<FeedPage> feed(const std::string& unit, std::uint64_t position,
+  /// Entries in (position, upto], until `bytes_max` (at least one) or `count_max`.
+  virtual Result<FeedPage> feed(const std::string& unit, std::uint64_t position, std::uint64_t upto,
                                 std::size_t bytes_max, std::size_t count_max) const = 0;
   virtual Result<std::uint64_t> feed_end(const std::string& unit) const = 0;
 

@@ -1,0 +1,384 @@
+#include "sync/agent_session.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace fieldpost::sync {
+
+void LinkEstimate::push_acknowledged() {
+  push_bytes = std::min(limits::kPushTargetBytes, push_bytes * 2);
+}
+
+void LinkEstimate::connection_lost(bool with_pushes_in_flight) {
+  if (with_pushes_in_flight) push_bytes = std::max(kPushBytesMin, push_bytes / 4);
+}
+
+AgentSession::AgentSession(const AgentIdentity& identity, storage::AgentStore& store,
+                           wire::Compressor& compressor, const wire::ChannelBinding& binding,
+                           RandomSource random, LinkEstimate& link)
+    : identity_(identity),
+      store_(store),
+      compressor_(compressor),
+      binding_(binding),
+      random_(std::move(random)),
+      link_(link),
+      window_pushes_(limits::kWindowPushes),
+      window_bytes_(limits::kWindowBytes) {}
+
+void AgentSession::send_bytes(BytesView message, AgentOutput& out) {
+  out.frames.push_back(compressor_.encode_frame(message));
+}
+
+void AgentSession::send(const wire::Message& message, AgentOutput& out) {
+  send_bytes(wire::encode_message(message), out);
+}
+
+void AgentSession::stop(Error error, AgentOutput& out) {
+  if (phase_ == Phase::closed) return;
+  phase_ = Phase::closed;
+  out.close = std::move(error);
+  out.changed = true;
+}
+
+void AgentSession::on_closed() {
+  link_.connection_lost(!in_flight_.empty());
+  phase_ = Phase::closed;
+}
+
+AgentOutput AgentSession::on_frame(const TimeReading& now, const DeviceFacts& facts, BytesView frame) {
+  AgentOutput out;
+  if (phase_ == Phase::closed) return out;
+  facts_ = facts;
+  auto message = compressor_.decode_frame(frame);
+  if (!message) {
+    stop(std::move(message).error(), out);
+    return out;
+  }
+  auto decoded = wire::decode_message(*message);
+  if (!decoded) {
+    stop(std::move(decoded).error(), out);
+    return out;
+  }
+  handle(now, *decoded, out);
+  return out;
+}
+
+void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentOutput& out) {
+  const bool challenge = std::holds_alternative<wire::Challenge>(decoded.message);
+  const bool welcome = std::holds_alternative<wire::Welcome>(decoded.message);
+  const bool closing = std::holds_alternative<wire::ErrorMessage>(decoded.message) ||
+                       std::holds_alternative<wire::Bye>(decoded.message);
+  const bool expected = closing || (phase_ == Phase::connecting && challenge) ||
+                        (phase_ == Phase::greeting && welcome) ||
+                        (phase_ == Phase::live && !challenge && !welcome);
+  if (!expected) {
+    return stop(fail(Errc::malformed, "the hub spoke out of turn; trying again with a new connection"), out);
+  }
+  std::visit(
+      [&](auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, wire::Challenge>) {
+          on_challenge(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::Welcome>) {
+          on_welcome(now, decoded, out);
+        } else if constexpr (std::is_same_v<M, wire::Ack>) {
+          on_ack(m, out);
+          note_sync(now, out);
+        } else if constexpr (std::is_same_v<M, wire::Rewind>) {
+          on_rewind(m, out);
+        } else if constexpr (std::is_same_v<M, wire::Deliver>) {
+          on_deliver(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::StateChunk>) {
+          on_chunk(m, out);
+        } else if constexpr (std::is_same_v<M, wire::Ping>) {
+          send(wire::Pong{m.token, std::nullopt}, out);
+        } else if constexpr (std::is_same_v<M, wire::Bye>) {
+          stop(fail(Errc::closed, "the hub closed the connection: " + m.reason), out);
+        } else if constexpr (std::is_same_v<M, wire::ErrorMessage>) {
+          const Errc code = m.code == wire::ErrorCode::busy || m.code == wire::ErrorCode::shutting_down
+                                ? Errc::closed
+                                : Errc::unauthorised;
+          stop(fail(code, "the hub says: " + m.text), out);
+        } else if constexpr (std::is_same_v<M, wire::Pong> || std::is_same_v<M, wire::HashReply> ||
+                             std::is_same_v<M, wire::AttachOffer> ||
+                             std::is_same_v<M, wire::AttachOffset> ||
+                             std::is_same_v<M, wire::AttachChunk> ||
+                             std::is_same_v<M, wire::AttachFetch> || std::is_same_v<M, wire::Gap> ||
+                             std::is_same_v<M, wire::HashQuery>) {
+          // Defined in v1, not asked for by this version: nothing to do.
+        } else {
+          static_assert(std::is_same_v<M, wire::Hello> || std::is_same_v<M, wire::Push> ||
+                        std::is_same_v<M, wire::Confirm> || std::is_same_v<M, wire::Got> ||
+                        std::is_same_v<M, wire::StatusReport>);
+          stop(fail(Errc::malformed, "the hub sent a message that only agents send"), out);
+        }
+      },
+      decoded.message);
+}
+
+wire::AgentStatus AgentSession::status(const TimeReading& now) const {
+  wire::AgentStatus status;
+  status.waiting = store_.state().waiting;
+  status.storage_free_bytes = facts_.storage_free_bytes;
+  status.battery_percent = facts_.battery_percent;
+  status.wall = now.wall;
+  if (anchor_ && anchor_->boot == now.boot) status.estimated_now = hub_now(now);
+  status.app_version = identity_.app_version;
+  return status;
+}
+
+void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& challenge, AgentOutput& out) {
+  if (challenge.version != wire::kProtocolVersion) {
+    return stop(fail(Errc::unsupported, "the hub speaks protocol version " + std::to_string(challenge.version) +
+                                            "; update this tablet"), out);
+  }
+  if (challenge.hub != identity_.hub) {
+    return stop(fail(Errc::unauthorised, "this is not the hub this tablet was enrolled with; "
+                                         "nothing was sent. Ask the hub's operator"), out);
+  }
+  challenge_ = challenge;
+  const storage::AgentState& state = store_.state();
+  hello_.device = identity_.device;
+  hello_.agent_nonce = random_id<Nonce>(random_);
+  for (const storage::OwnActor& own : state.actors) hello_.actors.push_back({own.actor, own.head, own.hash});
+  hello_.cursors = state.cursors;
+  hello_.schema_digest = identity_.schema_digest;
+  hello_.welcome_id = state.welcome_id;
+  hello_.status = status(now);
+  send_bytes(wire::encode_hello(hello_, challenge_, binding_, identity_.key), out);
+  phase_ = Phase::greeting;
+  fill_window(out);
+}
+
+Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcome& welcome) const {
+  storage::AgentStore::WelcomeFacts facts;
+  facts.epoch = challenge_.epoch;
+  facts.welcome_id = welcome.id;
+  facts.grants = welcome.grants;
+  facts.compartment = welcome.compartment;
+  facts.exceptions = welcome.exceptions;
+  if (welcome.verdicts.size() != hello_.actors.size()) {
+    return fail(Errc::malformed, "the hub's welcome does not answer for every chain of this tablet");
+  }
+  for (std::size_t i = 0; i < welcome.verdicts.size(); ++i) {
+    const wire::Verdict& verdict = welcome.verdicts[i];
+    if (verdict.actor != hello_.actors[i].actor) {
+      return fail(Errc::malformed, "the hub's welcome answers for another chain");
+    }
+    const storage::OwnActor* own = store_.state().find(verdict.actor);
+    if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
+    bool forked = verdict.kind == wire::VerdictKind::forked || verdict.kind == wire::VerdictKind::foreign ||
+                  verdict.head > own->head;
+    if (!forked && verdict.head.value > 0) {
+      FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
+      forked = !mine || *mine != verdict.hash;
+    }
+    facts.acked.push_back({verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
+  }
+  return facts;
+}
+
+void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded, AgentOutput& out) {
+  const auto& welcome = std::get<wire::Welcome>(decoded.message);
+  if (!wire::verify_welcome(decoded, challenge_, hello_, binding_)) {
+    return stop(fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"), out);
+  }
+  auto facts = judge(welcome);
+  if (!facts) return stop(std::move(facts).error(), out);
+  if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
+  anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
+  window_pushes_ = std::max<std::uint32_t>(1, welcome.window_pushes);
+  window_bytes_ = std::max<std::uint32_t>(1, welcome.window_bytes);
+  for (const wire::Grant& grant : welcome.grants) caught_up_[grant.unit] = false;
+  phase_ = Phase::live;
+  out.changed = true;
+  confirm(welcome.exceptions, out);
+  for (const auto& acked : facts->acked) {
+    if (!acked.forked) continue;
+    return stop(fail(Errc::chain_broken,
+                     "this tablet's data was copied, restored or lost its newest part: the hub knows a different "
+                     "history. Everything here is kept; ask the hub's operator before using it further"), out);
+  }
+  fill_window(out);
+  note_sync(now, out);
+}
+
+void AgentSession::confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out) {
+  if (exceptions.empty()) return;
+  wire::Confirm message;
+  for (const wire::ChangeException& e : exceptions) message.items.push_back({e.actor, e.counter, e.kind});
+  send(message, out);
+}
+
+void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
+  if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
+    return stop(std::move(stored).error(), out);
+  }
+  while (!in_flight_.empty() && in_flight_.front().actor == ack.actor && in_flight_.front().last <= ack.head) {
+    in_flight_bytes_ -= in_flight_.front().bytes;
+    in_flight_.pop_front();
+    link_.push_acknowledged();
+  }
+  out.changed = true;
+  confirm(ack.exceptions, out);
+  fill_window(out);
+}
+
+void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
+  const storage::OwnActor* own = store_.state().find(rewind.actor);
+  if (own == nullptr || rewind.head < own->acked || rewind.head > own->head) {
+    return stop(fail(Errc::chain_broken, "the hub stands elsewhere on this tablet's chain; connecting again"), out);
+  }
+  in_flight_.clear();
+  in_flight_bytes_ = 0;
+  pushed_to_ = model::Dot{rewind.actor, rewind.head};
+  fill_window(out);
+}
+
+Status AgentSession::check_own_dots(const model::Record& record) const {
+  for (const storage::OwnActor& own : store_.state().actors) {
+    const Sequence seen = record.vv[own.actor];
+    if (seen <= own.acked) continue;
+    if (seen > own.head) {
+      return fail(Errc::chain_broken, "another tablet writes under this tablet's identity (a copy is alive)");
+    }
+    return fail(Errc::closed, "the hub has more of this tablet than it acknowledged; connecting again");
+  }
+  return {};
+}
+
+void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliver, AgentOutput& out) {
+  const auto granted = caught_up_.find(deliver.unit);
+  if (granted == caught_up_.end()) {
+    return stop(fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"), out);
+  }
+  std::vector<model::Record> states;
+  states.reserve(deliver.states.size());
+  const auto take = [&](BytesView bytes) -> Status {
+    FP_TRY(model::Record record, wire::decode_record(bytes));
+    if (record.unit != deliver.unit) return fail(Errc::malformed, "a record of another unit was delivered");
+    FP_CHECK_OK(check_own_dots(record));
+    states.push_back(std::move(record));
+    return {};
+  };
+  for (const Bytes& bytes : deliver.states) {
+    if (auto taken = take(bytes); !taken) return stop(std::move(taken).error(), out);
+  }
+  for (auto it = chunks_.begin(); it != chunks_.end();) {
+    if (it->first.first != deliver.unit) {
+      ++it;
+      continue;
+    }
+    if (it->second.bytes.size() != it->second.total || wire::state_digest(it->second.bytes) != it->second.digest) {
+      return stop(fail(Errc::malformed, "a large record arrived incomplete; connecting again"), out);
+    }
+    if (auto taken = take(it->second.bytes); !taken) return stop(std::move(taken).error(), out);
+    it = chunks_.erase(it);
+  }
+  const auto& cursors = store_.state().cursors;
+  const bool moved = std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
+    return c.unit == deliver.unit && c.cursor == deliver.cursor;
+  });
+  if (moved || !states.empty()) {
+    if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states); !stored) {
+      return stop(std::move(stored).error(), out);
+    }
+    out.changed = true;
+  }
+  send(wire::Got{deliver.unit, deliver.cursor}, out);
+  granted->second = deliver.caught_up;
+  note_sync(now, out);
+}
+
+void AgentSession::on_chunk(const wire::StateChunk& chunk, AgentOutput& out) {
+  if (!caught_up_.contains(chunk.unit)) {
+    return stop(fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"), out);
+  }
+  Chunks& whole = chunks_[{chunk.unit, chunk.record}];
+  const bool first = whole.bytes.empty() && chunk.offset == 0;
+  if (first) {
+    whole.digest = chunk.digest;
+    whole.total = chunk.total_bytes;
+  }
+  const bool fits = chunk.offset == whole.bytes.size() && chunk.digest == whole.digest &&
+                    chunk.total_bytes == whole.total && whole.total <= limits::kRecordBytesMax &&
+                    whole.bytes.size() + chunk.bytes.size() <= whole.total && chunks_.size() <= 16;
+  if (!fits) return stop(fail(Errc::malformed, "a large record arrived out of order; connecting again"), out);
+  whole.bytes.insert(whole.bytes.end(), chunk.bytes.begin(), chunk.bytes.end());
+}
+
+bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
+  Sequence next = own.acked.next();
+  if (pushed_to_ && pushed_to_->actor == own.actor) next = std::max(next, pushed_to_->counter.next());
+  if (next > own.head) return false;
+  auto page = store_.chain_page(own.actor, next, link_.push_bytes, limits::kPushChangesMax);
+  if (!page || page->empty() || page->front().counter != next) {
+    stop(page ? fail(Errc::corrupt, "own change " + std::to_string(next.value) + " is missing from the store")
+              : std::move(page).error(), out);
+    return false;
+  }
+  wire::Push push;
+  push.actor = own.actor;
+  push.first = next;
+  for (storage::ChainEntry& entry : *page) push.changes.push_back(std::move(entry.frame));
+  const Sequence last = page->back().counter;
+  push.head = page->back().hash;
+  push.signature = wire::sign_head(identity_.key, identity_.device, own.actor, last, push.head);
+  send(push, out);
+  in_flight_.push_back({own.actor, last, out.frames.back().size()});
+  in_flight_bytes_ += out.frames.back().size();
+  pushed_to_ = model::Dot{own.actor, last};
+  return true;
+}
+
+void AgentSession::fill_window(AgentOutput& out) {
+  if (phase_ != Phase::greeting && phase_ != Phase::live) return;
+  for (const storage::OwnActor& own : store_.state().actors) {
+    if (own.acked == own.head) continue;
+    if (own.forked) return;
+    while (in_flight_.size() < window_pushes_ && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
+    }
+    return;  // a later chain waits until this one is acknowledged
+  }
+}
+
+AgentOutput AgentSession::on_local_change(const TimeReading& now) {
+  AgentOutput out;
+  if (phase_ == Phase::live) {
+    synced_noted_ = false;
+    fill_window(out);
+    note_sync(now, out);
+  }
+  return out;
+}
+
+AgentOutput AgentSession::on_tick(const TimeReading& now, const DeviceFacts& facts) {
+  AgentOutput out;
+  facts_ = facts;
+  if (phase_ == Phase::live) send(wire::StatusReport{status(now)}, out);
+  return out;
+}
+
+bool AgentSession::in_sync() const {
+  if (phase_ != Phase::live || store_.state().waiting != 0) return false;
+  return std::all_of(caught_up_.begin(), caught_up_.end(), [](const auto& unit) { return unit.second; });
+}
+
+Instant AgentSession::hub_now(const TimeReading& now) const {
+  return Instant{anchor_->time.at.ms + static_cast<std::int64_t>(now.monotonic_ms - anchor_->time.monotonic_ms)};
+}
+
+void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
+  if (!in_sync()) {
+    synced_noted_ = false;
+    return;
+  }
+  if (synced_noted_) return;
+  synced_noted_ = true;
+  out.changed = true;
+  if (auto stored = store_.set_last_sync(hub_now(now)); !stored) return stop(std::move(stored).error(), out);
+  send(wire::StatusReport{status(now)}, out);
+}
+
+}  // namespace fieldpost::sync

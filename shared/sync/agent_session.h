@@ -1,0 +1,131 @@
+// The agent's side of one connection, as a pure state machine over its store.
+//
+// Thread rule: the agent's store thread.
+// Invariants:
+//   1. No delivered state is taken in before the hub's verdict on every own chain (welcome).
+//   2. No chain is pushed while an earlier own chain has unacknowledged changes.
+//   3. A cursor is answered (`got`) only after its states are durable here.
+//   4. At most window_pushes and window_bytes are unacknowledged.
+//   5. Frames leave in the order produced. After `close` is set nothing more is produced.
+// Design: docs/architecture.md "Sync"; bytes: schemas/wire-v1.md.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random_source.h"
+#include "storage/agent_store.h"
+#include "sync/time_reading.h"
+#include "wire/codec.h"
+#include "wire/frame.h"
+
+namespace fieldpost::sync {
+
+/// Who this agent is and whom it trusts; fixed at enrolment.
+struct AgentIdentity {
+  DeviceId device;
+  crypto::SigningKey key;
+  HubId hub;
+  std::string app_version;
+  Hash schema_digest;
+};
+
+/// How much to put in one push; survives connections so that a poor link keeps small batches.
+struct LinkEstimate {
+  std::size_t push_bytes = 256 * 1024;
+  static constexpr std::size_t kPushBytesMin = 4 * 1024;
+
+  void push_acknowledged();
+  void connection_lost(bool with_pushes_in_flight);
+};
+
+/// The figures only the program's root knows.
+struct DeviceFacts {
+  std::uint64_t storage_free_bytes = 0;
+  std::optional<std::uint32_t> battery_percent;
+};
+
+struct AgentOutput {
+  std::vector<Bytes> frames;          ///< to send, in order
+  std::optional<Error> close;         ///< close the connection, and why
+  bool changed = false;               ///< what a screen shows may have changed
+};
+
+class AgentSession {
+ public:
+  enum class Phase : std::uint8_t { connecting, greeting, live, closed };
+
+  AgentSession(const AgentIdentity& identity, storage::AgentStore& store, wire::Compressor& compressor,
+               const wire::ChannelBinding& binding, RandomSource random, LinkEstimate& link);
+
+  AgentOutput on_frame(const TimeReading& now, const DeviceFacts& facts, BytesView frame);
+  /// Something new was recorded here.
+  AgentOutput on_local_change(const TimeReading& now);
+  /// Reports figures to the hub; call every few minutes.
+  AgentOutput on_tick(const TimeReading& now, const DeviceFacts& facts);
+  /// The connection is gone.
+  void on_closed();
+
+  Phase phase() const { return phase_; }
+  /// Everything recorded here is durably at the hub, and everything the hub had was delivered here.
+  bool in_sync() const;
+  const std::optional<HubAnchor>& anchor() const { return anchor_; }
+  std::size_t pushes_in_flight() const { return in_flight_.size(); }
+
+ private:
+  struct InFlight {
+    ActorId actor;
+    Sequence last;
+    std::size_t bytes = 0;
+  };
+  struct Chunks {
+    Hash digest;
+    std::uint64_t total = 0;
+    Bytes bytes;
+  };
+
+  void handle(const TimeReading& now, wire::Decoded& decoded, AgentOutput& out);
+  void on_challenge(const TimeReading& now, const wire::Challenge& challenge, AgentOutput& out);
+  void on_welcome(const TimeReading& now, const wire::Decoded& decoded, AgentOutput& out);
+  void on_ack(const wire::Ack& ack, AgentOutput& out);
+  void on_rewind(const wire::Rewind& rewind, AgentOutput& out);
+  void on_deliver(const TimeReading& now, const wire::Deliver& deliver, AgentOutput& out);
+  void on_chunk(const wire::StateChunk& chunk, AgentOutput& out);
+  Result<storage::AgentStore::WelcomeFacts> judge(const wire::Welcome& welcome) const;
+  Status check_own_dots(const model::Record& record) const;
+  wire::AgentStatus status(const TimeReading& now) const;
+  void fill_window(AgentOutput& out);
+  bool push_some(const storage::OwnActor& own, AgentOutput& out);
+  void confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out);
+  void note_sync(const TimeReading& now, AgentOutput& out);
+  Instant hub_now(const TimeReading& now) const;
+  void send(const wire::Message& message, AgentOutput& out);
+  void send_bytes(BytesView message, AgentOutput& out);
+  void stop(Error error, AgentOutput& out);
+
+  const AgentIdentity& identity_;
+  storage::AgentStore& store_;
+  wire::Compressor& compressor_;
+  wire::ChannelBinding binding_;
+  RandomSource random_;
+  LinkEstimate& link_;
+
+  Phase phase_ = Phase::connecting;
+  DeviceFacts facts_;
+  wire::Challenge challenge_;
+  wire::Hello hello_;
+  std::optional<HubAnchor> anchor_;
+  std::uint32_t window_pushes_;
+  std::uint32_t window_bytes_;
+  std::deque<InFlight> in_flight_;
+  std::size_t in_flight_bytes_ = 0;
+  std::optional<model::Dot> pushed_to_;  ///< chain and counter up to which pushes went out
+  std::map<std::string, bool> caught_up_;
+  std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
+  bool synced_noted_ = false;
+};
+
+}  // namespace fieldpost::sync

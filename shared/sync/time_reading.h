@@ -1,0 +1,31 @@
+// What the roots read off the clocks and hand down: time is a parameter here.
+//
+// Thread rule: plain values.
+#pragma once
+
+#include <optional>
+
+#include "model/change.h"
+
+namespace fieldpost::sync {
+
+struct TimeReading {
+  Instant wall;                    ///< the wall clock, whatever it is set to
+  std::uint64_t boot = 0;          ///< differs from boot to boot
+  std::uint64_t monotonic_ms = 0;  ///< since boot, sleep included
+};
+
+/// The last signed hub time, and when (monotonic) it was learned in which boot.
+struct HubAnchor {
+  model::HubTime time;
+  std::uint64_t boot = 0;
+};
+
+/// The times of a change made now. An anchor of another boot says nothing and is left out.
+inline model::ChangeTimes change_times(const TimeReading& now, const std::optional<HubAnchor>& anchor) {
+  model::ChangeTimes times{now.wall, now.boot, now.monotonic_ms, std::nullopt};
+  if (anchor && anchor->boot == now.boot) times.hub = anchor->time;
+  return times;
+}
+
+}  // namespace fieldpost::sync
