@@ -393,13 +393,10 @@ def read_csv(data, record_type="stop"):
         for vehicle in document.get("vehicles", []):
             if "plate" in vehicle:
                 vehicle["plate_norm"] = plate_norm(vehicle["plate"])
-        unparsed = {name for _, name, _, _ in broken}
-        for field, rule, severity in check(document):
+        for field, rule, severity in [] if broken else check(document):  # what cannot be read cannot be judged
             for place, column in names.items():
                 field = field.replace(place, column)
-            field = field.replace("/", ".")
-            if field not in unparsed:
-                broken.append((line, field, rule, severity))
+            broken.append((line, field.replace("/", "."), rule, severity))
         problems += broken
         if not any(b[3] == "error" for b in broken):
             good.append(document)
