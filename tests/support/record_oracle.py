@@ -271,10 +271,11 @@ def check(document):
     found = {(n, "x-nullable") for n, s in root["properties"].items()
              if resolve(root, s).get("x-nullable") is False and n in document and document[n] is None}
     version = document.get("schema_version")
-    doc = effective(root, root, document, type_ok("integer", version) and version > root["x-version"])
+    newer = type_ok("integer", version) and version > root["x-version"]
+    doc = effective(root, root, document, newer)
     found |= set(validate(root, root, doc)) | set(check_kinds(root, root, doc))
     found -= {(n, "required") for n, rule in found if rule == "x-nullable"}
-    answer = {(f, r, "error") for f, r in found}
+    answer = {(f, r, "warn" if newer and r == "enum" else "error") for f, r in found}
     if not any(r == "type" for _, r in found):  # rules need the right kinds of values
         for rule in root["x-rules"]:
             answer |= {(f, rule["id"], rule["severity"]) for f in run_rule(root, doc, rule)}
@@ -348,6 +349,9 @@ def read_csv(data, record_type="stop"):
     root = schema_of(record_type)
     records = csv_records(data)
     header = [c.decode("utf-8").strip() for c in records[0][1]]
+    for name in header:
+        if name != "external_id" and not field_schema(root, [p for p in name.split(".") if not p.isdigit()]):
+            raise SystemExit(f"csv.header: {name} is not a field of {record_type}")
     good, problems, seen = [], [], {}
     for line, cells in records[1:]:
         if len(cells) != len(header):
@@ -356,7 +360,7 @@ def read_csv(data, record_type="stop"):
         row, broken = {}, []
         for name, raw in zip(header, cells):
             try:
-                row[name] = raw.decode("utf-8").strip(" \t\r\n\u00a0\u200b")
+                row[name] = raw.decode("utf-8").replace("\r\n", "\n").strip(" \t\r\n\u00a0\u200b")
             except UnicodeDecodeError:
                 broken.append((line, name, "csv.utf8", "error"))
         if broken:
