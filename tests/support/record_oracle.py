@@ -159,7 +159,8 @@ def check_kinds(root, schema, value, path=""):
 # -- x-rules --------------------------------------------------------------------------------------
 
 def live(items):
-    return [i for i in items if isinstance(i, dict) and i.get("void") is not True] if isinstance(items, list) else []
+    """[(name, item)] of the items that are not voided; the name is the id, or the index if there is none."""
+    return [(item_name(i, n), i) for n, i in enumerate(items or []) if i.get("void") is not True]
 
 
 def field_schema(root, names):
@@ -187,7 +188,7 @@ def look(root, document, scope, item, path):
 def spread(document, path):
     """Every (place, value) of array/field over the array's live items."""
     array, field = path.split("/")
-    return [(f"{array}/{i['item_id']}/{field}", i[field]) for i in live(document.get(array)) if field in i]
+    return [(f"{array}/{name}/{field}", i[field]) for name, i in live(document.get(array)) if field in i]
 
 
 def compare(a, a_schema, b, b_schema):
@@ -229,12 +230,12 @@ def run_rule(root, document, rule):
                     broken.append(place)
                 seen.add(value)
         return broken if holds_when(root, document, "", None, rule.get("when", [])) else []
-    items = live(document.get(scope)) if scope else [None]
+    items = live(document.get(scope)) if scope else [("", None)]
     broken = []
-    for item in items:
+    for name, item in items:
         if not holds_when(root, document, scope, item, rule.get("when", [])):
             continue
-        base = f"{scope}/{item['item_id']}" if scope else ""
+        base = f"{scope}/{name}" if scope else ""
         if op in ("min_items", "max_items"):
             count = sum(len(live(document.get(a))) for a in left)
             if (count < rule["count"]) if op == "min_items" else (count > rule["count"]):
