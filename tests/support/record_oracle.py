@@ -159,7 +159,8 @@ def check_kinds(root, schema, value, path=""):
 # -- x-rules --------------------------------------------------------------------------------------
 
 def live(items):
-    return [i for i in items if isinstance(i, dict) and i.get("void") is not True] if isinstance(items, list) else []
+    """[(name, item)] of the items that are not voided; the name is the id, or the index if there is none."""
+    return [(item_name(i, n), i) for n, i in enumerate(items or []) if i.get("void") is not True]
 
 
 def field_schema(root, names):
@@ -187,7 +188,7 @@ def look(root, document, scope, item, path):
 def spread(document, path):
     """Every (place, value) of array/field over the array's live items."""
     array, field = path.split("/")
-    return [(f"{array}/{i['item_id']}/{field}", i[field]) for i in live(document.get(array)) if field in i]
+    return [(f"{array}/{name}/{field}", i[field]) for name, i in live(document.get(array)) if field in i]
 
 
 def compare(a, a_schema, b, b_schema):
@@ -229,12 +230,12 @@ def run_rule(root, document, rule):
                     broken.append(place)
                 seen.add(value)
         return broken if holds_when(root, document, "", None, rule.get("when", [])) else []
-    items = live(document.get(scope)) if scope else [None]
+    items = live(document.get(scope)) if scope else [("", None)]
     broken = []
-    for item in items:
+    for name, item in items:
         if not holds_when(root, document, scope, item, rule.get("when", [])):
             continue
-        base = f"{scope}/{item['item_id']}" if scope else ""
+        base = f"{scope}/{name}" if scope else ""
         if op in ("min_items", "max_items"):
             count = sum(len(live(document.get(a))) for a in left)
             if (count < rule["count"]) if op == "min_items" else (count > rule["count"]):
@@ -271,10 +272,11 @@ def check(document):
     found = {(n, "x-nullable") for n, s in root["properties"].items()
              if resolve(root, s).get("x-nullable") is False and n in document and document[n] is None}
     version = document.get("schema_version")
-    doc = effective(root, root, document, type_ok("integer", version) and version > root["x-version"])
+    newer = type_ok("integer", version) and version > root["x-version"]
+    doc = effective(root, root, document, newer)
     found |= set(validate(root, root, doc)) | set(check_kinds(root, root, doc))
     found -= {(n, "required") for n, rule in found if rule == "x-nullable"}
-    answer = {(f, r, "error") for f, r in found}
+    answer = {(f, r, "warn" if newer and r == "enum" else "error") for f, r in found}
     if not any(r == "type" for _, r in found):  # rules need the right kinds of values
         for rule in root["x-rules"]:
             answer |= {(f, rule["id"], rule["severity"]) for f in run_rule(root, doc, rule)}
@@ -348,6 +350,9 @@ def read_csv(data, record_type="stop"):
     root = schema_of(record_type)
     records = csv_records(data)
     header = [c.decode("utf-8").strip() for c in records[0][1]]
+    for name in header:
+        if name != "external_id" and not field_schema(root, [p for p in name.split(".") if not p.isdigit()]):
+            raise SystemExit(f"csv.header: {name} is not a field of {record_type}")
     good, problems, seen = [], [], {}
     for line, cells in records[1:]:
         if len(cells) != len(header):
@@ -356,7 +361,7 @@ def read_csv(data, record_type="stop"):
         row, broken = {}, []
         for name, raw in zip(header, cells):
             try:
-                row[name] = raw.decode("utf-8").strip(" \t\r\n\u00a0\u200b")
+                row[name] = raw.decode("utf-8").replace("\r\n", "\n").strip(" \t\r\n\u00a0\u200b")
             except UnicodeDecodeError:
                 broken.append((line, name, "csv.utf8", "error"))
         if broken:
@@ -393,13 +398,10 @@ def read_csv(data, record_type="stop"):
         for vehicle in document.get("vehicles", []):
             if "plate" in vehicle:
                 vehicle["plate_norm"] = plate_norm(vehicle["plate"])
-        unparsed = {name for _, name, _, _ in broken}
-        for field, rule, severity in check(document):
+        for field, rule, severity in [] if broken else check(document):  # what cannot be read cannot be judged
             for place, column in names.items():
                 field = field.replace(place, column)
-            field = field.replace("/", ".")
-            if field not in unparsed:
-                broken.append((line, field, rule, severity))
+            broken.append((line, field.replace("/", "."), rule, severity))
         problems += broken
         if not any(b[3] == "error" for b in broken):
             good.append(document)
