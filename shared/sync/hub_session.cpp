@@ -1,0 +1,422 @@
+#include "sync/hub_session.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "storage/pack.h"
+
+namespace fieldpost::sync {
+
+HubSession::HubSession(const HubContext& context, wire::Compressor& compressor,
+                       const wire::ChannelBinding& binding, const RandomSource& random)
+    : context_(context), compressor_(compressor), binding_(binding), nonce_(random_id<Nonce>(random)) {}
+
+void HubSession::send(const wire::Message& message, HubOutput& out) {
+  out.frames.push_back(compressor_.encode_frame(wire::encode_message(message)));
+}
+
+void HubSession::refuse(wire::ErrorCode code, std::string text, HubOutput& out) {
+  if (closed_) return;
+  closed_ = true;
+  send(wire::ErrorMessage{code, text, 0}, out);
+  out.close = fail(Errc::closed, std::move(text));
+}
+
+HubOutput HubSession::stop_with(wire::ErrorCode code, std::string text) {
+  HubOutput out;
+  refuse(code, std::move(text), out);
+  return out;
+}
+
+HubOutput HubSession::on_connected() {
+  HubOutput out;
+  // All compartments of a hub share key and epoch in what the agent sees: the first one speaks.
+  challenge_ = {wire::kProtocolVersion, nonce_, here().identity.hub, here().identity.epoch};
+  send(challenge_, out);
+  return out;
+}
+
+HubOutput HubSession::on_frame(Instant now, BytesView frame) {
+  HubOutput out;
+  if (closed_) return out;
+  auto message = compressor_.decode_frame(frame);
+  if (!message) {
+    refuse(wire::ErrorCode::malformed, message.error().message(), out);
+    return out;
+  }
+  auto decoded = wire::decode_message(*message);
+  if (!decoded) {
+    refuse(wire::ErrorCode::malformed, decoded.error().message(), out);
+    return out;
+  }
+  if (greeted() == std::holds_alternative<wire::Hello>(decoded->message)) {
+    refuse(wire::ErrorCode::out_of_order, greeted() ? "a second hello" : "the first message must be a hello", out);
+    return out;
+  }
+  std::visit(
+      [&](auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, wire::Hello>) {
+          on_hello(now, *decoded, out);
+        } else if constexpr (std::is_same_v<M, wire::Push>) {
+          on_push(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::Got>) {
+          on_got(m, out);
+        } else if constexpr (std::is_same_v<M, wire::Confirm>) {
+          // A device speaks for its own chains only.
+          std::erase_if(m.items, [&](const auto& item) { return !chains_.contains(item.actor); });
+          out.confirmed = std::move(m.items);
+        } else if constexpr (std::is_same_v<M, wire::StatusReport>) {
+          on_status(now, m.status, out);
+        } else if constexpr (std::is_same_v<M, wire::Ping>) {
+          send(wire::Pong{m.token, now}, out);
+        } else if constexpr (std::is_same_v<M, wire::Bye>) {
+          closed_ = true;
+          out.close = fail(Errc::closed, "the agent said good-bye");
+        } else if constexpr (std::is_same_v<M, wire::ErrorMessage>) {
+          closed_ = true;
+          out.close = fail(Errc::closed, "the agent says: " + m.text);
+        } else if constexpr (std::is_same_v<M, wire::Pong>) {
+          // Life sign.
+        } else if constexpr (std::is_same_v<M, wire::HashQuery> || std::is_same_v<M, wire::Gap> ||
+                             std::is_same_v<M, wire::AttachOffer> || std::is_same_v<M, wire::AttachOffset> ||
+                             std::is_same_v<M, wire::AttachChunk> || std::is_same_v<M, wire::AttachFetch>) {
+          refuse(wire::ErrorCode::unsupported_version, "this hub does not handle that message yet", out);
+        } else {
+          static_assert(std::is_same_v<M, wire::Challenge> || std::is_same_v<M, wire::Welcome> ||
+                        std::is_same_v<M, wire::Ack> || std::is_same_v<M, wire::Rewind> ||
+                        std::is_same_v<M, wire::Deliver> || std::is_same_v<M, wire::StateChunk> ||
+                        std::is_same_v<M, wire::HashReply>);
+          refuse(wire::ErrorCode::out_of_order, "a message that only hubs send", out);
+        }
+      },
+      decoded->message);
+  return out;
+}
+
+bool HubSession::find_device(const DeviceId& id, HubOutput& out) {
+  for (std::size_t i = 0; i < context_.compartments.size(); ++i) {
+    auto found = context_.compartments[i].reader->device(id);
+    if (!found) {
+      refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+      return false;
+    }
+    if (!*found) continue;
+    if ((*found)->standing != storage::DeviceStanding::active) break;
+    compartment_ = i;
+    device_ = std::move(**found);
+    return true;
+  }
+  // One answer for unknown and for revoked until the restricted session exists.
+  refuse(wire::ErrorCode::unknown_device, "this device is not enrolled at this hub, or no longer", out);
+  return false;
+}
+
+Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
+  wire::Verdict verdict;
+  verdict.actor = claimed.actor;
+  FP_TRY(const auto known, here().reader->actor(claimed.actor));
+  Chain chain;
+  if (!known) {
+    chain.next = Sequence{1};
+    chain.hash = wire::chain_start(here().identity.hub, device_->id, claimed.actor);
+  } else if (known->device != device_->id) {
+    verdict.kind = wire::VerdictKind::foreign;
+    return verdict;
+  } else {
+    verdict.kind = wire::VerdictKind::known;
+    verdict.head = known->head;
+    verdict.hash = known->hash;
+    chain.next = known->head.next();
+    chain.hash = known->hash;
+    const bool forked = known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
+    if (forked) verdict.kind = wire::VerdictKind::forked;
+  }
+  chains_[claimed.actor] = chain;
+  return verdict;
+}
+
+Bytes HubSession::cursor(std::uint64_t position) const {
+  return storage::Packer().id(here().identity.epoch).id(here().identity.start).u64(position).take();
+}
+
+std::uint64_t HubSession::cursor_position(BytesView bytes, std::uint64_t end) const {
+  storage::Unpacker in(bytes);
+  const auto epoch = in.id<Epoch>();
+  in.id<StartId>();
+  const std::uint64_t position = in.u64();
+  // An unknown or future cursor rewinds: sending again is always safe.
+  if (!in.finish("cursor") || epoch != here().identity.epoch || position > end) return 0;
+  return position;
+}
+
+Status HubSession::open_feeds(const wire::Hello& hello) {
+  granted_ = {device_->unit};
+  for (const std::string& unit : granted_) {
+    Feed feed;
+    FP_TRY(feed.known_end, here().reader->feed_end(unit));
+    for (const wire::UnitCursor& known : hello.cursors) {
+      if (known.unit == unit) feed.sent = cursor_position(known.cursor, feed.known_end);
+    }
+    feed.got = feed.sent;
+    feeds_[unit] = std::move(feed);
+  }
+  return {};
+}
+
+void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& out) {
+  const auto& hello = std::get<wire::Hello>(decoded.message);
+  // The signature first: without it the sender learns nothing about which devices exist.
+  if (!wire::verify_hello(decoded, challenge_, binding_)) {
+    return refuse(wire::ErrorCode::bad_signature, "the hello is not signed by its device for this connection", out);
+  }
+  if (!find_device(hello.device, out)) return;
+  wire::Welcome welcome;
+  // Grows with each welcome without a write before it: the clock, or one more than the last.
+  welcome.id = std::max<std::uint64_t>(device_->last_welcome + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.ms)));
+  welcome.hub_time = now;
+  welcome.start = here().identity.start;
+  welcome.window_pushes = limits::kWindowPushes;
+  welcome.window_bytes = limits::kWindowBytes;
+  welcome.compartment = here().name;
+  std::vector<ActorId> actors;
+  for (const wire::ActorHead& claimed : hello.actors) {
+    auto answer = verdict(claimed);
+    if (!answer) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (answer->kind != wire::VerdictKind::foreign) actors.push_back(claimed.actor);
+    welcome.verdicts.push_back(*answer);
+  }
+  auto repeated = here().reader->unconfirmed(actors, limits::kExceptionsMax);
+  auto opened = open_feeds(hello);
+  if (!repeated || !opened) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  welcome.exceptions = std::move(*repeated);
+  for (const std::string& unit : granted_) welcome.grants.push_back({unit});
+  out.frames.push_back(compressor_.encode_frame(
+      wire::encode_welcome(welcome, challenge_, hello, binding_, context_.key)));
+  device_->last_welcome = welcome.id;
+  on_status(now, hello.status, out);
+  for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
+}
+
+void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutput& out) {
+  device_->last_contact = now;
+  device_->status = status;
+  device_->status_at = now;
+  const bool caught_up = std::all_of(feeds_.begin(), feeds_.end(), [](const auto& f) {
+    return f.second.got >= f.second.known_end && f.second.unanswered.empty();
+  });
+  if (status.waiting == 0 && caught_up) device_->last_complete = now;
+  out.contact = device_;
+}
+
+// ---- changes coming in ----
+
+Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chain, HubOutput& out) {
+  if (push.first == chain.next) return std::size_t{0};
+  if (push.first > chain.next) return push.changes.size();  // in flight since before a rewind
+  // Sent again after a lost acknowledgement: what is durable must be the same bytes.
+  const Sequence before{push.first.value - 1};
+  FP_TRY(auto hash, here().reader->hash_at(push.actor, before));
+  if (before.value == 0) hash = wire::chain_start(here().identity.hub, device_->id, push.actor);
+  if (!hash) return push.changes.size();
+  Hash running = *hash;
+  Sequence at = before;
+  std::size_t count = 0;
+  while (count < push.changes.size() && at.next() < chain.next) {
+    running = wire::chain_next(running, push.changes[count++]);
+    at = at.next();
+  }
+  if (at.next() == chain.next && running != chain.hash) {
+    return fail(Errc::chain_broken, "this actor's history differs from the hub's");
+  }
+  const bool nothing_new = count == push.changes.size();
+  if (nothing_new && chain.at_writer == 0) {
+    const Sequence head{chain.next.value - 1};
+    FP_TRY(auto exceptions, here().reader->exceptions(push.actor, push.first, head));
+    acknowledge(push.actor, head, std::move(exceptions), out);
+  }
+  return count;
+}
+
+Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence counter, Bytes frame) const {
+  FP_TRY(const wire::FramedChange framed, wire::decode_change_frame(frame));
+  if (framed.counter != counter) return fail(Errc::malformed, "a change out of its place in the chain");
+  storage::IncomingChange incoming;
+  incoming.record = framed.record;
+  incoming.counter = framed.counter;
+  incoming.prev = framed.prev;
+  auto change = wire::decode_change(actor, frame);
+  if (!change) {
+    incoming.quarantine = wire::ChangeException{actor, counter, framed.record, wire::ExceptionKind::quarantined,
+                                                "undecodable", "", change.error().detail};
+  } else {
+    incoming.quarantine = context_.check(*change);
+    incoming.change = std::move(*change);
+  }
+  incoming.frame = std::move(frame);
+  return incoming;
+}
+
+void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
+  const auto it = chains_.find(push.actor);
+  if (it == chains_.end()) {
+    return refuse(wire::ErrorCode::not_granted, "a push for a chain that the hello did not name", out);
+  }
+  Chain& chain = it->second;
+  if (at_writer_ >= 2 * limits::kWindowPushes) {
+    return refuse(wire::ErrorCode::busy, "more pushes than the window allows", out);
+  }
+  const Sequence last{push.first.value + push.changes.size() - 1};
+  if (!wire::verify_head(device_->id, push.actor, last, push.head, push.signature)) {
+    return refuse(wire::ErrorCode::bad_signature, "a push whose signature does not verify", out);
+  }
+  auto known = known_prefix(push, chain, out);
+  if (!known) return refuse(wire::ErrorCode::chain_broken, known.error().message(), out);
+  if (*known == push.changes.size()) return;
+  storage::IncomingBatch batch;
+  batch.device = device_->id;
+  batch.actor = push.actor;
+  batch.first = chain.next;
+  batch.previous = chain.hash;
+  batch.signature = push.signature;
+  batch.received = now;
+  batch.granted = granted_;
+  Hash running = chain.hash;
+  for (std::size_t i = *known; i < push.changes.size(); ++i) {
+    running = wire::chain_next(running, push.changes[i]);
+    auto change = examine(push.actor, Sequence{push.first.value + i}, std::move(push.changes[i]));
+    if (!change) return refuse(wire::ErrorCode::malformed, change.error().message(), out);
+    batch.changes.push_back(std::move(*change));
+  }
+  if (running != push.head) {
+    return refuse(wire::ErrorCode::chain_broken, "a push whose changes do not give its head", out);
+  }
+  batch.head = running;
+  chain.next = last.next();
+  chain.hash = running;
+  ++chain.at_writer;
+  ++at_writer_;
+  out.batches.push_back(std::move(batch));
+}
+
+void HubSession::acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions,
+                             HubOutput& out) {
+  send(wire::Ack{actor, head, std::move(exceptions)}, out);
+}
+
+HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
+  HubOutput out;
+  --at_writer_;
+  Chain& chain = chains_[result.actor];
+  --chain.at_writer;
+  if (closed_) return out;
+  if (chain.stale > 0) {
+    --chain.stale;
+    return out;
+  }
+  switch (result.kind) {
+    case storage::BatchResult::Kind::applied:
+      acknowledge(result.actor, result.head, result.exceptions, out);
+      note_touched(result.touched);
+      break;
+    case storage::BatchResult::Kind::rewind:
+      chain.next = result.head.next();
+      chain.hash = result.hash;
+      chain.stale = chain.at_writer;
+      send(wire::Rewind{result.actor, result.head, result.hash}, out);
+      break;
+    case storage::BatchResult::Kind::foreign:
+      refuse(wire::ErrorCode::not_granted, "this chain belongs to another device", out);
+      break;
+    case storage::BatchResult::Kind::revoked:
+      refuse(wire::ErrorCode::revoked, "this device was revoked", out);
+      break;
+  }
+  return out;
+}
+
+// ---- states going out ----
+
+void HubSession::note_touched(const std::vector<storage::Touched>& touched) {
+  for (const storage::Touched& t : touched) {
+    const auto it = feeds_.find(t.unit);
+    if (it == feeds_.end() || !t.direct) continue;
+    Feed& feed = it->second;
+    const bool had = t.position_before == 0 || t.position_before <= feed.got || feed.own.contains(t.position_before);
+    if (!had) continue;
+    feed.own.erase(t.position_before);
+    feed.own.insert(t.position_after);
+  }
+}
+
+HubOutput HubSession::on_feed_moved(const std::string& unit, std::uint64_t end) {
+  HubOutput out;
+  const auto it = feeds_.find(unit);
+  if (closed_ || it == feeds_.end()) return out;
+  it->second.known_end = std::max(it->second.known_end, end);
+  pump(unit, it->second, out);
+  return out;
+}
+
+void HubSession::on_got(const wire::Got& got, HubOutput& out) {
+  const auto it = feeds_.find(got.unit);
+  if (it == feeds_.end()) return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
+  Feed& feed = it->second;
+  if (feed.unanswered.empty() || got.cursor != cursor(feed.unanswered.front())) {
+    return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
+  }
+  feed.got = feed.unanswered.front();
+  feed.unanswered.pop_front();
+  feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
+  pump(it->first, feed, out);
+}
+
+void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
+  while (!closed_ && feed.unanswered.size() < limits::kDeliverWindow) {
+    if (feed.sent >= feed.known_end && feed.told_caught_up) return;
+    auto page = here().reader->feed(unit, feed.sent, feed.known_end, limits::kDeliverTargetBytes,
+                                    limits::kDeliverStatesMax);
+    if (!page) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (page->caught_up) page->end_position = std::max(feed.sent, feed.known_end);
+    std::erase_if(page->entries, [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
+    // Only own changes came: one cursor for all of them, when no more are on their way.
+    if (page->entries.empty() && page->caught_up && at_writer_ > 0) return;
+    send_page(unit, feed, *page, out);
+  }
+}
+
+void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out) {
+  wire::Deliver deliver;
+  deliver.unit = unit;
+  for (storage::FeedEntry& entry : page.entries) {
+    if (entry.state.size() > limits::kChunkBytesMax) {
+      send_chunks(unit, entry, out);
+    } else {
+      deliver.states.push_back(std::move(entry.state));
+    }
+  }
+  deliver.cursor = cursor(page.end_position);
+  deliver.caught_up = page.caught_up;
+  send(deliver, out);
+  feed.sent = page.end_position;
+  feed.told_caught_up = page.caught_up;
+  feed.unanswered.push_back(page.end_position);
+}
+
+void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry, HubOutput& out) {
+  wire::StateChunk chunk;
+  chunk.unit = unit;
+  chunk.record = entry.record;
+  chunk.digest = wire::state_digest(entry.state);
+  chunk.total_bytes = entry.state.size();
+  for (std::size_t offset = 0; offset < entry.state.size(); offset += limits::kChunkBytesMax) {
+    const std::size_t size = std::min(limits::kChunkBytesMax, entry.state.size() - offset);
+    chunk.offset = offset;
+    chunk.bytes = to_bytes(BytesView(entry.state).subspan(offset, size));
+    send(chunk, out);
+  }
+}
+
+std::vector<std::string> HubSession::units() const { return granted_; }
+
+}  // namespace fieldpost::sync

@@ -1,0 +1,123 @@
+// The hub's side of one connection, as a pure state machine over a reader of the store.
+//
+// Thread rule: the connection's thread. Batches go to the writer; its answers come back through
+// `on_applied`, in the order submitted. `on_feed_moved` for a commit comes after `on_applied` for it.
+// Invariants:
+//   1. Nothing of a device is read or written before its hello verified on this very connection.
+//   2. `ack` is produced only from a durable result.
+//   3. A state is delivered only up to the feed end this session was told of, so that an own change is
+//      never delivered before it is acknowledged.
+//   4. A record is left out of a delivery only when this connection's push alone moved it there, directly,
+//      from a position this connection already had.
+//   5. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random_source.h"
+#include "storage/hub_store.h"
+#include "wire/codec.h"
+#include "wire/frame.h"
+
+namespace fieldpost::sync {
+
+/// What a change says by itself: the narrow check that may quarantine. Pure and thread-safe.
+using ChangeCheck = std::function<std::optional<wire::ChangeException>(const model::Change&)>;
+
+/// One of the hub's separate stores, as a session sees it.
+struct Compartment {
+  std::string name;                        ///< "enforcement" or "health"
+  const storage::HubReader* reader = nullptr;
+  storage::HubIdentity identity;
+};
+
+struct HubContext {
+  crypto::SigningKey key;
+  std::vector<Compartment> compartments;
+  ChangeCheck check;
+};
+
+struct HubOutput {
+  std::vector<Bytes> frames;
+  std::vector<storage::IncomingBatch> batches;   ///< for the writer of `compartment()`
+  std::vector<wire::Confirm::Item> confirmed;    ///< for the writer
+  std::optional<storage::Device> contact;        ///< the device entry to store when there is time
+  std::optional<Error> close;
+};
+
+class HubSession {
+ public:
+  HubSession(const HubContext& context, wire::Compressor& compressor, const wire::ChannelBinding& binding,
+             const RandomSource& random);
+
+  HubOutput on_connected();
+  HubOutput on_frame(Instant now, BytesView frame);
+  HubOutput on_applied(Instant now, const storage::BatchResult& result);
+  HubOutput on_feed_moved(const std::string& unit, std::uint64_t end);
+  /// The device was revoked or the hub stops.
+  HubOutput stop_with(wire::ErrorCode code, std::string text);
+
+  bool greeted() const { return device_.has_value(); }
+  const std::optional<storage::Device>& device() const { return device_; }
+  /// Index into HubContext::compartments; valid once greeted.
+  std::size_t compartment() const { return compartment_; }
+  /// Units whose feed this session follows.
+  std::vector<std::string> units() const;
+
+ private:
+  struct Chain {
+    Sequence next;                 ///< counter expected in the next push
+    Hash hash;                     ///< h(next − 1)
+    std::size_t at_writer = 0;
+    std::size_t stale = 0;         ///< results still to come of batches before a rewind
+  };
+  struct Feed {
+    std::uint64_t known_end = 0;   ///< told by the writer
+    std::uint64_t sent = 0;        ///< looked at up to here
+    std::uint64_t got = 0;         ///< durable at the agent
+    std::deque<std::uint64_t> unanswered;
+    std::set<std::uint64_t> own;   ///< positions to leave out
+    bool told_caught_up = false;
+  };
+
+  void on_hello(Instant now, const wire::Decoded& decoded, HubOutput& out);
+  bool find_device(const DeviceId& id, HubOutput& out);
+  Result<wire::Verdict> verdict(const wire::ActorHead& claimed);
+  Status open_feeds(const wire::Hello& hello);
+  void on_push(Instant now, wire::Push& push, HubOutput& out);
+  Result<std::size_t> known_prefix(const wire::Push& push, Chain& chain, HubOutput& out);
+  Result<storage::IncomingChange> examine(ActorId actor, Sequence counter, Bytes frame) const;
+  void on_got(const wire::Got& got, HubOutput& out);
+  void on_status(Instant now, const wire::AgentStatus& status, HubOutput& out);
+  void acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions, HubOutput& out);
+  void note_touched(const std::vector<storage::Touched>& touched);
+  void pump(const std::string& unit, Feed& feed, HubOutput& out);
+  void send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out);
+  void send_chunks(const std::string& unit, const storage::FeedEntry& entry, HubOutput& out);
+  Bytes cursor(std::uint64_t position) const;
+  std::uint64_t cursor_position(BytesView cursor, std::uint64_t end) const;
+  const Compartment& here() const { return context_.compartments[compartment_]; }
+  void send(const wire::Message& message, HubOutput& out);
+  void refuse(wire::ErrorCode code, std::string text, HubOutput& out);
+
+  const HubContext& context_;
+  wire::Compressor& compressor_;
+  wire::ChannelBinding binding_;
+  wire::Challenge challenge_;
+  Nonce nonce_;
+  std::optional<storage::Device> device_;
+  std::size_t compartment_ = 0;
+  bool closed_ = false;
+  std::map<ActorId, Chain> chains_;
+  std::map<std::string, Feed> feeds_;
+  std::vector<std::string> granted_;
+  std::size_t at_writer_ = 0;
+};
+
+}  // namespace fieldpost::sync
