@@ -59,6 +59,16 @@ inline constexpr std::size_t kExceptionsMax = 4096;
 inline constexpr std::size_t kReasonBytesMax = 2048;
 /// Bytes of an opaque cursor.
 inline constexpr std::size_t kCursorBytesMax = 64;
+/// Orders in one welcome, and bytes of one order's body.
+inline constexpr std::size_t kOrdersMax = 64;
+inline constexpr std::size_t kOrderBytesMax = 4096;
+/// Schema updates in one welcome, and bytes of one schema's JSON text.
+inline constexpr std::size_t kSchemasMax = 64;
+inline constexpr std::size_t kSchemaBytesMax = 128 * 1024;
+/// Counters asked for in one hash query: a search in 256 steps per round trip ends in four.
+inline constexpr std::size_t kHashQueryMax = 256;
+/// Bytes of one attachment.
+inline constexpr std::uint64_t kAttachmentBytesMax = 256 * 1024 * 1024;
 
 // ---- flow control ----
 

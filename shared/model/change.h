@@ -70,6 +70,7 @@ struct Change {
   Value reason = Null{};   ///< Null, text, or Sealed
   std::optional<Origin> origin;
   Salt salt;
+  std::uint64_t welcome = 0;  ///< last welcome stored when it was made, 0 if none: grants are judged by it
   friend bool operator==(const Change&, const Change&) = default;
 };
 

@@ -4,7 +4,8 @@
 // Invariants:
 //   1. Decode means validate: size, order, duplicates, ranges, overflow, depth, trailing bytes, UTF-8
 //      and canonical form; limits (base/limits.h) are checked before allocation.
-//   2. encode(decode(b)) == b for every accepted b.
+//   2. encode(decode(b)) == b for every accepted b without extension keys (64 and above), which are
+//      checked for form, passed over and not kept. Record states have no extension keys.
 //   3. Errors name what and where ("push.changes[3]: …") and never quote a payload.
 #pragma once
 
@@ -53,9 +54,21 @@ crypto::Signature sign_head(const crypto::SigningKey& key, const DeviceId& devic
 bool verify_head(const DeviceId& device, ActorId actor, Sequence n, const Hash& head,
                  const crypto::Signature& signature);
 
+/// Over tag "fieldpost.v1.gap", device ‖ actor ‖ from ‖ to ‖ hash. Sets or checks `gap.signature`.
+void sign_gap(const crypto::SigningKey& key, const DeviceId& device, Gap& gap);
+bool verify_gap(const DeviceId& device, const Gap& gap);
+
+/// Over tag "fieldpost.v1.order", hub ‖ device ‖ id ‖ one byte: size of kind ‖ kind ‖ body.
+void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId& device, Order& order);
+bool verify_order(const HubId& hub, const DeviceId& device, const Order& order);
+
 // ---- messages ----
 
-/// The bytes of any message but Hello and Welcome (those need a signature: below).
+/// "push", "state_chunk": stable, for metrics and logs.
+std::string_view message_name(const Message& message);
+
+/// The bytes of any message. Hello and Welcome get a signature of zeros here, which verifies nowhere:
+/// use the two functions below.
 Bytes encode_message(const Message& message);
 Bytes encode_hello(const Hello& hello, const Challenge& challenge, const ChannelBinding& binding,
                    const crypto::SigningKey& device_key);

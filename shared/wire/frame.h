@@ -4,7 +4,8 @@
 // Thread rule: a Compressor belongs to one thread at a time.
 // Invariants:
 //   1. The decompressed size is read from the zstd header and checked before allocation; a frame
-//      without it, or with another dictionary id, is refused.
+//      without it, or with another dictionary id, is refused. A frame that names no dictionary is
+//      plain zstd: what was written before the dictionary was trained stays readable.
 //   2. Nothing decompresses to more than the caller's limit.
 #pragma once
 

@@ -71,6 +71,7 @@ struct Hello {
   std::vector<UnitCursor> cursors;       ///< sorted by unit
   Hash schema_digest;                    ///< of the schemas the agent runs
   std::uint64_t welcome_id = 0;          ///< last welcome the agent stored, 0 if none
+  std::vector<model::Dot> unsettled;     ///< acknowledged changes not yet seen merged; `welcome` answers each
   AgentStatus status;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -94,7 +95,7 @@ struct Verdict {
 enum class ExceptionKind : std::uint8_t {
   quarantined = 0,   ///< bytes kept at the hub, not merged; an operator decides
   held = 1,          ///< waits for its predecessors
-  accepted = 2,      ///< an operator accepted it; a delivery covers it
+  accepted = 2,      ///< merged (plainly, or by an operator); a delivery covers it
   rejected = 3,      ///< applied and undone by the hub; a delivery covers it
   unauthorised = 4,  ///< never applied
 };
