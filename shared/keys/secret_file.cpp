@@ -1,0 +1,134 @@
+#include "keys/secret_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace fieldpost::keys {
+namespace {
+
+class File {
+ public:
+  explicit File(int descriptor) : descriptor_(descriptor) {}
+  File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  File& operator=(File&&) = delete;
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  int get() const { return descriptor_; }
+  bool is_open() const { return descriptor_ >= 0; }
+
+ private:
+  int descriptor_;
+};
+
+Error system_error(const std::filesystem::path& path, const char* what) {
+  const int code = errno;
+  return fail(code == ENOENT ? Errc::not_found : Errc::io,
+              "cannot " + std::string(what) + " " + path.string() + ": " + std::strerror(code));
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+Status write_all(const File& file, BytesView content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(file.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error(path, "write");
+    content = content.subspan(static_cast<std::size_t>(written));
+  }
+  if (::fsync(file.get()) != 0) return system_error(path, "write to the disk");
+  return {};
+}
+
+Status sync_folder(const std::filesystem::path& folder) {
+  const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.get()) != 0) return system_error(folder, "write to the disk the folder");
+  return {};
+}
+
+Result<Bytes> read_all(const File& file, std::size_t bytes_max, const std::filesystem::path& path) {
+  Bytes content;
+  for (;;) {
+    const std::size_t old_size = content.size();
+    const std::size_t step = std::min<std::size_t>(64 * 1024, bytes_max + 1 - old_size);
+    content.resize(old_size + step);
+    const ssize_t got = ::read(file.get(), content.data() + old_size, step);
+    content.resize(old_size + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(path, "read");
+    if (got == 0) return content;
+    if (content.size() > bytes_max) {
+      return fail(Errc::too_large, path.string() + " is above " + std::to_string(bytes_max) + " bytes");
+    }
+  }
+}
+
+Status check_private(const struct stat& found, const std::filesystem::path& path, const char* repair) {
+  if (found.st_uid != ::geteuid() && found.st_uid != 0) {
+    return fail(Errc::unauthorised, path.string() + " belongs to another user: run as its owner, or `chown` it");
+  }
+  if ((found.st_mode & 077) != 0) {
+    return fail(Errc::unauthorised, path.string() + " can be read by others and may have been: `" + repair + " " +
+                                        path.string() + "`, and consider what it protects as known");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
+  std::string name = (folder_of(path) / ("." + path.filename().string() + ".XXXXXX")).string();
+  const std::filesystem::path shown = path;
+  Status written;
+  {
+    const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
+    if (!file.is_open()) return system_error(path, "create");
+    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, shown) : Status(system_error(path, "protect"));
+  }
+  if (written && ::rename(name.c_str(), path.c_str()) != 0) written = system_error(path, "replace");
+  if (!written) {
+    ::unlink(name.c_str());
+    return written;
+  }
+  return sync_folder(folder_of(path));
+}
+
+Status write_secret_file(const std::filesystem::path& path, BytesView content) {
+  return write_file_atomically(path, content, 0600);
+}
+
+Result<Bytes> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return system_error(path, "read");
+  return read_all(file, bytes_max, path);
+}
+
+Result<Bytes> read_secret_file(const std::filesystem::path& path, std::size_t bytes_max) {
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file.is_open()) return system_error(path, "read");
+  struct stat found{};
+  if (::fstat(file.get(), &found) != 0) return system_error(path, "read");
+  if (!S_ISREG(found.st_mode)) return fail(Errc::unauthorised, path.string() + " is not an ordinary file");
+  FP_CHECK_OK(check_private(found, path, "chmod 600"));
+  return read_all(file, bytes_max, path);
+}
+
+Status make_private_directory(const std::filesystem::path& path) {
+  std::error_code ec;
+  if (!path.parent_path().empty()) std::filesystem::create_directories(path.parent_path(), ec);
+  if (::mkdir(path.c_str(), 0700) == 0) return sync_folder(folder_of(path));
+  if (errno != EEXIST) return system_error(path, "create the folder");
+  struct stat found{};
+  if (::stat(path.c_str(), &found) != 0) return system_error(path, "read the folder");
+  if (!S_ISDIR(found.st_mode)) return fail(Errc::invalid_argument, path.string() + " is there and is not a folder");
+  return check_private(found, path, "chmod 700");
+}
+
+}  // namespace fieldpost::keys
