@@ -80,15 +80,17 @@ inline Error fail(Errc code, std::string detail) { return {code, std::move(detai
 }  // namespace fieldpost
 
 // FP_TRY(auto x, expression): binds the value, or returns the error to the caller.
+// (__COUNTER__, not __LINE__: a macro argument that spans lines has one line number.)
 #define FP_CONCAT_IMPL(a, b) a##b
 #define FP_CONCAT(a, b) FP_CONCAT_IMPL(a, b)
-#define FP_TRY(binding, ...) FP_TRY_IMPL(FP_CONCAT(fp_result_, __LINE__), binding, __VA_ARGS__)
+#define FP_TRY(binding, ...) FP_TRY_IMPL(FP_CONCAT(fp_result_, __COUNTER__), binding, __VA_ARGS__)
 #define FP_TRY_IMPL(name, binding, ...)      \
   auto name = (__VA_ARGS__);                 \
   if (!name) return std::move(name).error(); \
   binding = *std::move(name)
 // FP_CHECK_OK(expression): for results without a value.
-#define FP_CHECK_OK(...)                                                                  \
-  do {                                                                                    \
-    if (auto fp_status = (__VA_ARGS__); !fp_status) return std::move(fp_status).error(); \
+#define FP_CHECK_OK(...) FP_CHECK_OK_IMPL(FP_CONCAT(fp_status_, __COUNTER__), __VA_ARGS__)
+#define FP_CHECK_OK_IMPL(name, ...)                                             \
+  do {                                                                          \
+    if (auto name = (__VA_ARGS__); !name) return std::move(name).error();       \
   } while (false)
