@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <charconv>
+#include <cstring>
 
 namespace fieldpost {
 
@@ -36,6 +37,15 @@ constexpr std::string_view kSpaces[] = {" ", "\t", "\r", "\n", "\v", "\f",
 std::size_t first_invalid_utf8(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
+    // Most text is ASCII: eight bytes at a time while it is.
+    if (i + 8 <= text.size()) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, text.data() + i, 8);
+      if ((word & 0x8080808080808080U) == 0) {
+        i += 8;
+        continue;
+      }
+    }
     const std::size_t length = sequence_length(text, i);
     if (length == 0) return i;
     i += length;

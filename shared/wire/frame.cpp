@@ -48,12 +48,14 @@ struct Dictionary::Impl {
 Dictionary::Dictionary(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Dictionary::~Dictionary() = default;
 
-std::shared_ptr<const Dictionary> Dictionary::v1(int level) {
+std::shared_ptr<const Dictionary> Dictionary::v1(int level) { return of(dictionary_v1(), level); }
+
+std::shared_ptr<const Dictionary> Dictionary::none(int level) { return of({}, level); }
+
+std::shared_ptr<const Dictionary> Dictionary::of(BytesView bytes, int level) {
   auto impl = std::make_unique<Impl>();
   impl->level = level;
-  const auto bytes = dictionary_v1();
   if (!bytes.empty()) {
-    // By reference: the dictionary is compiled into the program and outlives everything.
     impl->id = ZSTD_getDictID_fromDict(bytes.data(), bytes.size());
     impl->compress.reset(ZSTD_createCDict(bytes.data(), bytes.size(), level));
     impl->decompress.reset(ZSTD_createDDict(bytes.data(), bytes.size()));

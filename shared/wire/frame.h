@@ -24,12 +24,15 @@ class Dictionary {
  public:
   /// Level: 3 for the network and the stores.
   static std::shared_ptr<const Dictionary> v1(int level = 3);
+  /// Plain zstd: writes frames that name no dictionary, and reads only those.
+  static std::shared_ptr<const Dictionary> none(int level = 3);
   ~Dictionary();
   struct Impl;
   const Impl& impl() const { return *impl_; }
 
  private:
   explicit Dictionary(std::unique_ptr<Impl> impl);
+  static std::shared_ptr<const Dictionary> of(BytesView bytes, int level);
   std::unique_ptr<Impl> impl_;
 };
 

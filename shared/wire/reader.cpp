@@ -1,24 +1,9 @@
 #include "wire/reader.h"
 
-#include <cstring>
-
 #include "base/text.h"
 
 namespace fieldpost::wire {
 namespace {
-
-bool is_ascii(BytesView bytes) {
-  std::size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, 8);
-    if ((word & 0x8080808080808080U) != 0) return false;
-  }
-  for (; at < bytes.size(); ++at) {
-    if (bytes[at] >= 0x80) return false;
-  }
-  return true;
-}
 
 constexpr std::string_view kNotCanonical = "longer form than needed";
 constexpr std::string_view kTruncated = "ends too early";
@@ -42,13 +27,7 @@ Error Reader::error() const {
   return {failure_->code, failure_->place + ": " + failure_->what};
 }
 
-std::uint8_t Reader::next() {
-  if (at_ == end_) {
-    fail(Errc::malformed, kTruncated);
-    return 0xc1;
-  }
-  return *at_++;
-}
+void Reader::fail_truncated() { fail(Errc::malformed, kTruncated); }
 
 std::uint64_t Reader::big_endian(std::size_t bytes) {
   if (left() < bytes) {
@@ -78,13 +57,6 @@ std::size_t Reader::checked(std::uint64_t count, std::size_t max, std::size_t by
   return static_cast<std::size_t>(count);
 }
 
-BytesView Reader::take(std::uint64_t size, std::size_t max) {
-  const auto count = checked(size, max, 1);
-  const BytesView view(at_, count);
-  at_ += count;
-  return view;
-}
-
 void Reader::nil() {
   if (next() != 0xc0) fail(Errc::malformed, "expected nil");
 }
@@ -95,29 +67,14 @@ bool Reader::boolean() {
   return byte == 0xc3;
 }
 
-std::uint64_t Reader::unsigned_integer(std::uint64_t max) {
-  const auto byte = next();
-  std::uint64_t value = 0;
-  if (byte < 0x80) {
-    value = byte;
-  } else if (byte == 0xcc) {
-    value = length(1, 0x80);
-  } else if (byte == 0xcd) {
-    value = length(2, 0x100);
-  } else if (byte == 0xce) {
-    value = length(4, 0x10000);
-  } else if (byte == 0xcf) {
-    value = length(8, 0x100000000);
-  } else if (byte >= 0xe0 || (byte >= 0xd0 && byte <= 0xd3)) {
-    fail(Errc::malformed, "number is negative");
-  } else {
-    fail(Errc::malformed, "expected a number");
-  }
-  if (value > max) {
-    fail(Errc::malformed, "number is out of range");
-    return 0;
-  }
-  return value;
+std::uint64_t Reader::long_integer(std::uint8_t byte) {
+  if (byte == 0xcc) return length(1, 0x80);
+  if (byte == 0xcd) return length(2, 0x100);
+  if (byte == 0xce) return length(4, 0x10000);
+  if (byte == 0xcf) return length(8, 0x100000000);
+  const bool negative = byte >= 0xe0 || (byte >= 0xd0 && byte <= 0xd3);
+  fail(Errc::malformed, negative ? "number is negative" : "expected a number");
+  return 0;
 }
 
 std::int64_t Reader::integer() {
@@ -138,26 +95,25 @@ std::int64_t Reader::integer() {
   return ok() ? value : 0;
 }
 
-std::string_view Reader::text(std::size_t max_bytes) {
+std::uint64_t Reader::long_text_size(std::uint8_t byte) {
+  if (byte == 0xd9) return length(1, 32);
+  if (byte == 0xda) return length(2, 0x100);
+  if (byte == 0xdb) return length(4, 0x10000);
+  fail(Errc::malformed, "expected text");
+  return 0;
+}
+
+std::string_view Reader::unchecked_text(std::size_t max_bytes) {
   const auto byte = next();
-  std::uint64_t size = 0;
-  if (byte >= 0xa0 && byte <= 0xbf) {
-    size = byte & 0x1f;
-  } else if (byte == 0xd9) {
-    size = length(1, 32);
-  } else if (byte == 0xda) {
-    size = length(2, 0x100);
-  } else if (byte == 0xdb) {
-    size = length(4, 0x10000);
-  } else {
-    fail(Errc::malformed, "expected text");
-  }
-  const auto view = take(size, max_bytes);
-  if (!is_ascii(view) && !is_utf8(as_text(view))) {
-    fail(Errc::malformed, "text is not UTF-8");
-    return {};
-  }
-  return as_text(view);
+  const std::uint64_t size = byte >= 0xa0 && byte <= 0xbf ? byte & 0x1f : long_text_size(byte);
+  return as_text(take(size, max_bytes));
+}
+
+std::string_view Reader::text(std::size_t max_bytes) {
+  const auto view = unchecked_text(max_bytes);
+  if (is_utf8(view)) return view;
+  fail(Errc::malformed, "text is not UTF-8");
+  return {};
 }
 
 BytesView Reader::blob(std::size_t max_bytes) {

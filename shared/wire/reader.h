@@ -42,9 +42,17 @@ class Reader {
 
   void nil();
   bool boolean();
-  std::uint64_t unsigned_integer(std::uint64_t max = UINT64_MAX);
+  std::uint64_t unsigned_integer(std::uint64_t max = UINT64_MAX) {
+    const auto byte = next();
+    const auto value = byte < 0x80 ? byte : long_integer(byte);
+    if (value <= max) return value;
+    fail(Errc::malformed, "number is out of range");
+    return 0;
+  }
   std::int64_t integer();
   std::string_view text(std::size_t max_bytes);
+  /// Text whose grammar the caller checks, ASCII only: not checked for UTF-8 here.
+  std::string_view unchecked_text(std::size_t max_bytes);
   BytesView blob(std::size_t max_bytes);
   /// Exactly `size` bytes.
   BytesView blob_of(std::size_t size);
@@ -64,12 +72,26 @@ class Reader {
   };
 
   void name_place(std::string_view name);
-  std::uint8_t next();
+  std::uint8_t next() {
+    if (at_ == end_) {
+      fail_truncated();
+      return 0xc1;
+    }
+    return *at_++;
+  }
+  void fail_truncated();
+  std::uint64_t long_integer(std::uint8_t byte);
+  std::uint64_t long_text_size(std::uint8_t byte);
   std::uint64_t big_endian(std::size_t bytes);
   /// A length in `bytes` bytes that would not have fitted the next shorter form.
   std::uint64_t length(std::size_t bytes, std::uint64_t least);
   std::size_t checked(std::uint64_t count, std::size_t max, std::size_t bytes_each);
-  BytesView take(std::uint64_t size, std::size_t max);
+  BytesView take(std::uint64_t size, std::size_t max) {
+    const auto count = size <= max && size <= left() ? static_cast<std::size_t>(size) : checked(size, max, 1);
+    const BytesView view(at_, count);
+    at_ += count;
+    return view;
+  }
 
   const std::uint8_t* at_;
   const std::uint8_t* end_;

@@ -149,7 +149,7 @@ void get_fields(Reader& in, std::vector<model::FieldValue>& fields, std::vector<
   fields.reserve(count / 2);  // SealUse points into it: it must not grow
   for (std::size_t i = 0; i < count / 2 && in.ok(); ++i) {
     auto& field = fields.emplace_back();
-    field.path = in.text(limits::kPathBytesMax);
+    field.path = in.unchecked_text(limits::kPathBytesMax);  // check_change asks is_path
     std::optional<std::uint64_t> seal_index;
     get_value(in, field.value, seal_index);
     if (seal_index && in.ok()) uses.push_back({&std::get<model::Sealed>(field.value), *seal_index});
