@@ -1,9 +1,11 @@
 // What the LMDB engine owes beyond the contract: durability, refusals, growth, the reserve.
 #include <lmdb.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -383,6 +385,43 @@ TEST_CASE("A disk below its reserve takes freeing updates only") {
   CHECK(status.error().is(Errc::store_full));
   CHECK_THAT(status.error().detail, Catch::Contains("disk"));
   REQUIRE(put(*kv, "ack", "1", UpdateKind::freeing));
+}
+
+// A limit on file sizes stands in for a disk that is full or fails: at the end of a page LMDB's write
+// is refused (EFBIG), in the middle of one it comes out short, which LMDB reports as EIO.
+TEST_CASE("A refused write leaves nothing behind; one that broke off stops the store until reopened") {
+  test::TempDir dir;
+  const LmdbOptions options = options_for(dir);
+  { fill(*open_store(options), 20, 3000); }
+  const auto size = fs::file_size(options.directory / "data.mdb");
+  const bool short_write = GENERATE(false, true);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    auto opened = LmdbKv::open(options);
+    if (!opened) ::_exit(1);
+    LmdbKv& kv = **opened;
+    const rlimit tight{size + (short_write ? 5000 : 0), RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &tight) != 0) ::_exit(2);
+    const Status failed = put(kv, "large", std::string(64 * 1024, 'x'));
+    if (failed || !failed.error().is(short_write ? Errc::store_failed : Errc::store_full)) ::_exit(3);
+    if (value_of(kv, "000019") != std::string(3000, 'v') || value_of(kv, "large") != "<none>") ::_exit(4);
+    const rlimit loose{RLIM_INFINITY, RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_FSIZE, &loose) != 0) ::_exit(5);
+    const Status next = put(kv, "next", "1");
+    if (short_write && (next || !next.error().is(Errc::store_failed))) ::_exit(6);
+    if (!short_write && !next) ::_exit(7);
+    ::_exit(0);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  INFO("step " << WEXITSTATUS(status));
+  CHECK(status == 0);
+  auto kv = open_store(options);
+  CHECK(value_of(*kv, "large") == "<none>");
+  CHECK(value_of(*kv, "000019") == std::string(3000, 'v'));
+  CHECK(value_of(*kv, "next") == (short_write ? "<none>" : "1"));
+  REQUIRE(put(*kv, "large", std::string(64 * 1024, 'x')));
 }
 
 TEST_CASE("A write that failed is not committed, even if the body looks away") {
