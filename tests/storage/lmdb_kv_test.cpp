@@ -291,13 +291,13 @@ TEST_CASE("The map grows as the store fills") {
   auto kv = open_store(options);
   const auto before = kv->stats()->map_bytes;
   CHECK(before <= 256 * 1024);
-  fill(*kv, 400, 8000);
+  fill(*kv, 100, 32000);
   CHECK(kv->stats()->map_bytes >= 3200 * 1000);
-  CHECK(value_of(*kv, "000000") == std::string(8000, 'v'));
-  CHECK(value_of(*kv, "000399") == std::string(8000, 'v'));
+  CHECK(value_of(*kv, "000000") == std::string(32000, 'v'));
+  CHECK(value_of(*kv, "000099") == std::string(32000, 'v'));
   kv.reset();
   kv = open_store(options);
-  CHECK(value_of(*kv, "000399") == std::string(8000, 'v'));
+  CHECK(value_of(*kv, "000099") == std::string(32000, 'v'));
   REQUIRE(put(*kv, "more", "yes"));
 }
 
@@ -326,34 +326,34 @@ TEST_CASE("A full store still erases and acknowledges, and takes new records aft
   auto kv = open_store(options);
   int rows = 0;
   Status status;
-  while ((status = put(*kv, numbered(rows), std::string(1000, 'v')))) {
+  while ((status = put(*kv, numbered(rows), std::string(4000, 'v')))) {
     REQUIRE(++rows < 10000);
   }
   CHECK(status.error().is(Errc::store_full));
   CHECK_THAT(status.error().detail, Catch::Contains(options.directory.string()));
-  CHECK(rows > 700);
+  CHECK(rows > 200);
   CHECK(value_of(*kv, numbered(rows)) == "<none>");
-  CHECK(value_of(*kv, numbered(rows - 1)) == std::string(1000, 'v'));
-  CHECK(!put(*kv, "another", std::string(1000, 'v')));
+  CHECK(value_of(*kv, numbered(rows - 1)) == std::string(4000, 'v'));
+  CHECK(!put(*kv, "another", std::string(4000, 'v')));
 
   // Small acknowledgements and single erasures, each in its own commit.
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     INFO(i);
     REQUIRE(put(*kv, "ack", std::to_string(i), UpdateKind::freeing));
   }
-  CHECK(!put(*kv, "another", std::string(1000, 'v')));
+  CHECK(!put(*kv, "another", std::string(4000, 'v')));
   for (int i = 0; i < rows / 2; ++i) {
     INFO(i);
     REQUIRE(kv->update([&](KvWrite& write) { return write.erase(kStops, as_bytes(numbered(i))); },
                        UpdateKind::freeing));
   }
-  CHECK(value_of(*kv, "ack") == "199");
-  REQUIRE(put(*kv, "another", std::string(1000, 'v')));
+  CHECK(value_of(*kv, "ack") == "99");
+  REQUIRE(put(*kv, "another", std::string(4000, 'v')));
   CHECK(kv->stats()->file_bytes <= options.map_bytes_max);
 
   kv.reset();
   kv = open_store(options);
-  CHECK(value_of(*kv, "another") == std::string(1000, 'v'));
+  CHECK(value_of(*kv, "another") == std::string(4000, 'v'));
 }
 
 TEST_CASE("A full store can be emptied in one update") {
@@ -364,7 +364,7 @@ TEST_CASE("A full store can be emptied in one update") {
   options.reserve_bytes = 512 * 1024;
   auto kv = open_store(options);
   int rows = 0;
-  while (put(*kv, numbered(rows), std::string(1000, 'v'))) REQUIRE(++rows < 10000);
+  while (put(*kv, numbered(rows), std::string(4000, 'v'))) REQUIRE(++rows < 10000);
   REQUIRE(kv->update(
       [&](KvWrite& write) -> Status {
         for (int i = 0; i < rows; ++i) FP_CHECK_OK(write.erase(kStops, as_bytes(numbered(i))));
@@ -372,7 +372,7 @@ TEST_CASE("A full store can be emptied in one update") {
       },
       UpdateKind::freeing));
   REQUIRE(put(*kv, "a", "1"));
-  fill(*kv, rows / 2, 1000);
+  fill(*kv, rows / 2, 4000);
 }
 
 TEST_CASE("A disk below its reserve takes freeing updates only") {
