@@ -1,4 +1,5 @@
 // What every key-value engine must do, run over each. What only one of them does: lmdb_kv_test.cpp.
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>

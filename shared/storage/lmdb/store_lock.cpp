@@ -44,11 +44,10 @@ Result<StoreLock> StoreLock::take(const std::filesystem::path& file) {
                                   ": stop it first, or work through it");
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd, 0) != 0 ||
-      ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    // Only the sentence of a refused second process suffers; a full disk must not stop the store.
-    (void)::ftruncate(fd, 0);
-  }
+  // If this fails (a full disk), only the sentence for a refused second process suffers.
+  const bool written = ::ftruncate(fd, 0) == 0 &&
+                       ::pwrite(fd, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
+  static_cast<void>(written);
   return lock;
 }
 
