@@ -291,6 +291,7 @@ TEST_CASE("a frame that announces too much closes the connection with 1009 befor
     client.write("\x82\xff" + size + std::string(4, '\0'));
     CHECK(says(client.read_until("\x03\xf1"), "\x03\xf1"));  // close frame: 1009
     client.shutdown();
+    client.close();
     hub.loop.run_until([&] { return ear.closed.has_value(); });
     CHECK(ear.closed->is(Errc::too_large));
     CHECK(ear.heard.empty());
