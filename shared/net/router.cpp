@@ -28,7 +28,7 @@ bool tighter(const std::vector<std::string>& a, const std::vector<std::string>& 
   for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
     if (const int x = looseness(a[i]), y = looseness(b[i]); x != y) return x < y;
   }
-  return a.size() > b.size();
+  return a.size() < b.size();  // both match, so the longer one goes on with an empty rest
 }
 
 [[noreturn]] void bad_pattern(std::string_view method, std::string_view pattern, const char* why) {
