@@ -44,6 +44,10 @@ TEST_CASE("a change that breaks a rule is refused") {
       {"prev is the change itself", [](Change& c) { c.prev = {3}; }, Errc::malformed},
       {"prev is later", [](Change& c) { c.prev = {4}; }, Errc::malformed},
       {"the context covers the change", [](Change& c) { c.context.add(dot(kAlice, 3)); }, Errc::malformed},
+      // Named after the bug: such a change could never be applied and would have been held for ever.
+      {"the context covers more of its own actor than prev", [](Change& c) { c.prev = {1}; }, Errc::malformed},
+      {"the context covers its own actor, but there is no prev",
+       [](Change& c) { c.prev = {0}; }, Errc::malformed},
       {"a context of too many actors",
        [](Change& c) {
          for (std::uint64_t i = 0; i < limits::kVectorEntriesMax; ++i) c.context.add(dot({0x1000 + i}, 1));
