@@ -2,7 +2,8 @@
 //
 // Thread rule: free functions without state, after `init()` once at program start.
 // Invariants:
-//   1. Every hash and signature input begins with a tag that names its use (domain separation).
+//   1. Every hash and signature input begins with a tag that names its use (domain separation);
+//      a keyed hash has none: its key must have one use.
 //   2. Secret keys live in SecretBytes, wiped on destruction.
 // Source: libsodium's documentation of the primitives named at each function.
 #pragma once
@@ -67,7 +68,7 @@ struct SigningKey {
 };
 
 SigningKey signing_key(const Seed& seed);
-/// Signs BLAKE2b-512-free plain Ed25519 over tag ‖ 0x00 ‖ parts….
+/// Plain Ed25519 (RFC 8032, not pre-hashed) over tag ‖ 0x00 ‖ parts….
 Signature sign(const SigningKey& key, std::string_view tag, std::initializer_list<BytesView> parts);
 [[nodiscard]] bool verify(const PublicKey& key, const Signature& signature, std::string_view tag,
                           std::initializer_list<BytesView> parts);

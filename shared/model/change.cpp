@@ -126,6 +126,10 @@ Status check_change(const Change& change) {
   if (change.context.covers(change.dot)) {
     return fail(Errc::malformed, "the context covers the change itself");
   }
+  if (change.prev < change.context[change.dot.actor]) {
+    // Apply asks for r.vv[actor] == prev and context <= r.vv: no record could ever satisfy both.
+    return fail(Errc::malformed, "the context covers a later change of its own actor than prev");
+  }
   if (change.context.size() > limits::kVectorEntriesMax) {
     return fail(Errc::too_large, "the context has too many actors");
   }

@@ -2,7 +2,7 @@
 //
 // Thread rule: plain values.
 // Invariants (checked by `check_change`, established by the decoder):
-//   1. dot.counter > 0; prev < dot.counter; context does not cover the dot.
+//   1. dot.counter > 0; context[dot.actor] <= prev < dot.counter (so the context does not cover the dot).
 //   2. edits are sorted by path, unique; every Sealed value's seal is in `seals`.
 //   3. seals are sorted by id, unique, and each is used.
 #pragma once

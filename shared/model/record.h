@@ -69,8 +69,8 @@ Applied classify(const Record& record, const Change& change);
 Applied apply(Record& record, const Change& change);
 
 /// Applies what can be applied, repeatedly, until nothing moves; what stays held is left in `waiting`.
-/// Returns the indices (in the original `waiting`) of the changes applied, in order of application.
-/// Changes already known or mismatched are removed too; mismatches are returned separately.
+/// Changes already known or mismatched are taken out of `waiting` too. All are named by their dots,
+/// those applied in the order of application.
 struct Drained {
   std::vector<Dot> applied;
   std::vector<Dot> known;
@@ -79,7 +79,8 @@ struct Drained {
 Drained drain(Record& record, std::vector<Change>& waiting);
 
 /// vv = pointwise maximum; a sibling stays if both sides have it, or if one has it and the other's
-/// vv does not cover its dot. Errors: `conflict` when id, type or unit differ.
+/// vv does not cover its dot. Trusts that a dot names one change wherever it is met; forks of a store
+/// are found by their hash chains before a state is joined. Errors: `conflict` when id, type or unit differ.
 Status join(Record& into, const Record& other);
 
 /// One of several concurrent values of one field.

@@ -22,6 +22,9 @@ Result<VersionVector> VersionVector::from_entries(std::vector<Entry> entries) {
     if (entries[i].counter.value == 0) {
       return fail(Errc::malformed, "version vector holds a zero counter");
     }
+    if (entries[i].actor.value == 0) {
+      return fail(Errc::malformed, "version vector holds the actor zero");
+    }
     if (i > 0 && !(entries[i - 1].actor < entries[i].actor)) {
       return fail(Errc::malformed, "version vector is not sorted by actor, or repeats one");
     }
@@ -52,7 +55,7 @@ std::partial_ordering VersionVector::compare(const VersionVector& other) const {
 }
 
 void VersionVector::add(const Dot& dot) {
-  if (dot.counter.value == 0) return;
+  if (dot.counter.value == 0 || dot.actor.value == 0) return;
   const auto it = find(entries_, dot.actor);
   if (it != entries_.end() && it->actor == dot.actor) {
     it->counter = std::max(it->counter, dot.counter);

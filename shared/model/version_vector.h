@@ -2,7 +2,7 @@
 //
 // Thread rule: plain values.
 // Invariants of VersionVector:
-//   1. Entries are sorted by actor, unique, with counters > 0.
+//   1. Entries are sorted by actor, unique, with actors and counters > 0.
 //   2. `compare` is the causal partial order; `==` is full equality; there are no other operators.
 // Source: Almeida et al., "Scalable and Accurate Causality Tracking for Eventually Consistent
 // Stores" (dotted version vectors), 2014.
@@ -36,7 +36,7 @@ class VersionVector {
   };
 
   VersionVector() = default;
-  /// Errors: `malformed` when entries are not sorted, not unique or hold a zero.
+  /// Errors: `malformed` when entries are not sorted, not unique or hold a zero counter or actor.
   static Result<VersionVector> from_entries(std::vector<Entry> entries);
 
   Sequence operator[](ActorId actor) const;  ///< 0 when absent
@@ -45,7 +45,7 @@ class VersionVector {
   bool covers(const VersionVector& other) const;
   std::partial_ordering compare(const VersionVector& other) const;
 
-  /// Raises the actor's entry to at least the dot's counter.
+  /// Raises the actor's entry to at least the dot's counter. A dot with a zero in it is no dot: ignored.
   void add(const Dot& dot);
   void merge(const VersionVector& other);  ///< pointwise maximum
 

@@ -80,11 +80,12 @@ TEST_CASE("a vector covers a tablet's edits up to its entry") {
   CHECK(seen[kBob] == Sequence{0});
 }
 
-TEST_CASE("adding never lowers an entry and never stores a zero") {
+TEST_CASE("adding never lowers an entry and never stores a zero counter or the actor zero") {
   VersionVector seen = vv({{kAlice, 3}});
   seen.add(dot(kAlice, 2));
   CHECK(seen[kAlice] == Sequence{3});
   seen.add(dot(kBob, 0));
+  seen.add(dot(ActorId{0}, 1));
   CHECK(seen.size() == 1);
   seen.add(dot(kBob, 1));
   CHECK(seen.size() == 2);
@@ -105,6 +106,7 @@ TEST_CASE("a peer's entries are taken only sorted, unique and without zeros") {
   const std::pair<std::string_view, Entries> bad[] = {
       {"unsorted", {{kBob, {1}}, {kAlice, {2}}}},
       {"twice the same", {{kAlice, {1}}, {kAlice, {2}}}},
+      {"the actor zero, which no store has", {{ActorId{0}, {1}}, {kAlice, {1}}}},
       {"a zero counter", {{kAlice, {0}}}},
       {"a zero counter at the end", {{kAlice, {1}}, {kBob, {0}}}},
   };

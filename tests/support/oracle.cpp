@@ -56,12 +56,9 @@ std::set<Dot> Oracle::admitted() const {
   return in;
 }
 
-std::set<Dot> Oracle::held() const {
-  const std::set<Dot> in = admitted();
+std::set<Dot> Oracle::received() const {
   std::set<Dot> out;
-  for (const auto& [dot, change] : received_) {
-    if (!in.contains(dot)) out.insert(dot);
-  }
+  for (const auto& [dot, change] : received_) out.insert(dot);
   return out;
 }
 

@@ -31,8 +31,8 @@ class Oracle {
   /// The changes that rest on nothing missing, by fixpoint: a change is admitted once its predecessor
   /// and every change that its context names are.
   std::set<model::Dot> admitted() const;
-  /// The rest: received, and waiting for what they rest on.
-  std::set<model::Dot> held() const;
+  /// All that was ever received, admitted or not.
+  std::set<model::Dot> received() const;
   /// A value survives if and only if no admitted change of the same path has a context that covers it.
   model::Record record() const;
 
