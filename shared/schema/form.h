@@ -82,7 +82,7 @@ class Form {
   bool sealed() const;  ///< a property that does not say is sealed; the change's reason too
   std::string_view label() const;
   std::span<const std::string> title_fields() const;
-  /// Every leaf, in the order of the schema.
+  /// Every leaf, by container and name.
   std::span<const Field> fields() const;
   /// The leaf a path leads to, or nullptr. Knows "position/lat" and "vehicles/v3h1c2e1/plate"; an
   /// item id of the wrong shape leads nowhere.
