@@ -76,10 +76,18 @@ class KvHubStore final : public HubStore {
     return kv_.update([&](KvWrite& write) { return write.put(kDevices, device.id.view(), pack_device(device)); });
   }
 
-  Status put_devices(const std::vector<Device>& devices) override {
+  Status note_contacts(const std::vector<Device>& devices) override {
     return kv_.update([&](KvWrite& write) -> Status {
-      for (const Device& device : devices) {
-        FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(device)));
+      for (const Device& seen : devices) {
+        FP_TRY(const auto value, write.get(kDevices, seen.id.view()));
+        if (!value) continue;
+        FP_TRY(const Device stored, unpack_device(*value));
+        Device next = seen;
+        next.name = stored.name;
+        next.unit = stored.unit;
+        next.standing = stored.standing;
+        next.enrolled = stored.enrolled;
+        FP_CHECK_OK(write.put(kDevices, next.id.view(), pack_device(next)));
       }
       return {};
     });
@@ -153,7 +161,7 @@ class KvHubStore final : public HubStore {
       change.seals = edit.seals;
       change.author = edit.author;
       change.times = edit.times;
-      change.reason = edit.reason;
+      if (!edit.reason.empty()) change.reason = edit.reason;
       change.salt.bytes = edit.salt;
       for (const model::DotGroup& group : record->groups) {
         change.schema_version = std::max(change.schema_version, group.meta.schema_version);
@@ -232,12 +240,11 @@ class KvHubStore final : public HubStore {
     if (model::classify(before, change) != model::Applied::applied) {
       return fail(Errc::conflict, "this change waits for an earlier one; settle that first");
     }
-    // The undoing changes must stand before what waited behind the rejected one is released, or the
-    // released change would be judged against the rejected values.
     model::Record after = before;
     model::apply(after, change);
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
-    const std::string reason = "rejected: " + (input.note.empty() ? stored.exception.detail : input.note);
+    const std::string reason =
+        input.clear_texts ? "rejected: " + (input.note.empty() ? stored.exception.detail : input.note) : "";
     const auto undo = undo_changes({before, after, change, stored.exception.path, hub_actor, head,
                                     input.times, input.author, reason, input.salt});
     FP_TRY(const auto left, run.release(change, input.times.wall));
