@@ -205,7 +205,8 @@ class HubStore {
 
   virtual Status put_unit(const Unit& unit) = 0;
   virtual Status put_device(const Device& device) = 0;
-  /// Many at once: contacts and statuses are written in groups.
+  /// Contacts, statuses and errors of many devices in one commit. What an operator decides (standing,
+  /// name, unit) stays as it is stored: a session's copy may be older. Unknown devices are passed over.
   virtual Status put_devices(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
   /// Consumes the code and stores the device in one commit.
