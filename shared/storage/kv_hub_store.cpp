@@ -78,16 +78,18 @@ class KvHubStore final : public HubStore {
 
   Status note_contacts(const std::vector<Device>& devices) override {
     return kv_.update([&](KvWrite& write) -> Status {
-      for (const Device& seen : devices) {
-        FP_TRY(const auto value, write.get(kDevices, seen.id.view()));
+      for (const Device& device : devices) {
+        FP_TRY(const auto value, write.get(kDevices, device.id.view()));
         if (!value) continue;
-        FP_TRY(const Device stored, unpack_device(*value));
-        Device next = seen;
-        next.name = stored.name;
-        next.unit = stored.unit;
-        next.standing = stored.standing;
-        next.enrolled = stored.enrolled;
-        FP_CHECK_OK(write.put(kDevices, next.id.view(), pack_device(next)));
+        FP_TRY(Device stored, unpack_device(*value));
+        stored.last_welcome = std::max(stored.last_welcome, device.last_welcome);
+        stored.last_contact = device.last_contact;
+        stored.last_complete = device.last_complete;
+        stored.status = device.status;
+        stored.status_at = device.status_at;
+        stored.last_error = device.last_error;
+        stored.last_error_at = device.last_error_at;
+        FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(stored)));
       }
       return {};
     });
@@ -216,6 +218,7 @@ class KvHubStore final : public HubStore {
       stored.exception.rule = input.still->rule;
       stored.exception.path = input.still->path;
       stored.exception.detail = input.still->detail;
+      stored.confirmed = false;  // the tablet has heard the old reason only
       return write.put(kExceptions, key, pack_stored_exception(stored));
     }
     FP_TRY(const auto log, write.get(kLog, key));
