@@ -85,12 +85,11 @@ Status check_private(const struct stat& found, const std::filesystem::path& path
 
 Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
   std::string name = (folder_of(path) / ("." + path.filename().string() + ".XXXXXX")).string();
-  const std::filesystem::path shown = path;
   Status written;
   {
     const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return system_error(path, "create");
-    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, shown) : Status(system_error(path, "protect"));
+    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, path) : Status(system_error(path, "protect"));
   }
   if (written && ::rename(name.c_str(), path.c_str()) != 0) written = system_error(path, "replace");
   if (!written) {
