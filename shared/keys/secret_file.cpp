@@ -89,7 +89,6 @@ Status check_private(const struct stat& found, const std::filesystem::path& path
 
 Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
   std::string name = (folder_of(path) / ("." + path.filename().string() + ".XXXXXX")).string();
-  const std::filesystem::path shown = path;
   Status written;
   {
     const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
