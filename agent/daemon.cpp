@@ -1,0 +1,183 @@
+#include "agent/daemon.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <thread>
+
+#include "agent/api/guard.h"
+#include "agent/io/device_facts.h"
+#include "keys/clock.h"
+#include "net/server.h"
+
+namespace fieldpost::agent {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kHousekeeping = std::chrono::minutes(1);
+constexpr auto kLook = std::chrono::milliseconds(50);
+/// A peer that does not say good-bye is not waited for longer.
+constexpr auto kGoodbye = std::chrono::seconds(3);
+
+/// The two threads and the driver between them, for both kinds of run.
+class Engine {
+ public:
+  explicit Engine(App& app)
+      : app_(app),
+        driver_(store_side, network, app.sync_identity(), app.sync_target(), app.store(), app.random(),
+                {[&app] { return app.read_clock(); }, [&app] { return read_device_facts(app.data().path); }},
+                [this] { changed(); }),
+        network_work_(asio::make_work_guard(network)),
+        store_work_(asio::make_work_guard(store_side)) {
+    app_.hooks.progress = [this] { return driver_.progress(); };
+    app_.hooks.anchor = [this] { return driver_.anchor(); };
+    app_.hooks.recorded = [this] { driver_.local_change(); };
+    app_.hooks.dial_now = [this] { driver_.dial_now(); };
+  }
+  ~Engine() {
+    app_.hooks = {};
+    halt();
+  }
+
+  Status start() {
+    FP_CHECK_OK(driver_.start());
+    network_thread_ = std::thread([this] { network.run(); });
+    return {};
+  }
+  void run() { store_side.run(); }
+  /// Both threads stand still afterwards.
+  void halt() {
+    network_work_.reset();
+    network.stop();
+    if (network_thread_.joinable()) network_thread_.join();
+  }
+  /// Then `run` returns.
+  void stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    goodbye_.expires_after(kGoodbye);
+    goodbye_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) store_side.stop();
+    });
+    driver_.stop([this] { store_side.stop(); });
+  }
+  SyncDriver& driver() { return driver_; }
+
+  asio::io_context store_side{1};
+  asio::io_context network{1};
+
+ private:
+  void changed() {
+    const Progress& now = driver_.progress();
+    if (now.online != was_online_) spdlog::info(now.online ? "connected to the hub" : "no connection to the hub");
+    if (!now.last_error.empty() && now.last_error != last_error_) spdlog::warn("{}", now.last_error);
+    was_online_ = now.online;
+    last_error_ = now.last_error;
+  }
+
+  App& app_;
+  SyncDriver driver_;
+  asio::executor_work_guard<asio::io_context::executor_type> network_work_;
+  asio::executor_work_guard<asio::io_context::executor_type> store_work_;
+  asio::steady_timer goodbye_{store_side};
+  std::thread network_thread_;
+  bool stopping_ = false;
+  bool was_online_ = false;
+  std::string last_error_;
+};
+
+void keep_house(asio::steady_timer& timer, App& app) {
+  timer.expires_after(kHousekeeping);
+  timer.async_wait([&timer, &app](const boost::system::error_code& error) {
+    if (error) return;
+    if (auto done = app.kv().housekeeping(); !done) spdlog::error("{}", done.error().message());
+    keep_house(timer, app);
+  });
+}
+
+/// How the last look before the stop found things: the good-bye changes them.
+struct Look {
+  std::uint64_t deadline_ms = 0;
+  Progress seen;
+};
+
+void look(asio::steady_timer& timer, Engine& engine, Look& state) {
+  timer.expires_after(kLook);
+  timer.async_wait([&timer, &engine, &state](const boost::system::error_code& error) {
+    if (error) return;
+    state.seen = engine.driver().progress();
+    if (state.seen.in_sync || keys::monotonic_ms() >= state.deadline_ms) return engine.stop();
+    look(timer, engine, state);
+  });
+}
+
+}  // namespace
+
+Status run_daemon(const AppOptions& options, std::uint16_t port) {
+  FP_TRY(auto app, App::open(options));
+  FP_TRY(const std::string token, api_token(options.data, app->random()));
+  Engine engine(*app);
+  const net::Router& router = app->router();
+  auto gate = std::make_shared<ApiGate>();
+  gate->token = token;
+  net::ServerConfig config;
+  config.port = port;
+  config.connections_max = 32;  // a form, a script and some to spare
+  config.body_limit = [&router](const net::HttpRequest& request) { return router.body_bytes_max(request); };
+  auto& store_side = engine.store_side;
+  net::HttpServer server({&engine.network}, config, [gate, &router, &store_side](net::HttpRequest request, net::Responder respond) {
+    if (auto refusal = refuse(request, *gate)) return respond(*std::move(refusal));
+    asio::post(store_side, [&router, request = std::move(request), respond = std::move(respond)]() mutable {
+      router.handle(std::move(request), std::move(respond));
+    });
+  });
+  FP_CHECK_OK(server.start());
+  gate->port = server.port();  // before the network thread runs
+  FP_CHECK_OK(write_run_file(options.data, {server.port(), ::getpid()}));
+  FP_CHECK_OK(engine.start());
+  spdlog::info("tablet {} of unit {}: the interface answers at http://127.0.0.1:{}", app->identity().device_name,
+               app->identity().unit, server.port());
+  asio::signal_set signals(store_side, SIGINT, SIGTERM);
+  asio::steady_timer housekeeping(store_side);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (error) return;
+    spdlog::info("stopping");
+    server.stop();
+    engine.stop();
+  });
+  keep_house(housekeeping, *app);
+  engine.run();
+  remove_run_file(options.data);
+  engine.halt();  // the server may go only when nothing runs it
+  return {};
+}
+
+Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout_ms) {
+  FP_TRY(auto app, App::open(options));
+  Engine engine(*app);
+  FP_CHECK_OK(engine.start());
+  asio::steady_timer timer(engine.store_side);
+  Look last{keys::monotonic_ms() + static_cast<std::uint64_t>(timeout_ms), {}};
+  look(timer, engine, last);
+  engine.run();
+  engine.halt();
+  const auto& state = app->store().state();
+  if (!last.seen.in_sync) {
+    return fail(Errc::timeout, "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " + std::to_string(state.waiting) +
+                                   " waiting" + (last.seen.last_error.empty() ? std::string() : ": " + last.seen.last_error));
+  }
+  return nlohmann::json{{"in_sync", true},
+                        {"waiting", state.waiting},
+                        {"bytes_sent", last.seen.bytes_sent},
+                        {"bytes_received", last.seen.bytes_received},
+                        {"last_sync", state.last_sync ? nlohmann::json(to_text(*state.last_sync)) : nlohmann::json(nullptr)}};
+}
+
+}  // namespace fieldpost::agent

@@ -1,0 +1,74 @@
+#include "agent/health/sealing.h"
+
+#include <map>
+#include <memory>
+
+#include "agent/store/identity.h"
+#include "wire/seal.h"
+
+namespace fieldpost::agent {
+
+Status seal_request(const schema::Form& form, const Recipients& recipients, const RandomSource& random,
+                    sync::EditRequest& request) {
+  crypto::SymmetricKey content;
+  random(content.bytes);
+  const SealId id = random_id<SealId>(random);
+  bool used = false;
+  for (auto& edit : request.edits) {
+    const schema::Field* field = form.find(edit.path);
+    if (!(field != nullptr ? field->sealed : form.sealed())) continue;
+    FP_TRY(auto sealed, wire::seal_value(content, id, request.record, edit.path, edit.value));
+    edit.value = std::move(sealed);
+    used = true;
+  }
+  if (form.sealed() && !std::holds_alternative<model::Null>(request.reason)) {
+    FP_TRY(auto sealed, wire::seal_value(content, id, request.record, wire::kReasonPath, request.reason));
+    request.reason = std::move(sealed);
+    used = true;
+  }
+  if (!used) return {};
+  wire::Recipient to[2];
+  to[0].key = recipients.authority_box;
+  to[1].key = recipients.unit_box;
+  for (auto& recipient : to) random(recipient.ephemeral.bytes);
+  FP_TRY(auto seal, wire::make_seal(id, content, to));
+  request.seals.push_back(std::move(seal));
+  return {};
+}
+
+std::vector<crypto::BoxKeyPair> unit_key_pairs(const HealthKeys& keys) {
+  std::vector<crypto::BoxKeyPair> pairs;
+  for (const auto& key : keys.unit_keys) pairs.push_back(crypto::box_key_pair(key.seed));
+  return pairs;
+}
+
+schema::Unseal unseal_with(const model::Record& record, const std::vector<crypto::BoxKeyPair>& keys) {
+  if (keys.empty()) return {};
+  struct Cache {
+    std::map<SealId, std::optional<crypto::SymmetricKey>> content;
+  };
+  auto cache = std::make_shared<Cache>();
+  const auto content_key = [&record, &keys, cache](const SealId& id) -> const std::optional<crypto::SymmetricKey>& {
+    const auto known = cache->content.find(id);
+    if (known != cache->content.end()) return known->second;
+    std::optional<crypto::SymmetricKey> found;
+    for (const auto& group : record.groups) {
+      for (const auto& seal : group.seals) {
+        if (seal.id != id || found) continue;
+        for (const auto& key : keys) {
+          if (auto opened = wire::open_seal(seal, key)) found = *opened;
+        }
+      }
+    }
+    return cache->content.emplace(id, found).first->second;
+  };
+  return [&record, content_key](std::string_view path, const model::Sealed& sealed) -> std::optional<model::Value> {
+    const auto& key = content_key(sealed.seal);
+    if (!key) return std::nullopt;
+    auto value = wire::open_value(*key, record.id, path, sealed);
+    if (!value) return std::nullopt;
+    return *std::move(value);
+  };
+}
+
+}  // namespace fieldpost::agent

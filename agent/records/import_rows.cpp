@@ -1,0 +1,105 @@
+// Many records at once, safe to run twice: ids are derived from what identifies a row, not drawn.
+#include <set>
+
+#include "agent/records/desk.h"
+#include "base/limits.h"
+
+namespace fieldpost::agent {
+
+using nlohmann::json;
+
+namespace {
+
+/// When the row happened; its id carries this time so that ids stay ordered by it.
+Instant event_time(const json& document) {
+  for (const char* name : {"stopped_at", "seized_at", "visit_at", "opened_at", "captured_at"}) {
+    const auto found = document.find(name);
+    if (found == document.end() || !found->is_string()) continue;
+    const auto at = instant_from_text(found->get_ref<const std::string&>());
+    if (at && at->ms > 0) return *at;
+  }
+  return Instant{0};
+}
+
+/// The device's own namespace: two tablets that import the same paper make two records, visibly.
+RecordId derived_id(const DeviceId& device, const std::string& type, const std::string& external_id,
+                    const json& document) {
+  const std::string key = external_id.empty() ? "content:" + document.dump() : "external:" + external_id;
+  const Hash hash = crypto::hash("fieldpost.v1.import-id", {device.view(), as_bytes(type + "\n" + key)});
+  std::array<std::uint8_t, 10> bits{};
+  std::copy_n(hash.bytes.begin(), bits.size(), bits.begin());
+  return make_record_id(event_time(document), bits);
+}
+
+/// Items of an imported row get the same ids each time.
+std::function<std::string()> derived_items(const RecordId& id) {
+  return [id, n = std::uint8_t{0}]() mutable {
+    const std::array<std::uint8_t, 1> number{n++};
+    const Hash hash = crypto::hash("fieldpost.v1.import-item", {id.view(), number});
+    return to_base32(hash.view().subspan(0, 5));
+  };
+}
+
+}  // namespace
+
+Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, const Asker& asker) {
+  if (!rows.is_array()) return fail(Errc::invalid_argument, "'rows' must be a list of {line, document}");
+  Outcome outcome;
+  std::uint64_t added = 0;
+  std::uint64_t present = 0;
+  json refused = json::array();
+  json warned = json::array();
+  std::set<RecordId> seen;
+  std::uint64_t ref_counter = parts_.store->state().ref_counter;
+  sync::ChangeBatch batch(*parts_.store, times_now(), parts_.random);
+  const auto refuse = [&](const json& row, json faults) {
+    refused.push_back({{"line", row.value("line", 0)}, {"faults", std::move(faults)}});
+  };
+  for (const json& row : rows) {
+    if (!row.is_object() || !row.contains("document") || !row["document"].is_object()) {
+      return fail(Errc::invalid_argument, "every row must be an object with a 'document'");
+    }
+    json document = row["document"];
+    if (!document.contains("type") && !type.empty()) document["type"] = type;
+    const std::string row_type = document.contains("type") && document["type"].is_string() ? document["type"] : "";
+    const std::string external = row.contains("external_id") && row["external_id"].is_string() ? row["external_id"] : "";
+    if (!document.contains("id")) {
+      document["id"] = to_text(derived_id(parts_.identity->device(), row_type, external, document));
+    }
+    const auto id = record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
+    if (id) {
+      FP_TRY(const auto known, parts_.store->load(*id));
+      if (known || seen.contains(*id)) {
+        ++present;
+        continue;
+      }
+    }
+    auto prepared = prepare(std::move(document), asker, ref_counter, derived_items(id ? *id : RecordId{}));
+    if (!prepared) {
+      const bool rows_own = prepared.error().is(Errc::invalid_argument) || prepared.error().is(Errc::malformed) ||
+                            prepared.error().is(Errc::unauthorised) || prepared.error().is(Errc::too_large);
+      if (!rows_own) return std::move(prepared).error();
+      refuse(row, json::array({{{"path", ""}, {"rule", "refused"}, {"severity", "error"}, {"message", prepared.error().detail}}}));
+      continue;
+    }
+    if (schema::has_error(prepared->faults)) {
+      refuse(row, fault_list(prepared->faults, asker.language));
+      continue;
+    }
+    if (auto dot = batch.add(prepared->request); !dot) {
+      refuse(row, json::array({{{"path", ""}, {"rule", "too_large"}, {"severity", "error"}, {"message", dot.error().detail}}}));
+      continue;
+    }
+    if (!prepared->faults.empty()) {
+      warned.push_back({{"line", row.value("line", 0)}, {"faults", fault_list(prepared->faults, asker.language)}});
+    }
+    seen.insert(prepared->id);
+    ++added;
+  }
+  FP_CHECK_OK(batch.commit(ref_counter));
+  if (added > 0 && parts_.recorded) parts_.recorded();
+  outcome.body = {{"added", added}, {"present", present}, {"refused", std::move(refused)}, {"warnings", std::move(warned)}};
+  return outcome;
+}
+
+}  // namespace fieldpost::agent

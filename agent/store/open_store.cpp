@@ -1,0 +1,45 @@
+#include "agent/store/open_store.h"
+
+#include <algorithm>
+
+#include "keys/secret_file.h"
+
+namespace fieldpost::agent {
+
+namespace {
+
+Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random, bool create) {
+  crypto::SymmetricKey key;
+  auto found = keys::read_secret_file(data.store_key());
+  if (found) {
+    if (found->size() != key.bytes.size()) {
+      return fail(Errc::corrupt, data.store_key().string() + " does not hold a key of 32 bytes: restore it from a backup");
+    }
+    std::copy(found->begin(), found->end(), key.bytes.begin());
+    return key;
+  }
+  if (!found.error().is(Errc::not_found) || !create || std::filesystem::exists(data.store())) {
+    return std::move(found).error();
+  }
+  random(key.bytes);
+  FP_CHECK_OK(keys::write_secret_file(data.store_key(), key.view()));
+  return key;
+}
+
+}  // namespace
+
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create) {
+  FP_TRY(const auto key, store_key(data, random, create));
+  storage::LmdbOptions options;
+  options.directory = data.store();
+  options.tables = {"meta", "chain", "base", "own", "drafts", "exceptions"};
+  options.format_name = "fieldpost-agent";
+  options.create = create;
+  OpenStore open;
+  FP_TRY(open.kv, storage::LmdbKv::open(options));
+  open.codec = std::make_unique<storage::SealingCodec>(key, wire::Dictionary::v1(), random);
+  FP_TRY(open.store, storage::open_agent_store(*open.kv, *open.codec));
+  return open;
+}
+
+}  // namespace fieldpost::agent
