@@ -93,7 +93,7 @@ Status write_file_atomically(const std::filesystem::path& path, BytesView conten
   {
     const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return system_error(path, "create");
-    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, shown)
+    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, path)
                                               : Status(system_error(path, "protect"));
   }
   if (written && ::rename(name.c_str(), path.c_str()) != 0) written = system_error(path, "replace");
