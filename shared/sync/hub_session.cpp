@@ -469,10 +469,13 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
   while (!closed_ && feed.unanswered.size() < limits::kDeliverWindow) {
     if (feed.sent >= feed.known_end && feed.told_caught_up) return;
-    auto page = here().reader->feed(unit, feed.sent, feed.known_end, deliver_bytes_,
+    // What came from here need not be read to be left out.
+    feed.passed = std::max(feed.passed, feed.sent);
+    while (feed.passed < feed.known_end && feed.own.contains(feed.passed + 1)) ++feed.passed;
+    auto page = here().reader->feed(unit, feed.passed, feed.known_end, deliver_bytes_,
                                     limits::kDeliverStatesMax);
     if (!page) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-    if (page->caught_up) page->end_position = std::max(feed.sent, feed.known_end);
+    if (page->caught_up) page->end_position = std::max(feed.passed, feed.known_end);
     std::erase_if(page->entries, [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
     // Only own changes came: one cursor for all of them, when no more are on their way.
     if (page->entries.empty() && page->caught_up && at_writer_ > 0) return;

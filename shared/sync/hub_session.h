@@ -84,6 +84,7 @@ class HubSession {
     std::uint64_t known_end = 0;   ///< told by the writer
     std::uint64_t sent = 0;        ///< looked at up to here
     std::uint64_t got = 0;         ///< durable at the agent
+    std::uint64_t passed = 0;      ///< nothing but own positions in (sent, passed]
     std::deque<std::uint64_t> unanswered;
     std::set<std::uint64_t> own;   ///< positions to leave out
     bool told_caught_up = false;

@@ -36,6 +36,7 @@ TEST_CASE("ten thousand records go up in few pushes, within the window, and do n
   CHECK(tablet.link->most_pushes_in_flight <= limits::kWindowPushes);
   CHECK(tablet.link->sent_down.states == 0);
   CHECK(tablet.link->sent_down.bytes < 4'000);
+  CHECK(tablet.link->sent_down.messages["deliver"] == 3);  // at the hello, then one cursor a commit
   heal_and_check(world);
 }
 
