@@ -24,6 +24,7 @@ int complain(const Error& error) {
 struct Options {
   std::string data;
   bool as_json = false;
+  bool history = false;
   Settings settings;
   RunOptions run;
   std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change, after, type, author;
@@ -125,10 +126,10 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   records->add_option("--type", o.type, "stop, seizure, case or visit");
   records->add_option("--after", o.after, "Continue after this id");
   records->add_option("--limit", o.limit, "At most this many (1–1000)")->capture_default_str();
-  auto* history = records->add_flag("--history", "Every change received for the record");
-  records->callback([&, history] {
+  records->add_flag("--history", o.history, "Every change received for the record");
+  records->callback([&] {
     if (o.id.empty()) code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
-    else if (history->count() > 0) code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
+    else if (o.history) code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
     else code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
   });
   app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")->callback([&] {

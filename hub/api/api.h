@@ -18,6 +18,7 @@
 #include "net/router.h"
 #include "net/server.h"
 #include "schema/check.h"
+#include "sync/time_reading.h"
 
 namespace fieldpost::hub {
 
