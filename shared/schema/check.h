@@ -18,7 +18,7 @@
 
 namespace fieldpost::schema {
 
-/// The narrow check: type and paths known (paths of a newer form are accepted), JSON type, enum,
+/// The narrow check: type and paths known (paths and choices of a newer form are accepted), JSON type, enum,
 /// range, length, pattern, calendar, item ids, nullability, and that exactly the fields the form
 /// seals are sealed. The first fault found, or none. Does not allocate while nothing is wrong.
 std::optional<Fault> check_change(const Registry& registry, const model::Change& change);

@@ -31,9 +31,10 @@ struct Broken {
 };
 
 /// The first broken keyword of a leaf, or an empty rule.
-Broken check_member(const Node& node, Kind kind, const std::string& text) {
+Broken check_member(const Node& node, Kind kind, const std::string& text, bool newer) {
   Broken broken;
   const auto first = [&](LeafFault found) {
+    if (newer && found.rule == "enum") return true;  // a choice that a newer form may have added
     broken = {found.rule, found.node, Broken::kNoIndex};
     return false;
   };
@@ -50,14 +51,14 @@ Broken check_number(const Node& node, std::int64_t value) {
   return broken;
 }
 
-Broken check_list(const Node& node, const model::List& list) {
+Broken check_list(const Node& node, const model::List& list, bool newer) {
   if (node.min_items && list.size() < *node.min_items) return {"minItems", &node, Broken::kNoIndex};
   if (node.max_items && list.size() > *node.max_items) return {"maxItems", &node, Broken::kNoIndex};
   const Node& member = *node.items;
   for (std::size_t i = 0; i < list.size(); ++i) {
     Broken broken;
     if (const auto* text = std::get_if<std::string>(&list[i])) {
-      broken = member.type == NodeType::string ? check_member(member, Kind::none, *text)
+      broken = member.type == NodeType::string ? check_member(member, Kind::none, *text, newer)
                                                : Broken{"type", &member, i};
     } else {
       broken = member.type == NodeType::integer ? check_number(member, std::get<std::int64_t>(list[i]))
@@ -71,7 +72,7 @@ Broken check_list(const Node& node, const model::List& list) {
   return {};
 }
 
-Broken check_leaf(const Field& field, const model::Value& value) {
+Broken check_leaf(const Field& field, const model::Value& value, bool newer) {
   const Node& node = *field.node;
   const Broken type{"type", &node, Broken::kNoIndex};
   // A property with only const or enum has no type of its own; its sample's type stands in.
@@ -79,7 +80,7 @@ Broken check_leaf(const Field& field, const model::Value& value) {
     case LeafType::text: {
       const auto* text = std::get_if<std::string>(&value);
       if (text == nullptr) return node.type == NodeType::any ? Broken{"const", &node, Broken::kNoIndex} : type;
-      return check_member(node, field.kind, *text);
+      return check_member(node, field.kind, *text, newer);
     }
     case LeafType::integer: {
       const auto* number = std::get_if<std::int64_t>(&value);
@@ -97,7 +98,7 @@ Broken check_leaf(const Field& field, const model::Value& value) {
     }
     case LeafType::list: {
       const auto* list = std::get_if<model::List>(&value);
-      return list == nullptr ? type : check_list(node, *list);
+      return list == nullptr ? type : check_list(node, *list, newer);
     }
   }
   return type;
@@ -147,7 +148,7 @@ std::optional<Fault> check_edit(const Form& form, const model::FieldValue& edit,
     return fault_of("x-sealed", edit.path, field);
   }
   if (field->sealed) return std::nullopt;
-  const Broken broken = check_leaf(*field, edit.value);
+  const Broken broken = check_leaf(*field, edit.value, schema_version > form.version());
   if (broken.rule.empty()) return std::nullopt;
   return describe(broken, edit, *field);
 }

@@ -106,21 +106,23 @@ class Checker {
     const bool newer = version != document.end() && version->is_number_integer() &&
                        version->get<std::int64_t>() > static_cast<std::int64_t>(data_.version);
     const json effective = Effective(data_, newer).run(document);
-    schema(effective);
+    schema(effective, newer);
     leaves(effective);
     if (!wrong_type_) rules(effective);
     return take();
   }
 
  private:
-  void schema(const json& document) {
+  void schema(const json& document, bool newer) {
     std::vector<Found> found;
     validate(*data_.root, document, found);
     for (const Found& f : found) {
       if (f.rule == "type") wrong_type_ = true;
       if (hidden(f.path)) continue;
       if (f.rule == "required" && faults_.contains({f.path, "x-nullable"})) continue;
-      Fault& fault = add(f.rule, f.path, Severity::error);
+      // A choice that a newer form may have added.
+      const bool unknown_choice = newer && f.rule == "enum";
+      Fault& fault = add(f.rule, f.path, unknown_choice ? Severity::warn : Severity::error);
       fault.limit = limit_text(*f.node, f.rule);
       const Field* field = leaf_of(f.path);
       const bool named = f.rule == "required" || f.rule == "anyOf";

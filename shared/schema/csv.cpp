@@ -69,6 +69,7 @@ CsvReader::Outcome CsvReader::read(CsvRecord& record) {
       } else if (c == '"') {
         in = In::closed;
       } else {
+        if (c == '\n' && cell.ends_with('\r')) cell.pop_back();  // CRLF becomes LF
         cell += c;
         line_ += c == '\n';
       }

@@ -7,6 +7,7 @@
 //   2. A Fault of a sealed value never holds the value.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct Fault {
   std::string rule_label;   ///< key of the message: "error.enum", "rule.net_le_gross"
   std::string value;        ///< the offending value as text, shortened; empty for sealed fields
   std::string limit;        ///< what it is measured against, if one value says it
+  std::size_t line = 0;     ///< of an imported file; 0 elsewhere
   std::vector<std::string> other_labels;  ///< keys of further fields the message names (anyOf)
 
   friend bool operator==(const Fault&, const Fault&) = default;

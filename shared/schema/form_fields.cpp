@@ -232,7 +232,7 @@ Result<std::vector<Condition>> FieldCompiler::conditions(const json& schema, std
   return out;
 }
 
-Result<RulePath> FieldCompiler::rule_path(const json& raw, const Rule& rule, bool spread) {
+Result<RulePath> FieldCompiler::rule_path(const json& raw, const Rule& rule, PathUse use) {
   if (!raw.is_string()) return nodes_.refuse("rule " + rule.id, "a path must be a text");
   RulePath path;
   path.text = raw.get<std::string>();
@@ -242,13 +242,13 @@ Result<RulePath> FieldCompiler::rule_path(const json& raw, const Rule& rule, boo
   const std::string key = path.from_root ? path.text : key_of(rule.scope, path.text);
   const bool repeat = data_.containers.contains(key) && data_.containers.at(key).repeat;
   const auto found = data_.index.find(key);
-  const bool counts = rule.op == RuleOp::min_items || rule.op == RuleOp::max_items;
+  const bool counts = use == PathUse::repeat;
   if (counts ? !repeat : (found == data_.index.end() && !data_.containers.contains(key))) {
     return nodes_.refuse("rule " + rule.id, path.text + (counts ? " is no repeat" : " is no field"));
   }
   if (found != data_.index.end()) {
     const Field& field = data_.fields[found->second];
-    if (field.in_repeat && path.from_root && !spread) {
+    if (field.in_repeat && path.from_root && use != PathUse::spread) {
       return nodes_.refuse("rule " + rule.id, path.text + " is a field of many items");
     }
     path.kind = field.kind;
@@ -274,12 +274,14 @@ Result<Rule> FieldCompiler::rule(const json& raw) {
   if (severity != "error" && severity != "warn") return nodes_.refuse(place, "severity is error or warn");
   rule.severity = severity == "error" ? Severity::error : Severity::warn;
   rule.count = raw.value("count", std::size_t{0});
-  const bool spread = rule.op == RuleOp::unique || rule.op == RuleOp::exists_in;
+  PathUse use = PathUse::one;
+  if (rule.op == RuleOp::unique || rule.op == RuleOp::exists_in) use = PathUse::spread;
+  if (rule.op == RuleOp::min_items || rule.op == RuleOp::max_items) use = PathUse::repeat;
   for (const auto& [key, side] : {std::pair{"left", &rule.left}, {"right", &rule.right}}) {
     if (!raw.contains(key)) continue;
     const json list = raw[key].is_array() ? raw[key] : json::array({raw[key]});
     for (const auto& text : list) {
-      FP_TRY(auto path, rule_path(text, rule, spread));
+      FP_TRY(auto path, rule_path(text, rule, use));
       side->push_back(std::move(path));
     }
   }
@@ -290,7 +292,7 @@ Result<Rule> FieldCompiler::rule(const json& raw) {
   }
   FP_TRY(auto when, conditions(raw, "when", place));
   for (Condition& condition : when) {
-    FP_TRY(auto path, rule_path(json(condition.field), rule, false));
+    FP_TRY(auto path, rule_path(json(condition.field), rule, PathUse::one));
     rule.when.push_back({std::move(path), std::move(condition)});
   }
   return rule;

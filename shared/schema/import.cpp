@@ -105,7 +105,9 @@ Result<CsvImport> CsvImport::open(const Registry& registry, std::string_view typ
 std::optional<ImportedRow> CsvImport::next() {
   auto record = reader_.next();
   if (!record) return std::nullopt;
-  return row(*std::move(record));
+  ImportedRow read = row(*std::move(record));
+  for (Fault& fault : read.faults) fault.line = read.line;
+  return read;
 }
 
 ImportedRow CsvImport::row(CsvRecord record) {

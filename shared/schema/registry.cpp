@@ -45,7 +45,8 @@ Result<CodeList> read_list(std::string_view name, BytesView bytes) {
     }
     ListEntry entry;
     entry.code = raw["code"].get<std::string>();
-    for (const auto& [language, label] : raw.value("labels", json::object()).items()) {
+    const json labels = raw.value("labels", json::object());  // items() refers to it
+    for (const auto& [language, label] : labels.items()) {
       if (label.is_object() && label.contains("text") && label["text"].is_string()) {
         entry.labels.emplace(language, label["text"].get<std::string>());
       }
@@ -142,7 +143,13 @@ std::string Registry::message(const Fault& fault, std::string_view language, boo
   }
   const std::string value = with_value && !fault.value.empty() ? fault.value : "…";
   std::string text = fill_in(words.text(fault.rule_label, language),
-                             {{"field", field}, {"value", value}, {"limit", fault.limit}, {"fields", others}});
+                             {{"field", field},
+                              {"value", value},
+                              {"limit", fault.limit},
+                              {"fields", others},
+                              {"line", std::to_string(fault.line)},
+                              {"count", value},            // csv.columns
+                              {"other", fault.limit}});    // csv.duplicate
   // A rule's own message speaks of the fields itself; where it stands still helps in a long form.
   const bool names_field = words.text(fault.rule_label, language).find("{field}") != std::string_view::npos;
   return names_field || field.empty() ? text : field + ": " + text;

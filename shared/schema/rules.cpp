@@ -32,9 +32,8 @@ class Run {
       default: break;
     }
     if (rule_.scope.empty()) return one(nullptr);
-    for (const json* item : live_items(document_, rule_.scope)) {
-      const std::string base = rule_.scope + "/" + item->value("item_id", "") + "/";
-      if (!is_sealed(base + "void")) one(item);
+    for (const LiveItem& item : live_items(document_, rule_.scope)) {
+      if (!is_sealed(rule_.scope + "/" + item.name + "/void")) one(&item);
     }
   }
 
@@ -44,20 +43,20 @@ class Run {
   }
   /// Is any `array/<id>/field` sealed? An unreadable `void` makes its item unreadable too.
   bool is_sealed_in(const std::string& array, const std::string& field) const {
-    for (const json* item : live_items(document_, array)) {
-      const std::string base = array + "/" + item->value("item_id", "") + "/";
+    for (const LiveItem& item : live_items(document_, array)) {
+      const std::string base = array + "/" + item.name + "/";
       if (is_sealed(base + field) || is_sealed(base + "void")) return true;
     }
     return false;
   }
 
-  std::string full(const RulePath& path, const json* item) const {
+  std::string full(const RulePath& path, const LiveItem* item) const {
     if (path.from_root) return path.text;
-    return rule_.scope + "/" + item->value("item_id", "") + "/" + path.text;
+    return rule_.scope + "/" + item->name + "/" + path.text;
   }
 
-  const json* look(const RulePath& path, const json* item) const {
-    const json* at = path.from_root ? &document_ : item;
+  const json* look(const RulePath& path, const LiveItem* item) const {
+    const json* at = path.from_root ? &document_ : item->item;
     for (const std::string& name : path.names) {
       if (at == nullptr || !at->is_object()) return nullptr;
       const auto found = at->find(name);
@@ -67,7 +66,7 @@ class Run {
   }
 
   /// nullopt: a value it needs is sealed.
-  std::optional<bool> applies(const json* item) const {
+  std::optional<bool> applies(const LiveItem* item) const {
     for (const RuleCondition& c : rule_.when) {
       if (is_sealed(full(c.path, item))) return std::nullopt;
       if (!condition_holds(c.condition, look(c.path, item))) return false;
@@ -77,7 +76,7 @@ class Run {
 
   void broken(std::string path) { out_.push_back({&rule_, std::move(path)}); }
 
-  void one(const json* item) {
+  void one(const LiveItem* item) {
     for (const auto* side : {&rule_.left, &rule_.right}) {
       for (const RulePath& path : *side) {
         if (is_sealed(full(path, item))) return;
@@ -91,7 +90,7 @@ class Run {
     if (!holds(*a, *b)) broken(full(rule_.left[0], item));
   }
 
-  void presence(const json* item) {
+  void presence(const LiveItem* item) {
     std::vector<const RulePath*> missing;
     for (const RulePath& path : rule_.left) {
       if (look(path, item) == nullptr) missing.push_back(&path);
@@ -162,10 +161,10 @@ class Run {
   /// Every value of array/field over the array's live items.
   std::vector<Place> spread(const RulePath& path) const {
     std::vector<Place> out;
-    for (const json* item : live_items(document_, path.names[0])) {
-      const auto value = item->find(path.names.back());
-      if (value == item->end()) continue;
-      out.push_back({path.names[0] + "/" + item->value("item_id", "") + "/" + path.names.back(), &*value});
+    for (const LiveItem& live : live_items(document_, path.names[0])) {
+      const auto value = live.item->find(path.names.back());
+      if (value == live.item->end()) continue;
+      out.push_back({path.names[0] + "/" + live.name + "/" + path.names.back(), &*value});
     }
     return out;
   }
@@ -198,15 +197,18 @@ class Run {
 
 }  // namespace
 
-std::vector<const json*> live_items(const json& document, std::string_view repeat) {
-  std::vector<const json*> out;
+std::vector<LiveItem> live_items(const json& document, std::string_view repeat) {
+  std::vector<LiveItem> out;
   const auto array = document.find(std::string(repeat));
   if (array == document.end() || !array->is_array()) return out;
-  for (const json& item : *array) {
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const json& item = (*array)[i];
     if (!item.is_object()) continue;
     const auto voided = item.find("void");
     if (voided != item.end() && voided->is_boolean() && voided->get<bool>()) continue;
-    out.push_back(&item);
+    const auto id = item.find("item_id");
+    const bool named = id != item.end() && id->is_string();
+    out.push_back({named ? id->get<std::string>() : std::to_string(i), &item});
   }
   return out;
 }

@@ -24,7 +24,11 @@ void run_rules(const std::vector<Rule>& rules, const nlohmann::json& document,
 /// Does the condition hold for this value (nullptr: absent)?
 bool condition_holds(const Condition& condition, const nlohmann::json* value);
 
-/// A repeat's items that are not voided.
-std::vector<const nlohmann::json*> live_items(const nlohmann::json& document, std::string_view repeat);
+/// An item that is not voided; its name is its id, or its index where it has none.
+struct LiveItem {
+  std::string name;
+  const nlohmann::json* item = nullptr;
+};
+std::vector<LiveItem> live_items(const nlohmann::json& document, std::string_view repeat);
 
 }  // namespace fieldpost::schema
