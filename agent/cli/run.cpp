@@ -57,11 +57,13 @@ void add_run(CLI::App& app, Session& session) {
 
   auto* sync = app.add_subcommand("sync", "exchange everything with the hub once, then say whether it worked");
   auto timeout_s = std::make_shared<std::int64_t>(60);
-  sync->add_flag("--once", "the only way this command works; 'run' stays");
+  auto once = std::make_shared<bool>(false);
+  sync->add_flag("--once", *once, "exchange everything, then leave; to stay is the matter of 'run'");
   sync->add_option("--timeout", *timeout_s, "seconds to try")->check(CLI::Range(1, 86'400));
   sync->footer("Example:\n  fieldpost-agent sync --once --timeout 120 && echo all at the hub");
-  sync->callback([&session, timeout_s] {
+  sync->callback([&session, timeout_s, once] {
     session.run([&]() -> Status {
+      if (!*once) return fail(Errc::invalid_argument, "say 'sync --once'; to stay and sync whenever there is a link is 'run'");
       spdlog::set_level(spdlog::level::off);
       FP_TRY(const auto options, session.options());
       const auto running = read_run_file(options.data);
