@@ -6,7 +6,7 @@ find_program(FIELDPOST_CCACHE ccache)
 if(FIELDPOST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # The precompiled header is fine for ccache once it may ignore its time stamp.
   set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-               CCACHE_PCH_EXTSUM=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${FIELDPOST_CCACHE})
+               CCACHE_PCH_EXTSUM=1 CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${FIELDPOST_CCACHE})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
 endif()

@@ -44,7 +44,7 @@ const boost::system::error_category& fieldpost_category() noexcept {
 }
 
 std::string Error::message() const {
-  const std::string what = code.message();
+  std::string what = code.message();
   if (detail.empty()) return what;
   return what + ": " + detail;
 }

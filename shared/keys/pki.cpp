@@ -1,15 +1,14 @@
 #include "keys/pki.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <ctime>
+#include <memory>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-
-#include <algorithm>
-#include <ctime>
-#include <memory>
 
 namespace fieldpost::keys {
 namespace {
@@ -17,7 +16,9 @@ namespace {
 template <auto Free>
 struct Freer {
   template <class T>
-  void operator()(T* pointer) const { Free(pointer); }
+  void operator()(T* pointer) const {
+    Free(pointer);
+  }
 };
 using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
@@ -30,7 +31,8 @@ Error openssl_error(const char* what) {
   const unsigned long code = ERR_peek_last_error();
   ERR_clear_error();
   const char* reason = ERR_reason_error_string(code);
-  return fail(Errc::malformed, std::string("cannot ") + what + ": " + (reason != nullptr ? reason : "OpenSSL gives no reason"));
+  return fail(Errc::malformed, std::string("cannot ") + what + ": " +
+                                   (reason != nullptr ? reason : "OpenSSL gives no reason"));
 }
 
 std::string text_of(BIO* bio) {
@@ -42,7 +44,8 @@ std::string text_of(BIO* bio) {
 Result<KeyAndCertificate> to_pem(EVP_PKEY* key, X509* certificate) {
   const Bio key_bio(BIO_new(BIO_s_secmem()));
   const Bio certificate_bio(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_PKCS8PrivateKey(key_bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1 ||
+  if (PEM_write_bio_PKCS8PrivateKey(key_bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) !=
+          1 ||
       PEM_write_bio_X509(certificate_bio.get(), certificate) != 1) {
     return openssl_error("write the certificate");
   }
@@ -77,8 +80,8 @@ bool add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
 }
 
 /// Version 3, random 127-bit serial, key, subject and dates.
-Result<Certificate> begin_certificate(EVP_PKEY* key, std::string_view common_name, std::int64_t from_s,
-                                      std::int64_t to_s) {
+Result<Certificate> begin_certificate(EVP_PKEY* key, std::string_view common_name,
+                                      std::int64_t from_s, std::int64_t to_s) {
   Certificate certificate(X509_new());
   std::array<unsigned char, 16> serial{};
   if (RAND_bytes(serial.data(), serial.size()) != 1) return openssl_error("draw a serial number");
@@ -89,8 +92,10 @@ Result<Certificate> begin_certificate(EVP_PKEY* key, std::string_view common_nam
   const bool made =
       X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
       X509_set_pubkey(certificate.get(), key) == 1 &&
-      ASN1_TIME_set(X509_getm_notBefore(certificate.get()), static_cast<std::time_t>(from_s)) != nullptr &&
-      ASN1_TIME_set(X509_getm_notAfter(certificate.get()), static_cast<std::time_t>(to_s)) != nullptr &&
+      ASN1_TIME_set(X509_getm_notBefore(certificate.get()), static_cast<std::time_t>(from_s)) !=
+          nullptr &&
+      ASN1_TIME_set(X509_getm_notAfter(certificate.get()), static_cast<std::time_t>(to_s)) !=
+          nullptr &&
       X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
                                  reinterpret_cast<const unsigned char*>(common_name.data()),
                                  static_cast<int>(common_name.size()), -1, 0) == 1;
@@ -100,7 +105,8 @@ Result<Certificate> begin_certificate(EVP_PKEY* key, std::string_view common_nam
 
 bool is_ip(const std::string& name) {
   std::array<unsigned char, 16> bytes{};
-  return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
+  return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
 }
 
 /// Labels of letters, digits and inner hyphens. Source: RFC 1123 section 2.1.
@@ -123,11 +129,14 @@ bool is_host_name(const std::string& name) {
 
 Result<std::string> alternative_names(std::span<const std::string> names) {
   std::string result;
-  if (names.empty()) return fail(Errc::invalid_argument, "a server certificate needs at least one host name or IP address");
+  if (names.empty())
+    return fail(Errc::invalid_argument,
+                "a server certificate needs at least one host name or IP address");
   for (const std::string& name : names) {
     const bool ip = is_ip(name);
     if (!ip && !is_host_name(name)) {
-      return fail(Errc::invalid_argument, "\"" + name + "\" is neither a host name nor an IP address");
+      return fail(Errc::invalid_argument,
+                  "\"" + name + "\" is neither a host name nor an IP address");
     }
     result += (result.empty() ? "" : ",") + std::string(ip ? "IP:" : "DNS:") + name;
   }
@@ -144,7 +153,8 @@ std::string common_name(const X509_NAME* name) {
   const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (at < 0) return {};
   unsigned char* text = nullptr;
-  const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  const int size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
   if (size < 0) return {};
   std::string result(reinterpret_cast<char*>(text), static_cast<std::size_t>(size));
   OPENSSL_free(text);
@@ -160,15 +170,18 @@ std::string text_of(const GENERAL_NAME* name) {
   const int size = ASN1_STRING_length(name->d.iPAddress);
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (size != 4 && size != 16) return {};
-  inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), text.data(), text.size());
+  inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), text.data(),
+            text.size());
   return text.data();
 }
 
 std::vector<std::string> names_of(const X509* certificate) {
   std::vector<std::string> result;
-  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  auto* names = static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
-    if (std::string text = text_of(sk_GENERAL_NAME_value(names, i)); !text.empty()) result.push_back(std::move(text));
+    if (std::string text = text_of(sk_GENERAL_NAME_value(names, i)); !text.empty())
+      result.push_back(std::move(text));
   }
   GENERAL_NAMES_free(names);
   return result;
@@ -183,17 +196,19 @@ Result<KeyAndCertificate> make_ca(std::string_view common_name, Instant now) {
   FP_TRY(const Certificate certificate,
          begin_certificate(key.get(), common_name, from_s, from_s + (kCaDays + 1) * kDaySeconds));
   X509* x509 = certificate.get();
-  const bool made = X509_set_issuer_name(x509, X509_get_subject_name(x509)) == 1 &&
-                    add_extension(x509, x509, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
-                    add_extension(x509, x509, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-                    add_extension(x509, x509, NID_subject_key_identifier, "hash") &&
-                    X509_sign(x509, key.get(), EVP_sha256()) > 0;
+  const bool made =
+      X509_set_issuer_name(x509, X509_get_subject_name(x509)) == 1 &&
+      add_extension(x509, x509, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+      add_extension(x509, x509, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+      add_extension(x509, x509, NID_subject_key_identifier, "hash") &&
+      X509_sign(x509, key.get(), EVP_sha256()) > 0;
   if (!made) return openssl_error("make the CA certificate");
   return to_pem(key.get(), x509);
 }
 
 Result<KeyAndCertificate> issue_server_certificate(const KeyAndCertificate& ca,
-                                                   std::span<const std::string> names, Instant now, int days) {
+                                                   std::span<const std::string> names, Instant now,
+                                                   int days) {
   FP_TRY(const std::string alternatives, alternative_names(names));
   FP_TRY(const Certificate issuer, certificate_from(ca.certificate_pem));
   FP_TRY(const Key issuer_key, key_from(ca.key_pem));
@@ -206,7 +221,9 @@ Result<KeyAndCertificate> issue_server_certificate(const KeyAndCertificate& ca,
   const std::int64_t ca_begin_s = instant_of(X509_get0_notBefore(issuer.get())).ms / 1000;
   const std::int64_t from_s = std::max(now.ms / 1000 - kDaySeconds, ca_begin_s);
   const std::int64_t to_s = std::min(now.ms / 1000 + days * kDaySeconds, ca_end_s);
-  if (to_s <= from_s) return fail(Errc::expired, "the CA is not valid now: make a new one and enrol the devices again");
+  if (to_s <= from_s)
+    return fail(Errc::expired,
+                "the CA is not valid now: make a new one and enrol the devices again");
   // A common name holds 64 characters; the names that count are the alternative ones.
   FP_TRY(const Certificate certificate,
          begin_certificate(key.get(), std::string_view(names[0]).substr(0, 64), from_s, to_s));

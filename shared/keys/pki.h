@@ -17,7 +17,7 @@
 namespace fieldpost::keys {
 
 struct KeyAndCertificate {
-  std::string key_pem;          ///< PKCS#8, secret
+  std::string key_pem;  ///< PKCS#8, secret
   std::string certificate_pem;
 };
 

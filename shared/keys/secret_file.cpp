@@ -1,11 +1,10 @@
 #include "keys/secret_file.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace fieldpost::keys {
@@ -49,7 +48,8 @@ Status write_all(const File& file, BytesView content, const std::filesystem::pat
 
 Status sync_folder(const std::filesystem::path& folder) {
   const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.is_open() || ::fsync(handle.get()) != 0) return system_error(folder, "write to the disk the folder");
+  if (!handle.is_open() || ::fsync(handle.get()) != 0)
+    return system_error(folder, "write to the disk the folder");
   return {};
 }
 
@@ -65,18 +65,22 @@ Result<Bytes> read_all(const File& file, std::size_t bytes_max, const std::files
     if (got < 0) return system_error(path, "read");
     if (got == 0) return content;
     if (content.size() > bytes_max) {
-      return fail(Errc::too_large, path.string() + " is above " + std::to_string(bytes_max) + " bytes");
+      return fail(Errc::too_large,
+                  path.string() + " is above " + std::to_string(bytes_max) + " bytes");
     }
   }
 }
 
-Status check_private(const struct stat& found, const std::filesystem::path& path, const char* repair) {
+Status check_private(const struct stat& found, const std::filesystem::path& path,
+                     const char* repair) {
   if (found.st_uid != ::geteuid() && found.st_uid != 0) {
-    return fail(Errc::unauthorised, path.string() + " belongs to another user: run as its owner, or `chown` it");
+    return fail(Errc::unauthorised,
+                path.string() + " belongs to another user: run as its owner, or `chown` it");
   }
   if ((found.st_mode & 077) != 0) {
-    return fail(Errc::unauthorised, path.string() + " can be read by others and may have been: `" + repair + " " +
-                                        path.string() + "`, and consider what it protects as known");
+    return fail(Errc::unauthorised, path.string() + " can be read by others and may have been: `" +
+                                        repair + " " + path.string() +
+                                        "`, and consider what it protects as known");
   }
   return {};
 }
@@ -85,12 +89,12 @@ Status check_private(const struct stat& found, const std::filesystem::path& path
 
 Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
   std::string name = (folder_of(path) / ("." + path.filename().string() + ".XXXXXX")).string();
-  const std::filesystem::path shown = path;
   Status written;
   {
     const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return system_error(path, "create");
-    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, shown) : Status(system_error(path, "protect"));
+    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, path)
+                                              : Status(system_error(path, "protect"));
   }
   if (written && ::rename(name.c_str(), path.c_str()) != 0) written = system_error(path, "replace");
   if (!written) {
@@ -113,9 +117,10 @@ Result<Bytes> read_file(const std::filesystem::path& path, std::size_t bytes_max
 Result<Bytes> read_secret_file(const std::filesystem::path& path, std::size_t bytes_max) {
   const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!file.is_open()) return system_error(path, "read");
-  struct stat found{};
+  struct stat found {};
   if (::fstat(file.get(), &found) != 0) return system_error(path, "read");
-  if (!S_ISREG(found.st_mode)) return fail(Errc::unauthorised, path.string() + " is not an ordinary file");
+  if (!S_ISREG(found.st_mode))
+    return fail(Errc::unauthorised, path.string() + " is not an ordinary file");
   FP_CHECK_OK(check_private(found, path, "chmod 600"));
   return read_all(file, bytes_max, path);
 }
@@ -125,9 +130,10 @@ Status make_private_directory(const std::filesystem::path& path) {
   if (!path.parent_path().empty()) std::filesystem::create_directories(path.parent_path(), ec);
   if (::mkdir(path.c_str(), 0700) == 0) return sync_folder(folder_of(path));
   if (errno != EEXIST) return system_error(path, "create the folder");
-  struct stat found{};
+  struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return system_error(path, "read the folder");
-  if (!S_ISDIR(found.st_mode)) return fail(Errc::invalid_argument, path.string() + " is there and is not a folder");
+  if (!S_ISDIR(found.st_mode))
+    return fail(Errc::invalid_argument, path.string() + " is there and is not a folder");
   return check_private(found, path, "chmod 700");
 }
 

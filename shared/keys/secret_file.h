@@ -8,10 +8,9 @@
 //   3. No file is read beyond its limit.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <filesystem>
+#include <sys/types.h>
 
 #include "base/bytes.h"
 
@@ -20,7 +19,8 @@ namespace fieldpost::keys {
 inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
 
 /// Temporary file beside it, fsync, rename, fsync of the folder. Errors: `io`, naming the path and the cause.
-Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode = 0644);
+Status write_file_atomically(const std::filesystem::path& path, BytesView content,
+                             mode_t mode = 0644);
 /// The same with mode 0600.
 Status write_secret_file(const std::filesystem::path& path, BytesView content);
 

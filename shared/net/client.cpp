@@ -34,7 +34,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       auto self = ec ? nullptr : weak.lock();
       if (self) {
         self->give_up(fail(Errc::timeout, self->where_ + " did not answer within " +
-                                              std::to_string(self->request_.timeout_ms / 1000) + " s"));
+                                              std::to_string(self->request_.timeout_ms / 1000) +
+                                              " s"));
       }
     });
     // The timer above is the one that counts; the connector's own must not come first.
@@ -64,8 +65,10 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool build_head() {
     bool safe = true;
     auto add = [&](std::string_view name, std::string_view value) {
-      safe = safe && (std::string(name) + std::string(value)).find_first_of(std::string_view("\r\n\0", 3)) ==
-                         std::string::npos;
+      safe =
+          safe &&
+          (std::string(name) + std::string(value)).find_first_of(std::string_view("\r\n\0", 3)) ==
+              std::string::npos;
       head_.append(name).append(": ").append(value).append("\r\n");
     };
     safe = request_.target.find_first_of(std::string_view(" \r\n\0", 4)) == std::string::npos &&
@@ -87,7 +90,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     result_.ca_pem = std::move(connected.ca_pem);
     if (!build_head()) {
       transport_->close();
-      return finish(fail(Errc::invalid_argument, "the request's address or a header holds characters that HTTP forbids"));
+      return finish(fail(Errc::invalid_argument,
+                         "the request's address or a header holds characters that HTTP forbids"));
     }
     parser_.header_limit(static_cast<std::uint32_t>(request_.header_bytes_max));
     parser_.body_limit(request_.body_bytes_max);
@@ -103,11 +107,12 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void read() {
-    transport_->read_some(input_.prepare(16 * 1024), [self = shared_from_this()](error_code ec, std::size_t size) {
-      if (!self->callback_) return;
-      self->input_.commit(size);
-      self->on_read(ec);
-    });
+    transport_->read_some(input_.prepare(16 * 1024),
+                          [self = shared_from_this()](error_code ec, std::size_t size) {
+                            if (!self->callback_) return;
+                            self->input_.commit(size);
+                            self->on_read(ec);
+                          });
   }
 
   void on_read(error_code ec) {
@@ -117,18 +122,21 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     }
     if (parse_error == http::error::need_more) parse_error = {};
     // An end of the stream is the end of an answer without a length.
-    if (ec && !parser_.is_done() && !parse_error && parser_.got_some()) parser_.put_eof(parse_error);
+    if (ec && !parser_.is_done() && !parse_error && parser_.got_some())
+      parser_.put_eof(parse_error);
     if (parse_error) {
       transport_->close();
       if (parse_error == http::error::body_limit || parse_error == http::error::header_limit) {
         return finish(fail(Errc::too_large, where_ + " sent an answer above the limit"));
       }
-      return finish(fail(Errc::malformed, where_ + " did not answer with HTTP: " + parse_error.message()));
+      return finish(
+          fail(Errc::malformed, where_ + " did not answer with HTTP: " + parse_error.message()));
     }
     if (parser_.is_done()) return answer();
     if (!ec) return read();
     transport_->close();
-    finish(Error{write_error_ ? write_error_ : ec, where_ + " closed the connection without an answer"});
+    finish(Error{write_error_ ? write_error_ : ec,
+                 where_ + " closed the connection without an answer"});
   }
 
   void answer() {
@@ -175,17 +183,24 @@ struct StreamAttempt {
 
 }  // namespace
 
-Cancel connect_stream(asio::any_io_executor executor, ClientTarget target, StreamCallback callback) {
+Cancel connect_stream(asio::any_io_executor executor, ClientTarget target,
+                      StreamCallback callback) {
   auto attempt = std::make_shared<StreamAttempt>();
   attempt->callback = std::move(callback);
   if (!target.trust) {
     asio::post(executor, [attempt] {
-      attempt->finish(fail(Errc::invalid_argument, "the sync connection needs the hub's CA: enrol this device"));
+      attempt->finish(fail(Errc::invalid_argument,
+                           "the sync connection needs the hub's CA: enrol this device"));
     });
     return [] {};
   }
-  ConnectSettings settings{target.host, target.port, target.server_name, target.trust,
-                           target.verification_time, target.connect_timeout_ms, target.handshake_timeout_ms};
+  ConnectSettings settings{target.host,
+                           target.port,
+                           target.server_name,
+                           target.trust,
+                           target.verification_time,
+                           target.connect_timeout_ms,
+                           target.handshake_timeout_ms};
   auto on_connected = [attempt, target = std::move(target)](Result<Connected> connected) {
     if (!connected) return attempt->finish(std::move(connected).error());
     if (attempt->cancelled) return attempt->finish(fail(Errc::closed, ""));
@@ -193,7 +208,9 @@ Cancel connect_stream(asio::any_io_executor executor, ClientTarget target, Strea
     attempt->give_up = request_websocket(
         std::move(*connected->transport->tls()), where, target.path, where,
         {target.handshake_timeout_ms, target.idle_timeout_ms, target.close_timeout_ms},
-        [attempt](Result<std::shared_ptr<MessageStream>> result) { attempt->finish(std::move(result)); });
+        [attempt](Result<std::shared_ptr<MessageStream>> result) {
+          attempt->finish(std::move(result));
+        });
   };
   attempt->give_up = connect(executor, std::move(settings), std::move(on_connected));
   return [attempt] {
@@ -202,7 +219,8 @@ Cancel connect_stream(asio::any_io_executor executor, ClientTarget target, Strea
   };
 }
 
-Cancel async_http_request(asio::any_io_executor executor, ClientRequest request, RequestCallback callback) {
+Cancel async_http_request(asio::any_io_executor executor, ClientRequest request,
+                          RequestCallback callback) {
   auto exchange = std::make_shared<Exchange>(executor, std::move(request), std::move(callback));
   asio::post(executor, [exchange] { exchange->run(); });
   return [executor, weak = std::weak_ptr(exchange)] {
@@ -215,10 +233,11 @@ Cancel async_http_request(asio::any_io_executor executor, ClientRequest request,
 Result<ClientResponse> http_request(ClientRequest request) {
   asio::io_context context(1);
   Result<ClientResponse> result = fail(Errc::closed, "the request was not made");
-  async_http_request(context.get_executor(), std::move(request), [&](Result<ClientResponse> answer) {
-    result = std::move(answer);
-    context.stop();
-  });
+  async_http_request(context.get_executor(), std::move(request),
+                     [&](Result<ClientResponse> answer) {
+                       result = std::move(answer);
+                       context.stop();
+                     });
   context.run();
   return result;
 }

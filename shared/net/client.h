@@ -30,9 +30,9 @@ Result<std::shared_ptr<const TlsTrust>> trust_ca(std::string_view ca_pem);
 Result<std::shared_ptr<const TlsTrust>> trust_fingerprint(const Fingerprint& fingerprint);
 
 struct ClientTarget {
-  std::string host;                 ///< name or IP address to connect to
+  std::string host;  ///< name or IP address to connect to
   std::uint16_t port = 0;
-  std::string server_name;          ///< the name or IP the certificate must carry; empty: `host`
+  std::string server_name;  ///< the name or IP the certificate must carry; empty: `host`
   std::string path = "/v1/sync";
   std::shared_ptr<const TlsTrust> trust;
   /// Judge certificate dates at this time (the last signed hub time) instead of the system's clock.
@@ -48,27 +48,29 @@ using Cancel = std::function<void()>;
 
 /// Connects, verifies and upgrades. The result is not started yet. The Cancel may be ignored; it is called on
 /// the executor's thread.
-Cancel connect_stream(boost::asio::any_io_executor executor, ClientTarget target, StreamCallback callback);
+Cancel connect_stream(boost::asio::any_io_executor executor, ClientTarget target,
+                      StreamCallback callback);
 
 struct ClientRequest {
   std::string method = "GET";
   std::string host;
   std::uint16_t port = 0;
-  std::string server_name;                  ///< as ClientTarget
+  std::string server_name;  ///< as ClientTarget
   std::string target = "/";
-  HttpHeaders headers;                      ///< Host and Content-Length are added
+  HttpHeaders headers;  ///< Host and Content-Length are added
   std::string body;
   std::string content_type = "application/json";  ///< sent when there is a body
-  std::shared_ptr<const TlsTrust> trust;    ///< null: plain HTTP, allowed to loopback addresses only
+  std::shared_ptr<const TlsTrust> trust;  ///< null: plain HTTP, allowed to loopback addresses only
   std::optional<Instant> verification_time;
-  std::int64_t timeout_ms = 30'000;         ///< for everything together
+  std::int64_t timeout_ms = 30'000;  ///< for everything together
   std::size_t header_bytes_max = 16 * 1024;
   std::size_t body_bytes_max = 16 * 1024 * 1024;
 };
 
 struct ClientResponse {
   HttpResponse response;
-  std::string ca_pem;  ///< the CA certificate that was matched (trust_fingerprint) or used (trust_ca)
+  std::string
+      ca_pem;  ///< the CA certificate that was matched (trust_fingerprint) or used (trust_ca)
 };
 
 using RequestCallback = std::function<void(Result<ClientResponse>)>;

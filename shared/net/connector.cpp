@@ -34,10 +34,11 @@ class Connector : public std::enable_shared_from_this<Connector> {
     error_code is_name;
     const auto address = asio::ip::make_address(settings_.host, is_name);
     if (!is_name) return connect({tcp::endpoint(address, settings_.port)});
-    resolver_.async_resolve(settings_.host, std::to_string(settings_.port), tcp::resolver::numeric_service,
-                            [self = shared_from_this()](error_code ec, tcp::resolver::results_type found) {
-                              if (self->callback_) self->on_resolved(ec, found);
-                            });
+    resolver_.async_resolve(
+        settings_.host, std::to_string(settings_.port), tcp::resolver::numeric_service,
+        [self = shared_from_this()](error_code ec, tcp::resolver::results_type found) {
+          if (self->callback_) self->on_resolved(ec, found);
+        });
   }
 
   void fail_with(Error error) {
@@ -64,8 +65,8 @@ class Connector : public std::enable_shared_from_this<Connector> {
 
   void on_resolved(error_code ec, const tcp::resolver::results_type& found) {
     if (ec) {
-      return finish(fail(Errc::not_found, "the name " + settings_.host + " is not known here (" + ec.message() +
-                                              "): no link, or a wrong address"));
+      return finish(fail(Errc::not_found, "the name " + settings_.host + " is not known here (" +
+                                              ec.message() + "): no link, or a wrong address"));
     }
     std::vector<tcp::endpoint> endpoints;
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
@@ -75,25 +76,30 @@ class Connector : public std::enable_shared_from_this<Connector> {
   void connect(std::vector<tcp::endpoint> endpoints) {
     for (const tcp::endpoint& endpoint : endpoints) {
       if (!settings_.trust && !endpoint.address().is_loopback()) {
-        return finish(fail(Errc::invalid_argument, "plain HTTP is for this machine only, and " + where_ + " is another"));
+        return finish(fail(Errc::invalid_argument,
+                           "plain HTTP is for this machine only, and " + where_ + " is another"));
       }
     }
     endpoints_ = std::move(endpoints);
-    asio::async_connect(tcp_, endpoints_, [self = shared_from_this()](error_code ec, const tcp::endpoint&) {
-      if (self->callback_) self->on_connected(ec);
-    });
+    asio::async_connect(tcp_, endpoints_,
+                        [self = shared_from_this()](error_code ec, const tcp::endpoint&) {
+                          if (self->callback_) self->on_connected(ec);
+                        });
   }
 
   void on_connected(error_code ec) {
     if (ec == asio::error::connection_refused) {
-      return finish(Error{ec, where_ + " refuses connections: the program is not running there, or the port is wrong"});
+      return finish(Error{
+          ec,
+          where_ + " refuses connections: the program is not running there, or the port is wrong"});
     }
     if (ec) return finish(Error{ec, where_ + " cannot be reached"});
     error_code ignored;
     tcp_.set_option(tcp::no_delay(true), ignored);
     if (!settings_.trust) return finish(Connected{make_transport(std::move(tcp_)), {}});
-    arm(settings_.handshake_timeout_ms, where_ + " accepts connections but did not finish the TLS handshake within " +
-                                            std::to_string(settings_.handshake_timeout_ms / 1000) + " s");
+    arm(settings_.handshake_timeout_ms,
+        where_ + " accepts connections but did not finish the TLS handshake within " +
+            std::to_string(settings_.handshake_timeout_ms / 1000) + " s");
     tls_.emplace(std::move(tcp_), context_of(*settings_.trust));
     if (auto attached = attach_verification(*tls_, *settings_.trust, settings_.server_name,
                                             settings_.verification_time, verification_);

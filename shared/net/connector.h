@@ -34,6 +34,7 @@ using ConnectCallback = std::function<void(Result<Connected>)>;
 /// "host:port", with brackets round an IPv6 address.
 std::string host_and_port(const std::string& host, std::uint16_t port);
 
-Cancel connect(boost::asio::any_io_executor executor, ConnectSettings settings, ConnectCallback callback);
+Cancel connect(boost::asio::any_io_executor executor, ConnectSettings settings,
+               ConnectCallback callback);
 
 }  // namespace fieldpost::net

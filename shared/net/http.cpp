@@ -22,14 +22,17 @@ bool equal_without_case(std::string_view a, std::string_view b) {
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
-Result<std::string> decoded(urls::pct_string_view encoded, std::string_view part, bool plus_is_space) {
+Result<std::string> decoded(urls::pct_string_view encoded, std::string_view part,
+                            bool plus_is_space) {
   urls::encoding_opts options;
   options.space_as_plus = plus_is_space;
   std::string text = encoded.decode(options);
   for (const char c : text) {
-    if (is_control(c)) return fail(Errc::malformed, std::string(part) + " of the address holds a control character");
+    if (is_control(c))
+      return fail(Errc::malformed, std::string(part) + " of the address holds a control character");
   }
-  if (!is_utf8(text)) return fail(Errc::malformed, std::string(part) + " of the address is not UTF-8");
+  if (!is_utf8(text))
+    return fail(Errc::malformed, std::string(part) + " of the address is not UTF-8");
   return text;
 }
 
@@ -77,7 +80,8 @@ std::string json_string(std::string_view text) {
 HttpResponse error_response(int status, std::string_view code, std::string_view message) {
   HttpResponse response;
   response.status = status;
-  response.body = "{\"error\":{\"code\":" + json_string(code) + ",\"message\":" + json_string(message) + "}}\n";
+  response.body =
+      "{\"error\":{\"code\":" + json_string(code) + ",\"message\":" + json_string(message) + "}}\n";
   return response;
 }
 
@@ -86,11 +90,14 @@ struct Responder::State {
   std::atomic<bool> answered{false};
 
   ~State() {
-    if (!answered && send) send(error_response(500, "internal", "the program gave no answer to this request"));
+    if (!answered && send)
+      send(error_response(500, "internal", "the program gave no answer to this request"));
   }
 };
 
-Responder::Responder(Send send) : state_(std::make_shared<State>()) { state_->send = std::move(send); }
+Responder::Responder(Send send) : state_(std::make_shared<State>()) {
+  state_->send = std::move(send);
+}
 
 void Responder::operator()(HttpResponse response) const {
   if (!state_ || state_->answered.exchange(true)) return;
@@ -107,7 +114,8 @@ Status parse_target(HttpRequest& request) {
   for (const urls::pct_string_view encoded : url.encoded_segments()) {
     FP_TRY(std::string segment, decoded(encoded, "the path", false));
     // "." and ".." have no business in an address made by a program, and confuse whoever serves files.
-    if (segment == "." || segment == "..") return fail(Errc::malformed, "the path holds \"" + segment + "\"");
+    if (segment == "." || segment == "..")
+      return fail(Errc::malformed, "the path holds \"" + segment + "\"");
     request.segments.push_back(std::move(segment));
   }
   for (const auto& parameter : url.encoded_params()) {

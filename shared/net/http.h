@@ -36,7 +36,7 @@ struct HttpRequest {
   std::map<std::string, std::string> params;  ///< {name} parts, filled in by Router
   HttpHeaders headers;
   std::string body;
-  std::string remote;                         ///< "address:port"
+  std::string remote;  ///< "address:port"
   bool tls = false;
 
   const std::string* header(std::string_view name) const { return find_header(headers, name); }

@@ -30,7 +30,8 @@ bool header_safe(std::string_view text) {
 std::string response_head(const HttpResponse& response, bool keep_alive) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   const bool no_body = response.status == 204 || response.status == 304;
-  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(reason) + "\r\n";
+  std::string head =
+      "HTTP/1.1 " + std::to_string(response.status) + " " + std::string(reason) + "\r\n";
   auto line = [&head](std::string_view name, std::string_view value) {
     if (!header_safe(name) || !header_safe(value)) return;
     head.append(name).append(": ").append(value).append("\r\n");
@@ -104,15 +105,16 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   }
 
   void read() {
-    transport_->read_some(input_.prepare(kReadBytes), [self = shared_from_this()](error_code ec, std::size_t size) {
-      if (self->closed_) return;
-      if (ec) return self->close();
-      // The first bytes of a request: from here its header has its own, shorter time.
-      if (!self->busy_) self->arm(self->shared_->config.header_timeout_ms);
-      self->busy_ = true;
-      self->input_.commit(size);
-      self->parse();
-    });
+    transport_->read_some(input_.prepare(kReadBytes),
+                          [self = shared_from_this()](error_code ec, std::size_t size) {
+                            if (self->closed_) return;
+                            if (ec) return self->close();
+                            // The first bytes of a request: from here its header has its own, shorter time.
+                            if (!self->busy_) self->arm(self->shared_->config.header_timeout_ms);
+                            self->busy_ = true;
+                            self->input_.commit(size);
+                            self->parse();
+                          });
   }
 
   void parse() {
@@ -133,13 +135,17 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   void refuse(error_code ec) {
     if (ec == http::error::header_limit) {
-      return answer_last(error_response(431, "too_large", "the request's header is above " +
-                                        std::to_string(shared_->config.header_bytes_max) + " bytes"));
+      return answer_last(error_response(431, "too_large",
+                                        "the request's header is above " +
+                                            std::to_string(shared_->config.header_bytes_max) +
+                                            " bytes"));
     }
     if (ec == http::error::body_limit || ec == http::error::buffer_overflow) {
-      return answer_last(error_response(413, "too_large", "the request's body is too large for this address"));
+      return answer_last(
+          error_response(413, "too_large", "the request's body is too large for this address"));
     }
-    answer_last(error_response(400, "malformed", "this is not an HTTP/1.1 request: " + ec.message()));
+    answer_last(
+        error_response(400, "malformed", "this is not an HTTP/1.1 request: " + ec.message()));
   }
 
   /// False when the request has been refused.
@@ -167,7 +173,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     parser_->body_limit(limit);
     parser_->eager(true);
     arm(shared_->config.body_timeout_ms);
-    if (const std::string* expect = request_.header("Expect"); expect != nullptr && !parser_->is_done()) {
+    if (const std::string* expect = request_.header("Expect");
+        expect != nullptr && !parser_->is_done()) {
       return send_continue();
     }
     return true;
@@ -200,16 +207,19 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   void upgrade() {
     if (request_.method != "GET" || !asks_for_websocket(request_)) {
-      HttpResponse response = error_response(426, "upgrade_required", "this address takes WebSocket connections only");
+      HttpResponse response =
+          error_response(426, "upgrade_required", "this address takes WebSocket connections only");
       response.headers.emplace_back("Upgrade", "websocket");
       return answer_last(std::move(response));
     }
     if (!offers_sync_protocol(request_)) {
       return answer_last(error_response(
-          400, "unsupported", "this address speaks the subprotocol " + std::string(kSyncProtocol) + " only"));
+          400, "unsupported",
+          "this address speaks the subprotocol " + std::string(kSyncProtocol) + " only"));
     }
     if (input_.size() != 0) {
-      return answer_last(error_response(400, "malformed", "data came before the upgrade was answered"));
+      return answer_last(
+          error_response(400, "malformed", "data came before the upgrade was answered"));
     }
     if (stopping_) return answer_last(error_response(503, "closed", "the hub is stopping"));
     timer_.cancel();
@@ -250,10 +260,11 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void drain() {
     input_.clear();
     if (transport_->tls() != nullptr) return close();  // its shutdown has waited for the peer's
-    transport_->read_some(input_.prepare(kReadBytes), [self = shared_from_this()](error_code ec, std::size_t) {
-      if (self->closed_) return;
-      ec ? self->close() : self->drain();
-    });
+    transport_->read_some(input_.prepare(kReadBytes),
+                          [self = shared_from_this()](error_code ec, std::size_t) {
+                            if (self->closed_) return;
+                            ec ? self->close() : self->drain();
+                          });
   }
 
   void close() {
@@ -278,7 +289,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool header_seen_ = false;
   bool keep_alive_ = false;
   bool head_only_ = false;
-  bool busy_ = false;      ///< a request has begun to arrive, or its answer is under way
+  bool busy_ = false;  ///< a request has begun to arrive, or its answer is under way
   bool stopping_ = false;
   bool ending_ = false;
   bool closed_ = false;
@@ -287,7 +298,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 std::shared_ptr<HttpSession> start_http_session(std::shared_ptr<const SessionShared> shared,
                                                 std::unique_ptr<Transport> transport,
                                                 std::shared_ptr<void> guard) {
-  auto session = std::make_shared<HttpSession>(std::move(shared), std::move(transport), std::move(guard));
+  auto session =
+      std::make_shared<HttpSession>(std::move(shared), std::move(transport), std::move(guard));
   session->next_request();
   return session;
 }

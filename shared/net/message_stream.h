@@ -33,10 +33,10 @@ inline constexpr std::size_t kFrameSlackBytes = 16;
 /// Close codes of RFC 6455 section 7.4.1 that Fieldpost sends.
 enum class CloseCode : std::uint16_t {
   normal = 1000,
-  going_away = 1001,        ///< the program stops
+  going_away = 1001,  ///< the program stops
   protocol_error = 1002,
-  unknown_data = 1003,      ///< a text message
-  policy_error = 1008,      ///< a slow peer, or one that may not
+  unknown_data = 1003,  ///< a text message
+  policy_error = 1008,  ///< a slow peer, or one that may not
   too_big = 1009,
   internal_error = 1011,
   try_again_later = 1013,

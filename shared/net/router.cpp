@@ -9,8 +9,12 @@
 namespace fieldpost::net {
 namespace {
 
-bool is_name(std::string_view part) { return part.size() > 2 && part.front() == '{' && part.back() == '}'; }
-bool is_rest(std::string_view part) { return is_name(part) && part.size() > 5 && part.ends_with("...}"); }
+bool is_name(std::string_view part) {
+  return part.size() > 2 && part.front() == '{' && part.back() == '}';
+}
+bool is_rest(std::string_view part) {
+  return is_name(part) && part.size() > 5 && part.ends_with("...}");
+}
 
 /// Literal 0, {name} 1, {name...} 2: the smaller wins, segment by segment.
 int looseness(std::string_view part) { return is_rest(part) ? 2 : is_name(part) ? 1 : 0; }
@@ -58,27 +62,31 @@ void Router::add(std::string_view method, std::string_view pattern, HttpHandler 
   if (pattern.empty() || pattern.front() != '/') bad_pattern(method, pattern, "must begin with /");
   Route route{std::string(method), {}, std::move(handler), body_bytes_max};
   if (pattern.size() > 1) {
-    for (const std::string_view part : split(pattern.substr(1), '/')) route.parts.emplace_back(part);
+    for (const std::string_view part : split(pattern.substr(1), '/'))
+      route.parts.emplace_back(part);
   }
   for (std::size_t i = 0; i + 1 < route.parts.size(); ++i) {
     if (is_rest(route.parts[i])) bad_pattern(method, pattern, "{name...} must come last");
   }
   for (const Route& other : routes_) {
-    const bool same = std::ranges::equal(other.parts, route.parts, [](const auto& a, const auto& b) {
-      return looseness(a) == looseness(b) && (looseness(a) != 0 || a == b);
-    });
+    const bool same =
+        std::ranges::equal(other.parts, route.parts, [](const auto& a, const auto& b) {
+          return looseness(a) == looseness(b) && (looseness(a) != 0 || a == b);
+        });
     if (same && other.method == route.method) bad_pattern(method, pattern, "is there already");
   }
   routes_.push_back(std::move(route));
 }
 
 const Router::Route* Router::match(const HttpRequest& request, std::string& allow) const {
-  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : request.method;
   const Route* best = nullptr;
   for (const Route& route : routes_) {
     if (!matches(route.parts, request.segments)) continue;
     if (route.method != method) {
-      if (allow.find(route.method) == std::string::npos) allow += (allow.empty() ? "" : ", ") + route.method;
+      if (allow.find(route.method) == std::string::npos)
+        allow += (allow.empty() ? "" : ", ") + route.method;
       continue;
     }
     if (best == nullptr || tighter(route.parts, best->parts)) best = &route;
@@ -92,9 +100,10 @@ void Router::handle(HttpRequest request, Responder respond) const {
     bind(request, route->parts);
     return route->handler(std::move(request), std::move(respond));
   }
-  if (allow.empty()) return respond(error_response(404, "not_found", "there is nothing at " + request.path));
-  HttpResponse response =
-      error_response(405, "method_not_allowed", request.path + " takes " + allow + ", not " + request.method);
+  if (allow.empty())
+    return respond(error_response(404, "not_found", "there is nothing at " + request.path));
+  HttpResponse response = error_response(
+      405, "method_not_allowed", request.path + " takes " + allow + ", not " + request.method);
   response.headers.emplace_back("Allow", allow);
   respond(std::move(response));
 }

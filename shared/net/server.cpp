@@ -96,8 +96,8 @@ void serve_http(std::shared_ptr<const SessionShared> shared, std::unique_ptr<Tra
 
 /// A TLS handshake under way, with its deadline.
 struct Handshake : std::enable_shared_from_this<Handshake> {
-  Handshake(tcp::socket tcp, std::shared_ptr<TlsContext> tls, std::shared_ptr<const SessionShared> session,
-            std::shared_ptr<Guard> place)
+  Handshake(tcp::socket tcp, std::shared_ptr<TlsContext> tls,
+            std::shared_ptr<const SessionShared> session, std::shared_ptr<Guard> place)
       : context(std::move(tls)),
         socket(std::move(tcp), *context),
         timer(socket.get_executor()),
@@ -136,16 +136,18 @@ auto make_upgrade(StreamHandler on_stream, const ServerConfig& config) {
                                                       std::shared_ptr<void> place) {
     auto guard = std::static_pointer_cast<Guard>(place);
     // Weak: the stream itself owns the guard, and lets it go when the connection ends.
-    accept_websocket(std::move(socket), request, settings, guard,
-                     [on_stream, weak = std::weak_ptr(guard)](Result<std::shared_ptr<MessageStream>> accepted) {
-                       const auto live = weak.lock();
-                       if (!accepted || !live) return;
-                       live->is_stream = true;
-                       ++live->registry->counters().streams_open;
-                       live->registry->set_stream(live->id, *accepted);
-                       on_stream(*accepted, (*accepted)->executor());
-                       if (live->registry->stopping) (*accepted)->close(CloseCode::going_away, "the hub is stopping");
-                     });
+    accept_websocket(
+        std::move(socket), request, settings, guard,
+        [on_stream, weak = std::weak_ptr(guard)](Result<std::shared_ptr<MessageStream>> accepted) {
+          const auto live = weak.lock();
+          if (!accepted || !live) return;
+          live->is_stream = true;
+          ++live->registry->counters().streams_open;
+          live->registry->set_stream(live->id, *accepted);
+          on_stream(*accepted, (*accepted)->executor());
+          if (live->registry->stopping)
+            (*accepted)->close(CloseCode::going_away, "the hub is stopping");
+        });
   };
 }
 
@@ -181,7 +183,9 @@ class Listener : public std::enable_shared_from_this<Listener> {
   Status open() {
     error_code ec;
     const auto address = asio::ip::make_address(config().address, ec);
-    if (ec) return fail(Errc::invalid_argument, "\"" + config().address + "\" is not an IP address to listen on");
+    if (ec)
+      return fail(Errc::invalid_argument,
+                  "\"" + config().address + "\" is not an IP address to listen on");
     const std::string where = config().address + " port " + std::to_string(config().port);
     const tcp::endpoint endpoint(address, config().port);
     acceptor_.open(endpoint.protocol(), ec);
@@ -190,8 +194,9 @@ class Listener : public std::enable_shared_from_this<Listener> {
     if (!ec) acceptor_.listen(config().backlog, ec);
     if (ec) {
       const bool taken = ec == asio::error::address_in_use;
-      return {Error{ec, "cannot listen on " + where +
-                            (taken ? ": another program has the port; stop it or choose another" : "")}};
+      return {Error{
+          ec, "cannot listen on " + where +
+                  (taken ? ": another program has the port; stop it or choose another" : "")}};
     }
     port_ = acceptor_.local_endpoint().port();
     asio::post(acceptor_.get_executor(), [self = shared_from_this()] { self->accept(); });
@@ -248,7 +253,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
                           socket = std::move(socket)]() mutable {
       if (guard->registry->stopping) return;
       if (!shared->tls) return serve_http(shared, make_transport(std::move(socket)), guard);
-      std::make_shared<Handshake>(std::move(socket), std::move(tls), shared, std::move(guard))->run();
+      std::make_shared<Handshake>(std::move(socket), std::move(tls), shared, std::move(guard))
+          ->run();
     });
   }
 
@@ -264,10 +270,10 @@ class Listener : public std::enable_shared_from_this<Listener> {
   std::uint16_t port_ = 0;
 };
 
-HttpsServer::HttpsServer(std::vector<asio::io_context*> contexts, ServerConfig config, TlsServerConfig tls,
-                         HttpHandler on_request, StreamHandler on_stream)
-    : listener_(std::make_shared<Listener>(std::move(contexts), std::move(config), std::move(on_request),
-                                           std::move(on_stream), true)),
+HttpsServer::HttpsServer(std::vector<asio::io_context*> contexts, ServerConfig config,
+                         TlsServerConfig tls, HttpHandler on_request, StreamHandler on_stream)
+    : listener_(std::make_shared<Listener>(std::move(contexts), std::move(config),
+                                           std::move(on_request), std::move(on_stream), true)),
       tls_(std::move(tls)) {}
 HttpsServer::~HttpsServer() = default;
 
@@ -285,17 +291,19 @@ Status HttpsServer::replace_certificate(const TlsServerConfig& tls) {
   return {};
 }
 
-HttpServer::HttpServer(std::vector<asio::io_context*> contexts, ServerConfig config, HttpHandler on_request)
-    : listener_(std::make_shared<Listener>(std::move(contexts), std::move(config), std::move(on_request),
-                                           nullptr, false)) {}
+HttpServer::HttpServer(std::vector<asio::io_context*> contexts, ServerConfig config,
+                       HttpHandler on_request)
+    : listener_(std::make_shared<Listener>(std::move(contexts), std::move(config),
+                                           std::move(on_request), nullptr, false)) {}
 HttpServer::~HttpServer() = default;
 
 Status HttpServer::start() {
   error_code ec;
   const auto address = asio::ip::make_address(listener_->config().address, ec);
   if (ec || !address.is_loopback()) {
-    return fail(Errc::invalid_argument, "plain HTTP is served on a loopback address only (127.0.0.1 or ::1), not on \"" +
-                                            listener_->config().address + "\"");
+    return fail(Errc::invalid_argument,
+                "plain HTTP is served on a loopback address only (127.0.0.1 or ::1), not on \"" +
+                    listener_->config().address + "\"");
   }
   return listener_->open();
 }

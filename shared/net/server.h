@@ -30,15 +30,16 @@ struct ServerConfig {
   std::string address = "127.0.0.1";     ///< IP address to listen on
   std::uint16_t port = 0;                ///< 0: any free port, see port()
   std::size_t connections_max = 16'384;  ///< above it a new connection is closed at once
-  int backlog = 4096;                    ///< of the listening socket: a fleet connects at once after an outage
+  int backlog = 4096;  ///< of the listening socket: a fleet connects at once after an outage
   std::size_t header_bytes_max = 8 * 1024;
   std::size_t body_bytes_max = 1024 * 1024;
   /// A larger (or smaller) limit for some requests, asked once the header is there; 0: the default.
   std::function<std::size_t(const HttpRequest&)> body_limit;
   std::int64_t handshake_timeout_ms = 10'000;
-  std::int64_t header_timeout_ms = 10'000;   ///< from the first byte of a request to its header's end
-  std::int64_t body_timeout_ms = 60'000;     ///< for a body, and for writing an answer
-  std::int64_t idle_timeout_ms = 60'000;     ///< between requests
+  std::int64_t header_timeout_ms =
+      10'000;                             ///< from the first byte of a request to its header's end
+  std::int64_t body_timeout_ms = 60'000;  ///< for a body, and for writing an answer
+  std::int64_t idle_timeout_ms = 60'000;  ///< between requests
   /// WebSocket: silent for half of it, a ping is sent; silent for all of it, the link is dead.
   std::int64_t stream_idle_timeout_ms = 120'000;
   std::int64_t stream_close_timeout_ms = 5'000;
@@ -69,8 +70,8 @@ class Listener;
 class HttpsServer {
  public:
   /// `contexts`: at least one. Without `on_stream`, /v1/sync is an ordinary path.
-  HttpsServer(std::vector<boost::asio::io_context*> contexts, ServerConfig config, TlsServerConfig tls,
-              HttpHandler on_request, StreamHandler on_stream);
+  HttpsServer(std::vector<boost::asio::io_context*> contexts, ServerConfig config,
+              TlsServerConfig tls, HttpHandler on_request, StreamHandler on_stream);
   ~HttpsServer();
 
   /// Errors: `invalid_argument` for a certificate, key or address that cannot be used; `io` when the port
@@ -91,7 +92,8 @@ class HttpsServer {
 /// Plain HTTP. Refuses to start on an address that is not loopback.
 class HttpServer {
  public:
-  HttpServer(std::vector<boost::asio::io_context*> contexts, ServerConfig config, HttpHandler on_request);
+  HttpServer(std::vector<boost::asio::io_context*> contexts, ServerConfig config,
+             HttpHandler on_request);
   ~HttpServer();
 
   Status start();

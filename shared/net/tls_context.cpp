@@ -1,14 +1,13 @@
 #include "net/tls_context.h"
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include <algorithm>
 #include <boost/asio/ssl/error.hpp>
 #include <cstdlib>
 #include <ctime>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 namespace fieldpost::net {
 namespace asio = boost::asio;
@@ -21,7 +20,7 @@ class TlsTrust {
   TlsTrust& operator=(const TlsTrust&) = delete;
 
   mutable TlsContext context;  ///< SSL_new() takes a mutable one, and is thread-safe
-  STACK_OF(X509)* roots;
+  STACK_OF(X509) * roots;
   std::optional<Fingerprint> fingerprint;
 };
 
@@ -36,14 +35,15 @@ std::string openssl_reason() {
 
 /// Returns false when this OpenSSL lacks what v1 needs.
 bool set_common(SSL_CTX* context) {
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                   SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
          SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1 &&
          SSL_CTX_set_ciphersuites(
-             context, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384") == 1;
+             context,
+             "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384") == 1;
 }
 
 std::string common_name(const X509* certificate) {
@@ -51,7 +51,8 @@ std::string common_name(const X509* certificate) {
   const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
   if (at < 0) return "without a name";
   unsigned char* text = nullptr;
-  const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  const int size =
+      ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
   if (size < 0) return "with an unreadable name";
   std::string result(reinterpret_cast<char*>(text), static_cast<std::size_t>(size));
   OPENSSL_free(text);
@@ -128,13 +129,13 @@ X509* find_by_fingerprint(STACK_OF(X509) * sent, const X509* own, const Fingerpr
 /// Replaces OpenSSL's chain verification: the same, but against the trust's roots only.
 int verify_chain(X509_STORE_CTX* store, void* argument) {
   const auto& trust = *static_cast<const TlsTrust*>(argument);
-  auto* ssl = static_cast<SSL*>(
-      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto& verification = *static_cast<Verification*>(SSL_get_ex_data(ssl, verification_index()));
   STACK_OF(X509)* pinned = nullptr;
   if (trust.fingerprint) {
-    X509* ca = find_by_fingerprint(X509_STORE_CTX_get0_untrusted(store), X509_STORE_CTX_get0_cert(store),
-                                   *trust.fingerprint);
+    X509* ca = find_by_fingerprint(X509_STORE_CTX_get0_untrusted(store),
+                                   X509_STORE_CTX_get0_cert(store), *trust.fingerprint);
     if (ca == nullptr) {
       verification.no_fingerprint = true;
       verification.error = X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
@@ -154,7 +155,8 @@ int verify_chain(X509_STORE_CTX* store, void* argument) {
     verification.not_before = instant_of(X509_get0_notBefore(at));
     verification.not_after = instant_of(X509_get0_notAfter(at));
   }
-  if (STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(store); verified == 1 && sk_X509_num(chain) > 0) {
+  if (STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(store);
+      verified == 1 && sk_X509_num(chain) > 0) {
     verification.ca_pem = pem_of(sk_X509_value(chain, sk_X509_num(chain) - 1));
   }
   sk_X509_free(pinned);
@@ -164,7 +166,8 @@ int verify_chain(X509_STORE_CTX* store, void* argument) {
 Result<std::shared_ptr<TlsTrust>> empty_trust() {
   auto trust = std::make_shared<TlsTrust>();
   SSL_CTX* context = trust->context.native_handle();
-  if (!set_common(context)) return fail(Errc::unsupported, "OpenSSL lacks TLS 1.3: " + openssl_reason());
+  if (!set_common(context))
+    return fail(Errc::unsupported, "OpenSSL lacks TLS 1.3: " + openssl_reason());
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_cert_verify_callback(context, verify_chain, trust.get());
   return trust;
@@ -172,30 +175,35 @@ Result<std::shared_ptr<TlsTrust>> empty_trust() {
 
 Error verification_error(const Verification& found, const HandshakePlace& place) {
   const std::string time_source = place.time ? "the last known hub time" : "this machine's clock";
-  const std::string judged =
-      place.time ? time_source + " is " + to_text(*place.time) : "this machine's clock says otherwise";
+  const std::string judged = place.time ? time_source + " is " + to_text(*place.time)
+                                        : "this machine's clock says otherwise";
   const std::string dates = "the certificate of \"" + found.subject + "\" at " + place.where +
-                            " is valid from " + to_text(found.not_before) + " to " + to_text(found.not_after);
+                            " is valid from " + to_text(found.not_before) + " to " +
+                            to_text(found.not_after);
   switch (found.error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return fail(Errc::expired, dates + ", and " + judged + ": renew it at the hub");
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return fail(Errc::expired, dates + ", and " + judged + ": it is not valid yet; check the clocks of hub and device");
+      return fail(Errc::expired, dates + ", and " + judged +
+                                     ": it is not valid yet; check the clocks of hub and device");
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return fail(Errc::bad_signature, place.where + " showed a certificate for " + found.names + ", not for " +
-                                           place.server_name + ": check the hub's address");
+      return fail(Errc::bad_signature, place.where + " showed a certificate for " + found.names +
+                                           ", not for " + place.server_name +
+                                           ": check the hub's address");
     default:
       break;
   }
   if (found.no_fingerprint) {
-    return fail(Errc::bad_signature, place.where + " showed a certificate (\"" + found.subject +
-                                         "\") whose CA does not have the fingerprint of the enrolment code: "
-                                         "this is not the hub that made the code, or something stands between");
+    return fail(Errc::bad_signature,
+                place.where + " showed a certificate (\"" + found.subject +
+                    "\") whose CA does not have the fingerprint of the enrolment code: "
+                    "this is not the hub that made the code, or something stands between");
   }
   return fail(Errc::bad_signature,
               place.where + " showed a certificate (\"" + found.subject +
-                  "\") that does not come from this hub's CA (" + X509_verify_cert_error_string(found.error) +
+                  "\") that does not come from this hub's CA (" +
+                  X509_verify_cert_error_string(found.error) +
                   "): a captive portal, or something else between, answered instead of the hub");
 }
 
@@ -209,7 +217,8 @@ Result<std::shared_ptr<TlsContext>> make_server_context(const TlsServerConfig& c
   }
   boost::system::error_code ec;
   context->use_certificate_chain(asio::buffer(config.certificate_chain_pem), ec);
-  if (ec) return fail(Errc::invalid_argument, "the server's certificate cannot be used: " + ec.message());
+  if (ec)
+    return fail(Errc::invalid_argument, "the server's certificate cannot be used: " + ec.message());
   context->use_private_key(asio::buffer(config.key_pem), TlsContext::pem, ec);
   if (ec) {
     return fail(Errc::invalid_argument,
@@ -250,9 +259,10 @@ Status attach_verification(TlsSocket& socket, const TlsTrust&, const std::string
   if (time) X509_VERIFY_PARAM_set_time(parameters, static_cast<std::time_t>(time->ms / 1000));
   boost::system::error_code not_address;
   asio::ip::make_address(server_name, not_address);
-  const bool taken = not_address ? X509_VERIFY_PARAM_set1_host(parameters, server_name.c_str(), 0) == 1 &&
-                                       SSL_set_tlsext_host_name(ssl, server_name.c_str()) == 1
-                                 : X509_VERIFY_PARAM_set1_ip_asc(parameters, server_name.c_str()) == 1;
+  const bool taken = not_address
+                         ? X509_VERIFY_PARAM_set1_host(parameters, server_name.c_str(), 0) == 1 &&
+                               SSL_set_tlsext_host_name(ssl, server_name.c_str()) == 1
+                         : X509_VERIFY_PARAM_set1_ip_asc(parameters, server_name.c_str()) == 1;
   if (server_name.empty() || !taken) {
     return fail(Errc::invalid_argument, "\"" + server_name + "\" is not a host name or IP address");
   }
@@ -266,19 +276,25 @@ Error handshake_error(const boost::system::error_code& ec, const Verification& v
     switch (ERR_GET_REASON(static_cast<unsigned long>(ec.value()))) {
       case SSL_R_UNSUPPORTED_PROTOCOL:
       case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-        return fail(Errc::unsupported, place.where + " does not speak TLS 1.3: this is not a Fieldpost hub, or "
-                                                     "something between downgrades the connection");
+        return fail(Errc::unsupported,
+                    place.where +
+                        " does not speak TLS 1.3: this is not a Fieldpost hub, or "
+                        "something between downgrades the connection");
       case SSL_R_WRONG_VERSION_NUMBER:
       case SSL_R_HTTP_REQUEST:
       case SSL_R_PACKET_LENGTH_TOO_LONG:
       case SSL_R_BAD_RECORD_TYPE:
-        return fail(Errc::unsupported, place.where + " does not answer with TLS: wrong port, or a captive portal");
+        return fail(Errc::unsupported,
+                    place.where + " does not answer with TLS: wrong port, or a captive portal");
       default:
         return {ec, "the TLS handshake with " + place.where + " failed"};
     }
   }
-  return {ec, place.where + " closed the connection during the TLS handshake: wrong port, a hub that is full, or a "
-                            "firewall between"};
+  return {
+      ec,
+      place.where +
+          " closed the connection during the TLS handshake: wrong port, a hub that is full, or a "
+          "firewall between"};
 }
 
 wire::ChannelBinding channel_binding_of(TlsSocket& socket) {

@@ -26,13 +26,13 @@ Result<std::shared_ptr<TlsContext>> make_server_context(const TlsServerConfig& c
 
 /// What a client found out about the server's chain; outlives the handshake it is attached to.
 struct Verification {
-  int error = 0;              ///< X509_V_…, 0 when it verified
+  int error = 0;                ///< X509_V_…, 0 when it verified
   bool no_fingerprint = false;  ///< no certificate of the chain has the fingerprint asked for
-  std::string subject;        ///< of the certificate at fault
-  std::string names;          ///< its names, for people
+  std::string subject;          ///< of the certificate at fault
+  std::string names;            ///< its names, for people
   Instant not_before;
   Instant not_after;
-  std::string ca_pem;         ///< the trusted CA that the chain leads to
+  std::string ca_pem;  ///< the trusted CA that the chain leads to
 };
 
 /// Puts trust, name and time on a connection before its handshake. Errors: `invalid_argument` name.
@@ -42,7 +42,7 @@ Status attach_verification(TlsSocket& socket, const TlsTrust& trust, const std::
 TlsContext& context_of(const TlsTrust& trust);
 
 struct HandshakePlace {
-  std::string where;        ///< "host:port"
+  std::string where;  ///< "host:port"
   std::string server_name;
   std::optional<Instant> time;
 };

@@ -1,8 +1,5 @@
 #include "net/tls_websocket.h"
 
-#include <openssl/bio.h>
-#include <openssl/ssl.h>
-
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/error.hpp>
@@ -11,6 +8,8 @@
 #include <boost/beast/websocket/stream.hpp>
 #include <chrono>
 #include <deque>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
 
 #include "base/limits.h"
 
@@ -98,8 +97,9 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
 
   void read_next() {
     incoming_view_.emplace(incoming_, kMessageBytesMax);
-    socket_.async_read(*incoming_view_,
-                       [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
+    socket_.async_read(*incoming_view_, [self = shared_from_this()](error_code ec, std::size_t) {
+      self->on_read(ec);
+    });
   }
 
   void on_read(error_code ec) {
@@ -107,7 +107,8 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     if (ec) return finish(read_error(ec));
     if (!socket_.got_binary()) {
       return close_with(CloseCode::unknown_data, "binary messages only",
-                        fail(Errc::malformed, remote_ + " sent a text message; the protocol has only binary ones"));
+                        fail(Errc::malformed,
+                             remote_ + " sent a text message; the protocol has only binary ones"));
     }
     Bytes message = std::move(incoming_);
     incoming_ = {};
@@ -121,14 +122,17 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     if (ec == websocket::error::closed) {
       const websocket::close_reason& reason = socket_.reason();
       return fail(Errc::closed, remote_ + " closed the connection (" + std::to_string(reason.code) +
-                                    (reason.reason.empty() ? "" : ": ") + std::string(reason.reason.c_str()) + ")");
+                                    (reason.reason.empty() ? "" : ": ") +
+                                    std::string(reason.reason.c_str()) + ")");
     }
     if (ec == beast::error::timeout) {
       return fail(Errc::timeout, remote_ + " has been silent for " +
-                                     std::to_string(settings_.idle_timeout_ms / 1000) + " s: the link is dead");
+                                     std::to_string(settings_.idle_timeout_ms / 1000) +
+                                     " s: the link is dead");
     }
     if (ec == websocket::error::message_too_big) {
-      return fail(Errc::too_large, remote_ + " sent a message above " + std::to_string(kMessageBytesMax) + " bytes");
+      return fail(Errc::too_large,
+                  remote_ + " sent a message above " + std::to_string(kMessageBytesMax) + " bytes");
     }
     if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) {
       return {ec, remote_ + " ended the connection without a word"};
@@ -143,9 +147,9 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
       return;
     }
     writing_ = true;
-    socket_.async_write(asio::buffer(queue_.front()), [self = shared_from_this()](error_code ec, std::size_t) {
-      self->on_written(ec);
-    });
+    socket_.async_write(
+        asio::buffer(queue_.front()),
+        [self = shared_from_this()](error_code ec, std::size_t) { self->on_written(ec); });
   }
 
   void on_written(error_code ec) {
@@ -153,7 +157,8 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     if (finished_ || dropped_) return queue_.clear();
     if (ec) {
       // Beast gives up a write when the read met a close frame or the idle limit; the read says which.
-      if (started_ && (ec == asio::error::operation_aborted || ec == websocket::error::closed)) return;
+      if (started_ && (ec == asio::error::operation_aborted || ec == websocket::error::closed))
+        return;
       if (!cause_) cause_ = read_error(ec);
       drop();
       return finish(*cause_);
@@ -216,7 +221,8 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   asio::steady_timer deadline_;
   Handlers handlers_;
   Bytes incoming_;
-  std::optional<asio::dynamic_vector_buffer<std::uint8_t, std::allocator<std::uint8_t>>> incoming_view_;
+  std::optional<asio::dynamic_vector_buffer<std::uint8_t, std::allocator<std::uint8_t>>>
+      incoming_view_;
   std::deque<Bytes> queue_;
   std::size_t queued_bytes_ = 0;
   std::optional<Error> cause_;
@@ -229,13 +235,18 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   bool finished_ = false;    ///< on_closed has been called
 };
 
-Error upgrade_error(error_code ec, const websocket::response_type& response, const std::string& where) {
+Error upgrade_error(error_code ec, const websocket::response_type& response,
+                    const std::string& where) {
   if (ec == websocket::error::upgrade_declined) {
-    return fail(Errc::unsupported, where + " answered HTTP " + std::to_string(response.result_int()) + " instead of opening "
-                                   "the sync connection: a captive portal or proxy, or not a Fieldpost hub");
+    return fail(Errc::unsupported,
+                where + " answered HTTP " + std::to_string(response.result_int()) +
+                    " instead of opening "
+                    "the sync connection: a captive portal or proxy, or not a Fieldpost hub");
   }
-  if (ec == beast::error::timeout) return fail(Errc::timeout, where + " did not answer the upgrade in time");
-  return {ec, where + " did not open the sync connection: not a Fieldpost hub, or something between"};
+  if (ec == beast::error::timeout)
+    return fail(Errc::timeout, where + " did not answer the upgrade in time");
+  return {ec,
+          where + " did not open the sync connection: not a Fieldpost hub, or something between"};
 }
 
 }  // namespace
@@ -245,16 +256,18 @@ std::string remote_text(const asio::ip::tcp::socket& socket) {
   const auto endpoint = socket.remote_endpoint(ec);
   if (ec) return "unknown";
   const std::string address = endpoint.address().to_string();
-  return (endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port());
+  return (endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
+         std::to_string(endpoint.port());
 }
 
 void accept_websocket(TlsSocket socket, const HttpRequest& request, const StreamSettings& settings,
                       std::shared_ptr<void> guard, StreamCallback callback) {
   auto stream = std::make_shared<TlsWebSocket>(std::move(socket), settings, std::move(guard));
-  stream->socket().set_option(websocket::stream_base::decorator([](websocket::response_type& response) {
-    response.erase(http::field::server);
-    response.set(http::field::sec_websocket_protocol, kSyncProtocol);
-  }));
+  stream->socket().set_option(
+      websocket::stream_base::decorator([](websocket::response_type& response) {
+        response.erase(http::field::server);
+        response.set(http::field::sec_websocket_protocol, kSyncProtocol);
+      }));
   http::request<http::empty_body> upgrade{http::verb::get, request.target, 11};
   for (const auto& [name, value] : request.headers) upgrade.insert(name, value);
   stream->socket().async_accept(upgrade, [stream, callback = std::move(callback)](error_code ec) {
@@ -264,19 +277,23 @@ void accept_websocket(TlsSocket socket, const HttpRequest& request, const Stream
 }
 
 Cancel request_websocket(TlsSocket socket, const std::string& host, const std::string& path,
-                         const std::string& where, const StreamSettings& settings, StreamCallback callback) {
+                         const std::string& where, const StreamSettings& settings,
+                         StreamCallback callback) {
   auto stream = std::make_shared<TlsWebSocket>(std::move(socket), settings, nullptr);
-  stream->socket().set_option(websocket::stream_base::decorator([](websocket::request_type& request) {
-    request.erase(http::field::user_agent);
-    request.set(http::field::sec_websocket_protocol, kSyncProtocol);
-  }));
+  stream->socket().set_option(
+      websocket::stream_base::decorator([](websocket::request_type& request) {
+        request.erase(http::field::user_agent);
+        request.set(http::field::sec_websocket_protocol, kSyncProtocol);
+      }));
   auto response = std::make_shared<websocket::response_type>();
   stream->socket().async_handshake(
-      *response, host, path, [stream, response, where, callback = std::move(callback)](error_code ec) {
+      *response, host, path,
+      [stream, response, where, callback = std::move(callback)](error_code ec) {
         if (ec) return callback(upgrade_error(ec, *response, where));
         if ((*response)[http::field::sec_websocket_protocol] != kSyncProtocol) {
-          return callback(fail(Errc::unsupported, where + " opened a WebSocket but does not speak " +
-                                                      std::string(kSyncProtocol)));
+          return callback(
+              fail(Errc::unsupported,
+                   where + " opened a WebSocket but does not speak " + std::string(kSyncProtocol)));
         }
         callback(std::shared_ptr<MessageStream>(stream));
       });

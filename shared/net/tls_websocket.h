@@ -24,7 +24,8 @@ void accept_websocket(TlsSocket socket, const HttpRequest& request, const Stream
 /// Client: asks for the upgrade. `where` is "host:port", for sentences.
 /// Returns the means to give up (the callback then comes with `Errc::closed`).
 Cancel request_websocket(TlsSocket socket, const std::string& host, const std::string& path,
-                         const std::string& where, const StreamSettings& settings, StreamCallback callback);
+                         const std::string& where, const StreamSettings& settings,
+                         StreamCallback callback);
 
 /// "address:port", or "unknown" when the socket is no longer connected.
 std::string remote_text(const boost::asio::ip::tcp::socket& socket);

@@ -24,7 +24,9 @@ class SocketTransport : public Transport {
     error_code ignored;
     tcp().close(ignored);
   }
-  asio::ip::tcp::socket& tcp() override { return static_cast<asio::ip::tcp::socket&>(socket_.lowest_layer()); }
+  asio::ip::tcp::socket& tcp() override {
+    return static_cast<asio::ip::tcp::socket&>(socket_.lowest_layer());
+  }
 
  protected:
   Socket socket_;

@@ -3,7 +3,8 @@
 // Thread rule: one thread (the agent's store thread) calls everything.
 // Invariants:
 //   1. A record as people see it = confirmed base (joined from deliveries) + own changes that the base
-//      does not cover yet, applied in chain order.
+//      does not cover yet, applied in chain order. A change that the hub refused (`unauthorised`) is kept
+//      and listed, but is not part of it.
 //   2. Own chains are append-only and kept until the hub's backed-up watermark allows a purge; what is
 //      acknowledged is never pushed again unless a verdict asks for it.
 //   3. Every verb is atomic and durable when it returns success; on `store_failed` the fate of the

@@ -21,7 +21,11 @@ std::string held_detail(model::Applied why, const model::Change& change) {
 Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& type,
                                          const std::string& unit) {
   const auto it = loaded_.find(id);
-  if (it != loaded_.end()) return &it->second;
+  if (it != loaded_.end()) {
+    // What a change that came to nothing said of its type and unit binds nobody.
+    if (!it->second.exists && !it->second.dirty) it->second.record = model::empty_record(id, type, unit);
+    return &it->second;
+  }
   Loaded loaded;
   FP_TRY(const auto value, write_.get(kRecords, id.view()));
   if (value) {
@@ -69,9 +73,36 @@ Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, m
   return except(batch, std::move(exception), result);
 }
 
+Result<bool> HubApply::refused_predecessor(const model::Change& change) {
+  if (change.prev.value == 0) return false;
+  FP_TRY(const auto value, write_.get(kExceptions, dot_key(change.dot.actor, change.prev)));
+  if (!value) return false;
+  FP_TRY(const StoredException stored, unpack_stored_exception(*value));
+  return stored.exception.kind == wire::ExceptionKind::unauthorised;
+}
+
+Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState& durable, BatchResult& result) {
+  if (batch.changes.empty() || batch.changes.back().counter > durable.head) return false;
+  const Sequence last = batch.changes.back().counter;
+  FP_TRY(const auto value, write_.get(kBatches, dot_key(batch.actor, last)));
+  if (!value) return false;
+  FP_TRY(const StoredBatch stored, unpack_batch(*value));
+  if (stored.hash != batch.head) return false;
+  result.head = last;
+  result.hash = batch.head;
+  FP_CHECK_OK(write_.scan(kExceptions, Packer().actor(batch.actor).bytes(), dot_key(batch.actor, batch.first),
+                          [&](BytesView, BytesView bytes) -> Result<KvRead::Step> {
+                            FP_TRY(StoredException exception, unpack_stored_exception(bytes));
+                            if (exception.exception.counter > last) return KvRead::Step::stop;
+                            result.exceptions.push_back(std::move(exception.exception));
+                            return KvRead::Step::more;
+                          }));
+  return true;
+}
+
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming, BatchResult& result) {
   FP_CHECK_OK(put_log(batch, incoming));
-  if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
+  if (!incoming.change) return except(batch, *incoming.quarantine, result);
   const model::Change& change = *incoming.change;
   FP_TRY(Loaded* loaded, load(change.record, change.type, change.unit));
   const auto unauthorised = [&](std::string rule, std::string detail) {
@@ -82,11 +113,20 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded->record.unit)) {
     return unauthorised("not_granted", "this device may not write records of this unit");
   }
+  // Only after the authority: an operator's ruling must not apply what the device may not write.
+  if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
   switch (const model::Applied outcome = model::apply(loaded->record, change)) {
     case model::Applied::already_known: return {};
     case model::Applied::mismatch:
       return unauthorised("mismatch", "a record's type and unit never change");
-    case model::Applied::held_for_predecessor:
+    case model::Applied::held_for_predecessor: {
+      FP_TRY(const bool refused, refused_predecessor(change));
+      if (refused) {
+        return unauthorised("predecessor_refused", "rests on this tablet's change " +
+                                                       std::to_string(change.prev.value) + ", which was refused");
+      }
+      return hold(batch, change, outcome, result);
+    }
     case model::Applied::held_for_context: return hold(batch, change, outcome, result);
     case model::Applied::applied: break;
   }
@@ -130,6 +170,11 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   }
   if (head.device != batch.device) {
     result.kind = BatchResult::Kind::foreign;
+    ++index_;
+    return result;
+  }
+  FP_TRY(const bool again, replayed(batch, head, result));
+  if (again) {
     ++index_;
     return result;
   }

@@ -50,6 +50,10 @@ class HubApply {
 
   Result<Loaded*> load(const RecordId& id, const std::string& type, const std::string& unit);
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
+  /// True when `prev` names a change that was refused: then this one can never be applied either.
+  Result<bool> refused_predecessor(const model::Change& change);
+  /// True when these very changes are durable already; fills in the answer of the first time.
+  Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable, BatchResult& result);
   Status drain_held(const RecordId& id, Loaded& loaded);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);

@@ -205,8 +205,9 @@ class HubStore {
 
   virtual Status put_unit(const Unit& unit) = 0;
   virtual Status put_device(const Device& device) = 0;
-  /// Many at once: contacts and statuses are written in groups.
-  virtual Status put_devices(const std::vector<Device>& devices) = 0;
+  /// What sessions learned of devices (contact, status, last welcome), many at once. Unit, name and
+  /// standing stay as stored: an operator may have changed them meanwhile.
+  virtual Status note_contacts(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
   /// Consumes the code and stores the device in one commit.
   /// Errors: `not_found` (unknown or used), `expired`.
@@ -225,6 +226,7 @@ class HubStore {
     model::ChangeTimes times;
     std::string author;
     std::string note;
+    bool clear_texts = true;  ///< false in the health compartment: the hub may write no text there
     std::array<std::uint8_t, 16> salt{};
   };
   /// Signs hub-made changes; the key never enters the store.
@@ -239,7 +241,7 @@ class HubStore {
     model::VersionVector expected;
     std::vector<model::FieldValue> edits;
     std::vector<model::Seal> seals;
-    std::string reason;
+    std::string reason;  ///< may be empty where the hub may write no text (health)
     std::string author;
     model::ChangeTimes times;
     std::array<std::uint8_t, 16> salt{};

@@ -31,6 +31,15 @@ void restore(model::Change& change, const std::string& path, const model::Siblin
             [](const model::Seal& a, const model::Seal& b) { return a.id < b.id; });
 }
 
+/// Voiding takes an amendment item that says who, when and why (schemas/README.md).
+void add_amendment(const UndoInput& input, std::vector<model::FieldValue>& edits) {
+  const std::string item = "amendments/" + to_base32(BytesView(nth_salt(input.salt, ~0ULL).bytes).first(5)) + "/";
+  edits.push_back({item + "at", to_text(input.times.wall)});
+  edits.push_back({item + "by", input.author});
+  edits.push_back({item + "kind", std::string("void")});
+  edits.push_back({item + "reason", input.reason});
+}
+
 }  // namespace
 
 std::vector<model::Change> undo_changes(const UndoInput& input) {
@@ -41,6 +50,7 @@ std::vector<model::Change> undo_changes(const UndoInput& input) {
       creation.push_back({input.faulty_path, model::Null{}});
     }
     creation.push_back({"state", std::string("void")});
+    if (!input.reason.empty()) add_amendment(input, creation);
     std::sort(creation.begin(), creation.end(),
               [](const auto& a, const auto& b) { return a.path < b.path; });
   }
@@ -64,7 +74,7 @@ std::vector<model::Change> undo_changes(const UndoInput& input) {
     change.author = input.author;
     change.times = input.times;
     change.schema_version = input.rejected.schema_version;
-    change.reason = input.reason;
+    if (!input.reason.empty()) change.reason = input.reason;
     change.salt = nth_salt(input.salt, round);
     if (created) change.edits = creation;
     for (const model::FieldValue& edit : input.rejected.edits) {

@@ -381,7 +381,8 @@ Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read, co
                    [&](const OwnChange& a, const OwnChange& b) { return age(a) < age(b); });
   view.at_hub = true;
   for (const OwnChange& own : view.own) {
-    waiting.push_back(own.change);
+    const bool refused = own.exception && own.exception->kind == wire::ExceptionKind::unauthorised;
+    if (!refused) waiting.push_back(own.change);
     if (!own.acked || own.exception) view.at_hub = false;
   }
   view.record = base ? std::move(*base)

@@ -76,10 +76,20 @@ class KvHubStore final : public HubStore {
     return kv_.update([&](KvWrite& write) { return write.put(kDevices, device.id.view(), pack_device(device)); });
   }
 
-  Status put_devices(const std::vector<Device>& devices) override {
+  Status note_contacts(const std::vector<Device>& devices) override {
     return kv_.update([&](KvWrite& write) -> Status {
       for (const Device& device : devices) {
-        FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(device)));
+        FP_TRY(const auto value, write.get(kDevices, device.id.view()));
+        if (!value) continue;
+        FP_TRY(Device stored, unpack_device(*value));
+        stored.last_welcome = std::max(stored.last_welcome, device.last_welcome);
+        stored.last_contact = device.last_contact;
+        stored.last_complete = device.last_complete;
+        stored.status = device.status;
+        stored.status_at = device.status_at;
+        stored.last_error = device.last_error;
+        stored.last_error_at = device.last_error_at;
+        FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(stored)));
       }
       return {};
     });
@@ -153,7 +163,7 @@ class KvHubStore final : public HubStore {
       change.seals = edit.seals;
       change.author = edit.author;
       change.times = edit.times;
-      change.reason = edit.reason;
+      if (!edit.reason.empty()) change.reason = edit.reason;
       change.salt.bytes = edit.salt;
       for (const model::DotGroup& group : record->groups) {
         change.schema_version = std::max(change.schema_version, group.meta.schema_version);
@@ -208,6 +218,7 @@ class KvHubStore final : public HubStore {
       stored.exception.rule = input.still->rule;
       stored.exception.path = input.still->path;
       stored.exception.detail = input.still->detail;
+      stored.confirmed = false;  // the tablet has heard the old reason only
       return write.put(kExceptions, key, pack_stored_exception(stored));
     }
     FP_TRY(const auto log, write.get(kLog, key));
@@ -232,12 +243,11 @@ class KvHubStore final : public HubStore {
     if (model::classify(before, change) != model::Applied::applied) {
       return fail(Errc::conflict, "this change waits for an earlier one; settle that first");
     }
-    // The undoing changes must stand before what waited behind the rejected one is released, or the
-    // released change would be judged against the rejected values.
     model::Record after = before;
     model::apply(after, change);
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
-    const std::string reason = "rejected: " + (input.note.empty() ? stored.exception.detail : input.note);
+    const std::string reason =
+        input.clear_texts ? "rejected: " + (input.note.empty() ? stored.exception.detail : input.note) : "";
     const auto undo = undo_changes({before, after, change, stored.exception.path, hub_actor, head,
                                     input.times, input.author, reason, input.salt});
     FP_TRY(const auto left, run.release(change, input.times.wall));

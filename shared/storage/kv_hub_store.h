@@ -36,7 +36,7 @@ struct UndoInput {
   Sequence hub_head;
   model::ChangeTimes times;
   std::string author;
-  std::string reason;
+  std::string reason;  ///< empty where the hub may write no text
   std::array<std::uint8_t, 16> salt{};
 };
 std::vector<model::Change> undo_changes(const UndoInput& input);

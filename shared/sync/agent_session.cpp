@@ -194,6 +194,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   phase_ = Phase::live;
   out.changed = true;
   confirm(welcome.exceptions, out);
+  for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
   for (const auto& acked : facts->acked) {
     if (!acked.forked) continue;
     return stop(fail(Errc::chain_broken,
@@ -211,15 +212,23 @@ void AgentSession::confirm(const std::vector<wire::ChangeException>& exceptions,
   send(message, out);
 }
 
-void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
-  if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
-    return stop(std::move(stored).error(), out);
-  }
-  while (!in_flight_.empty() && in_flight_.front().actor == ack.actor && in_flight_.front().last <= ack.head) {
+void AgentSession::settle(ActorId actor, Sequence head) {
+  while (!in_flight_.empty() && in_flight_.front().actor == actor && in_flight_.front().last <= head) {
     in_flight_bytes_ -= in_flight_.front().bytes;
     in_flight_.pop_front();
     link_.push_acknowledged();
   }
+}
+
+void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
+  const storage::OwnActor* own = store_.state().find(ack.actor);
+  if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
+    return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"), out);
+  }
+  if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
+    return stop(std::move(stored).error(), out);
+  }
+  settle(ack.actor, ack.head);
   out.changed = true;
   confirm(ack.exceptions, out);
   fill_window(out);
@@ -230,9 +239,20 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
   if (own == nullptr || rewind.head < own->acked || rewind.head > own->head) {
     return stop(fail(Errc::chain_broken, "the hub stands elsewhere on this tablet's chain; connecting again"), out);
   }
+  if (rewind.head.value > 0) {
+    const auto mine = store_.chain_hash(rewind.actor, rewind.head);
+    if (!mine) return stop(mine.error(), out);
+    if (!*mine || **mine != rewind.hash) {
+      return stop(fail(Errc::chain_broken, "another tablet writes under this tablet's identity (a copy is alive)"), out);
+    }
+  }
   in_flight_.clear();
   in_flight_bytes_ = 0;
-  pushed_to_ = model::Dot{rewind.actor, rewind.head};
+  // From the last acknowledged change, not from the hub's head: what the hub has beyond it came over an
+  // earlier connection, and its acknowledgement, with the exceptions, is still to be had.
+  pushed_to_.reset();
+  Sequence& may_have = hub_may_have_[rewind.actor];
+  may_have = std::max(may_have, rewind.head);
   fill_window(out);
 }
 
@@ -312,7 +332,8 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   Sequence next = own.acked.next();
   if (pushed_to_ && pushed_to_->actor == own.actor) next = std::max(next, pushed_to_->counter.next());
   if (next > own.head) return false;
-  auto page = store_.chain_page(own.actor, next, link_.push_bytes, limits::kPushChangesMax);
+  auto page = store_.chain_page(own.actor, next, std::min(link_.push_bytes, frame_fits_bytes_),
+                                limits::kPushChangesMax);
   if (!page || page->empty() || page->front().counter != next) {
     stop(page ? fail(Errc::corrupt, "own change " + std::to_string(next.value) + " is missing from the store")
               : std::move(page).error(), out);
@@ -322,22 +343,37 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   push.actor = own.actor;
   push.first = next;
   for (storage::ChainEntry& entry : *page) push.changes.push_back(std::move(entry.frame));
-  const Sequence last = page->back().counter;
-  push.head = page->back().hash;
-  push.signature = wire::sign_head(identity_.key, identity_.device, own.actor, last, push.head);
-  send(push, out);
-  in_flight_.push_back({own.actor, last, out.frames.back().size()});
-  in_flight_bytes_ += out.frames.back().size();
+  Sequence last;
+  Bytes frame;
+  for (;;) {
+    const storage::ChainEntry& end = (*page)[push.changes.size() - 1];
+    last = end.counter;
+    push.head = end.hash;
+    push.signature = wire::sign_head(identity_.key, identity_.device, own.actor, last, push.head);
+    frame = compressor_.encode_frame(wire::encode_message(push));
+    if (frame.size() <= limits::kFrameBytesMax || push.changes.size() == 1) break;
+    // Sealed values do not compress: remember what fits, and cut the push there.
+    push.changes.resize(push.changes.size() / 2);
+    frame_fits_bytes_ = 0;
+    for (const Bytes& change : push.changes) frame_fits_bytes_ += change.size();
+  }
+  in_flight_.push_back({own.actor, last, frame.size()});
+  in_flight_bytes_ += frame.size();
+  out.frames.push_back(std::move(frame));
   pushed_to_ = model::Dot{own.actor, last};
+  Sequence& may_have = hub_may_have_[own.actor];
+  may_have = std::max(may_have, last);
   return true;
 }
 
 void AgentSession::fill_window(AgentOutput& out) {
   if (phase_ != Phase::greeting && phase_ != Phase::live) return;
+  // Before the verdict one push only: it may turn out that the hub has it, or another history.
+  const std::size_t pushes = phase_ == Phase::greeting ? 1 : window_pushes_;
   for (const storage::OwnActor& own : store_.state().actors) {
     if (own.acked == own.head) continue;
     if (own.forked) return;
-    while (in_flight_.size() < window_pushes_ && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
+    while (in_flight_.size() < pushes && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
     }
     return;  // a later chain waits until this one is acknowledged
   }

@@ -5,7 +5,7 @@
 //   1. No delivered state is taken in before the hub's verdict on every own chain (welcome).
 //   2. No chain is pushed while an earlier own chain has unacknowledged changes.
 //   3. A cursor is answered (`got`) only after its states are durable here.
-//   4. At most window_pushes and window_bytes are unacknowledged.
+//   4. At most window_pushes and window_bytes are unacknowledged; before the welcome, one push.
 //   5. Frames leave in the order produced. After `close` is set nothing more is produced.
 // Design: docs/architecture.md "Sync"; bytes: schemas/wire-v1.md.
 #pragma once
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/random_source.h"
 #include "storage/agent_store.h"
 #include "sync/time_reading.h"
@@ -99,6 +100,7 @@ class AgentSession {
   wire::AgentStatus status(const TimeReading& now) const;
   void fill_window(AgentOutput& out);
   bool push_some(const storage::OwnActor& own, AgentOutput& out);
+  void settle(ActorId actor, Sequence head);
   void confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out);
   void note_sync(const TimeReading& now, AgentOutput& out);
   Instant hub_now(const TimeReading& now) const;
@@ -123,6 +125,8 @@ class AgentSession {
   std::deque<InFlight> in_flight_;
   std::size_t in_flight_bytes_ = 0;
   std::optional<model::Dot> pushed_to_;  ///< chain and counter up to which pushes went out
+  std::map<ActorId, Sequence> hub_may_have_;  ///< the highest that an acknowledgement may name
+  std::size_t frame_fits_bytes_ = limits::kPushTargetBytes;  ///< what was seen to fit a frame
   std::map<std::string, bool> caught_up_;
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;

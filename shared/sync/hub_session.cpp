@@ -7,6 +7,32 @@
 
 namespace fieldpost::sync {
 
+namespace {
+
+/// Exceptions in one frame: well inside kFrameBytesMax even when nothing compresses.
+constexpr std::size_t kExceptionBytes = 128 * 1024;
+/// Unconfirmed exceptions repeated on one connection.
+constexpr std::size_t kRepeatedMax = 65'536;
+
+/// Cuts a list into parts that fit a frame; at least one, perhaps empty.
+std::vector<std::vector<wire::ChangeException>> in_frames(std::vector<wire::ChangeException> all) {
+  std::vector<std::vector<wire::ChangeException>> parts(1);
+  std::size_t bytes = 0;
+  for (wire::ChangeException& e : all) {
+    constexpr std::size_t kFixedParts = 64;
+    const std::size_t size = kFixedParts + e.rule.size() + e.path.size() + e.detail.size();
+    if (!parts.back().empty() && (bytes + size > kExceptionBytes || parts.back().size() == limits::kExceptionsMax)) {
+      parts.emplace_back();
+      bytes = 0;
+    }
+    bytes += size;
+    parts.back().push_back(std::move(e));
+  }
+  return parts;
+}
+
+}  // namespace
+
 HubSession::HubSession(const HubContext& context, wire::Compressor& compressor,
                        const wire::ChannelBinding& binding, const RandomSource& random)
     : context_(context), compressor_(compressor), binding_(binding), nonce_(random_id<Nonce>(random)) {}
@@ -179,6 +205,9 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   welcome.window_pushes = limits::kWindowPushes;
   welcome.window_bytes = limits::kWindowBytes;
   welcome.compartment = here().name;
+  // The feeds' ends before the verdicts: no state is sent that shows more than the verdicts acknowledge.
+  auto opened = open_feeds(hello);
+  if (!opened) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
   std::vector<ActorId> actors;
   for (const wire::ActorHead& claimed : hello.actors) {
     auto answer = verdict(claimed);
@@ -186,16 +215,28 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
     if (answer->kind != wire::VerdictKind::foreign) actors.push_back(claimed.actor);
     welcome.verdicts.push_back(*answer);
   }
-  auto repeated = here().reader->unconfirmed(actors, limits::kExceptionsMax);
-  auto opened = open_feeds(hello);
-  if (!repeated || !opened) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-  welcome.exceptions = std::move(*repeated);
+  auto repeated = here().reader->unconfirmed(actors, kRepeatedMax);
+  if (!repeated) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  auto parts = in_frames(std::move(*repeated));
+  welcome.exceptions = std::move(parts.front());
   for (const std::string& unit : granted_) welcome.grants.push_back({unit});
   out.frames.push_back(compressor_.encode_frame(
       wire::encode_welcome(welcome, challenge_, hello, binding_, context_.key)));
+  for (std::size_t i = 1; i < parts.size(); ++i) repeat(welcome, std::move(parts[i]), out);
   device_->last_welcome = welcome.id;
   on_status(now, hello.status, out);
   for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
+}
+
+void HubSession::repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions,
+                        HubOutput& out) {
+  for (const wire::Verdict& verdict : welcome.verdicts) {
+    std::vector<wire::ChangeException> own;
+    for (const wire::ChangeException& e : exceptions) {
+      if (e.actor == verdict.actor) own.push_back(e);
+    }
+    if (!own.empty()) send(wire::Ack{verdict.actor, verdict.head, std::move(own)}, out);
+  }
 }
 
 void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutput& out) {
@@ -211,14 +252,48 @@ void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutp
 
 // ---- changes coming in ----
 
+Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter) const {
+  // Hashes are stored where a batch ended; between two ends the log gives them.
+  std::optional<Hash> hash;
+  Sequence at = counter;
+  for (; at.value > 0; --at.value) {
+    FP_TRY(hash, here().reader->hash_at(actor, at));
+    if (hash) break;
+  }
+  if (at.value == 0) hash = wire::chain_start(here().identity.hub, device_->id, actor);
+  for (; at < counter; at = at.next()) {
+    FP_TRY(const auto entry, here().reader->log(actor, at.next()));
+    if (!entry) return std::optional<Hash>{};
+    hash = wire::chain_next(*hash, entry->frame);
+  }
+  return hash;
+}
+
+Status HubSession::rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out) {
+  FP_TRY(const auto durable, here().reader->actor(actor));
+  const Sequence head = durable ? durable->head : Sequence{};
+  rewind(actor, chain, head, durable ? durable->hash : wire::chain_start(here().identity.hub, device_->id, actor), out);
+  return {};
+}
+
+void HubSession::rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash, HubOutput& out) {
+  chain.next = head.next();
+  chain.hash = hash;
+  chain.stale = chain.at_writer;
+  chain.rewound = true;
+  send(wire::Rewind{actor, head, hash}, out);
+}
+
 Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chain, HubOutput& out) {
   if (push.first == chain.next) return std::size_t{0};
-  if (push.first > chain.next) return push.changes.size();  // in flight since before a rewind
+  if (push.first > chain.next) {
+    if (!chain.rewound) FP_CHECK_OK(rewind_to_durable(push.actor, chain, out));
+    return push.changes.size();  // in flight since before the rewind
+  }
   // Sent again after a lost acknowledgement: what is durable must be the same bytes.
   const Sequence before{push.first.value - 1};
-  FP_TRY(auto hash, here().reader->hash_at(push.actor, before));
-  if (before.value == 0) hash = wire::chain_start(here().identity.hub, device_->id, push.actor);
-  if (!hash) return push.changes.size();
+  FP_TRY(const auto hash, hash_of(push.actor, before));
+  if (!hash) return push.changes.size();  // still at the writer: its acknowledgement will cover this
   Hash running = *hash;
   Sequence at = before;
   std::size_t count = 0;
@@ -230,7 +305,9 @@ Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chai
     return fail(Errc::chain_broken, "this actor's history differs from the hub's");
   }
   const bool nothing_new = count == push.changes.size();
-  if (nothing_new && chain.at_writer == 0) {
+  if (!nothing_new || chain.at_writer > 0) {
+    chain.resent_from = std::min(chain.resent_from.value_or(push.first), push.first);
+  } else {
     const Sequence head{chain.next.value - 1};
     FP_TRY(auto exceptions, here().reader->exceptions(push.actor, push.first, head));
     acknowledge(push.actor, head, std::move(exceptions), out);
@@ -294,6 +371,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   batch.head = running;
   chain.next = last.next();
   chain.hash = running;
+  chain.rewound = false;
   ++chain.at_writer;
   ++at_writer_;
   out.batches.push_back(std::move(batch));
@@ -301,7 +379,28 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
 
 void HubSession::acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions,
                              HubOutput& out) {
-  send(wire::Ack{actor, head, std::move(exceptions)}, out);
+  auto parts = in_frames(std::move(exceptions));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    // A part covers what stands before the next one's first exception.
+    const Sequence covered = i + 1 < parts.size() ? Sequence{parts[i + 1].front().counter.value - 1} : head;
+    send(wire::Ack{actor, covered, std::move(parts[i])}, out);
+  }
+}
+
+void HubSession::applied(const storage::BatchResult& result, Chain& chain, HubOutput& out) {
+  if (result.head >= chain.next) {  // came before a rewind, and continues the chain after all
+    chain.next = result.head.next();
+    chain.hash = result.hash;
+  }
+  auto exceptions = result.exceptions;
+  if (chain.resent_from) {
+    auto all = here().reader->exceptions(result.actor, *chain.resent_from, result.head);
+    if (!all) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    exceptions = std::move(*all);
+    chain.resent_from.reset();
+  }
+  acknowledge(result.actor, result.head, std::move(exceptions), out);
+  note_touched(result.touched);
 }
 
 HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
@@ -310,20 +409,12 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
   Chain& chain = chains_[result.actor];
   --chain.at_writer;
   if (closed_) return out;
-  if (chain.stale > 0) {
-    --chain.stale;
-    return out;
-  }
+  const bool stale = chain.stale > 0;
+  if (stale) --chain.stale;
   switch (result.kind) {
-    case storage::BatchResult::Kind::applied:
-      acknowledge(result.actor, result.head, result.exceptions, out);
-      note_touched(result.touched);
-      break;
+    case storage::BatchResult::Kind::applied: applied(result, chain, out); break;
     case storage::BatchResult::Kind::rewind:
-      chain.next = result.head.next();
-      chain.hash = result.hash;
-      chain.stale = chain.at_writer;
-      send(wire::Rewind{result.actor, result.head, result.hash}, out);
+      if (!stale) rewind(result.actor, chain, result.head, result.hash, out);
       break;
     case storage::BatchResult::Kind::foreign:
       refuse(wire::ErrorCode::not_granted, "this chain belongs to another device", out);
@@ -331,6 +422,10 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
     case storage::BatchResult::Kind::revoked:
       refuse(wire::ErrorCode::revoked, "this device was revoked", out);
       break;
+  }
+  // No feed moved by this result, so nobody else will ask what waited for the writer.
+  if (at_writer_ == 0 && result.touched.empty()) {
+    for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
   }
   return out;
 }
@@ -374,10 +469,13 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
   while (!closed_ && feed.unanswered.size() < limits::kDeliverWindow) {
     if (feed.sent >= feed.known_end && feed.told_caught_up) return;
-    auto page = here().reader->feed(unit, feed.sent, feed.known_end, limits::kDeliverTargetBytes,
+    // What came from here need not be read to be left out.
+    feed.passed = std::max(feed.passed, feed.sent);
+    while (feed.passed < feed.known_end && feed.own.contains(feed.passed + 1)) ++feed.passed;
+    auto page = here().reader->feed(unit, feed.passed, feed.known_end, deliver_bytes_,
                                     limits::kDeliverStatesMax);
     if (!page) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-    if (page->caught_up) page->end_position = std::max(feed.sent, feed.known_end);
+    if (page->caught_up) page->end_position = std::max(feed.passed, feed.known_end);
     std::erase_if(page->entries, [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
     // Only own changes came: one cursor for all of them, when no more are on their way.
     if (page->entries.empty() && page->caught_up && at_writer_ > 0) return;
@@ -386,18 +484,27 @@ void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
 }
 
 void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out) {
-  wire::Deliver deliver;
-  deliver.unit = unit;
-  for (storage::FeedEntry& entry : page.entries) {
-    if (entry.state.size() > limits::kChunkBytesMax) {
-      send_chunks(unit, entry, out);
-    } else {
-      deliver.states.push_back(std::move(entry.state));
+  Bytes frame;
+  for (;;) {
+    wire::Deliver deliver;
+    deliver.unit = unit;
+    for (const storage::FeedEntry& entry : page.entries) {
+      if (entry.state.size() <= limits::kChunkBytesMax) deliver.states.push_back(entry.state);
     }
+    deliver.cursor = cursor(page.end_position);
+    deliver.caught_up = page.caught_up;
+    frame = compressor_.encode_frame(wire::encode_message(deliver));
+    if (frame.size() <= limits::kFrameBytesMax || page.entries.size() < 2) break;
+    // Sealed values do not compress: send half, and read less from now on.
+    page.entries.resize(page.entries.size() / 2);
+    page.end_position = page.entries.back().position;
+    page.caught_up = false;
+    deliver_bytes_ = std::max(limits::kFrameBytesMax / 2, deliver_bytes_ / 2);
   }
-  deliver.cursor = cursor(page.end_position);
-  deliver.caught_up = page.caught_up;
-  send(deliver, out);
+  for (const storage::FeedEntry& entry : page.entries) {
+    if (entry.state.size() > limits::kChunkBytesMax) send_chunks(unit, entry, out);
+  }
+  out.frames.push_back(std::move(frame));
   feed.sent = page.end_position;
   feed.told_caught_up = page.caught_up;
   feed.unanswered.push_back(page.end_position);

@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/random_source.h"
 #include "storage/hub_store.h"
 #include "wire/codec.h"
@@ -76,11 +77,14 @@ class HubSession {
     Hash hash;                     ///< h(next − 1)
     std::size_t at_writer = 0;
     std::size_t stale = 0;         ///< results still to come of batches before a rewind
+    bool rewound = false;          ///< pushes that do not continue are those before the rewind
+    std::optional<Sequence> resent_from;  ///< sent again: the next acknowledgement covers it, too
   };
   struct Feed {
     std::uint64_t known_end = 0;   ///< told by the writer
     std::uint64_t sent = 0;        ///< looked at up to here
     std::uint64_t got = 0;         ///< durable at the agent
+    std::uint64_t passed = 0;      ///< nothing but own positions in (sent, passed]
     std::deque<std::uint64_t> unanswered;
     std::set<std::uint64_t> own;   ///< positions to leave out
     bool told_caught_up = false;
@@ -91,6 +95,11 @@ class HubSession {
   Result<wire::Verdict> verdict(const wire::ActorHead& claimed);
   Status open_feeds(const wire::Hello& hello);
   void on_push(Instant now, wire::Push& push, HubOutput& out);
+  void repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions, HubOutput& out);
+  Result<std::optional<Hash>> hash_of(ActorId actor, Sequence counter) const;
+  Status rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out);
+  void rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash, HubOutput& out);
+  void applied(const storage::BatchResult& result, Chain& chain, HubOutput& out);
   Result<std::size_t> known_prefix(const wire::Push& push, Chain& chain, HubOutput& out);
   Result<storage::IncomingChange> examine(ActorId actor, Sequence counter, Bytes frame) const;
   void on_got(const wire::Got& got, HubOutput& out);
@@ -118,6 +127,7 @@ class HubSession {
   std::map<std::string, Feed> feeds_;
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
+  std::size_t deliver_bytes_ = limits::kDeliverTargetBytes;  ///< less when states do not compress
 };
 
 }  // namespace fieldpost::sync

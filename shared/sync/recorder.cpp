@@ -56,6 +56,7 @@ Result<model::Dot> ChangeBatch::add(const EditRequest& request) {
   change.schema_version = request.schema_version;
   change.reason = request.reason;
   change.salt = random_id<Salt>(random_);
+  change.welcome = store_.state().welcome_id;
   FP_CHECK_OK(model::check_change(change));
   FP_TRY(made.frame, wire::encode_change(change));
   made.hash = wire::chain_next(hash_, made.frame);

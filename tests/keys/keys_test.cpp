@@ -1,9 +1,8 @@
 // Secret files, the small CA, clocks and randomness.
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <set>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "keys/clock.h"
 #include "keys/pki.h"
@@ -26,7 +25,8 @@ struct Folder {
 };
 
 std::size_t entries(const fs::path& folder) {
-  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+  return static_cast<std::size_t>(
+      std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
 const std::vector<std::string> kNames = {"hub.example", "192.0.2.7", "2001:db8::7"};
@@ -39,7 +39,8 @@ TEST_CASE("a secret file is private, whole, and replaced in one step") {
   REQUIRE(keys::write_secret_file(file, as_bytes("first")));
   REQUIRE(keys::write_secret_file(file, as_bytes("second, longer")));
   CHECK(as_text(keys::read_secret_file(file).value()) == "second, longer");
-  CHECK((fs::status(file).permissions() & fs::perms::all) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK((fs::status(file).permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
   CHECK(entries(folder.path) == 1);  // no temporary file stays
 }
 
@@ -115,26 +116,30 @@ TEST_CASE("the CA and its server certificate say what they are for, and are smal
   CHECK(keys::check_key_pair(ca));
   CHECK(keys::check_key_pair(server));
   CHECK_FALSE(keys::check_key_pair({ca.key_pem, server.certificate_pem}));
-  CHECK(server.certificate_pem.size() + ca.certificate_pem.size() < 1'500);  // PEM: a third more than on the wire
+  CHECK(server.certificate_pem.size() + ca.certificate_pem.size() <
+        1'500);  // PEM: a third more than on the wire
 }
 
 TEST_CASE("a server certificate never outlives its CA, and needs real names") {
   const Instant now{1'000'000'000'000};
   const auto ca = keys::make_ca("CA", now).value();
   const auto ca_end = keys::read_certificate(ca.certificate_pem).value().not_after;
-  const auto late = keys::issue_server_certificate(ca, kNames, Instant{ca_end.ms - 86'400'000LL * 30}).value();
+  const auto late =
+      keys::issue_server_certificate(ca, kNames, Instant{ca_end.ms - 86'400'000LL * 30}).value();
   CHECK(keys::read_certificate(late.certificate_pem).value().not_after == ca_end);
   auto dead = keys::issue_server_certificate(ca, kNames, Instant{ca_end.ms + 86'400'000LL * 30});
   REQUIRE_FALSE(dead);
   CHECK(dead.error().is(Errc::expired));
-  for (const std::string bad : {"", "a b", "-x.example", "x-.example", "x..y", "hub.example,DNS:evil", "ហប់"}) {
+  for (const std::string bad :
+       {"", "a b", "-x.example", "x-.example", "x..y", "hub.example,DNS:evil", "ហប់"}) {
     const std::vector<std::string> names = {bad};
     auto refused = keys::issue_server_certificate(ca, names, now);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().is(Errc::invalid_argument));
   }
   CHECK_FALSE(keys::issue_server_certificate(ca, {}, now));
-  CHECK_FALSE(keys::read_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+  CHECK_FALSE(
+      keys::read_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
 }
 
 TEST_CASE("clocks run, and the boot id is stable within a boot") {

@@ -58,6 +58,9 @@ void require_same(const Record& a, const Record& b) {
   RC_ASSERT(bytes_a.has_value());
   RC_ASSERT(bytes_b.has_value());
   RC_ASSERT(*bytes_a == *bytes_b);
+  const auto decoded = wire::decode_record(*bytes_a);
+  RC_ASSERT(decoded.has_value());
+  RC_ASSERT(*decoded == a);
 #endif
 }
 

@@ -16,12 +16,16 @@ using asio::ip::tcp;
 
 namespace {
 
-bool says(const std::string& sentence, std::string_view part) { return sentence.find(part) != std::string::npos; }
+bool says(const std::string& sentence, std::string_view part) {
+  return sentence.find(part) != std::string::npos;
+}
 
 struct Loopback {
   explicit Loopback(net::ServerConfig config = {})
       : server({&loop.context()}, std::move(config),
-               [this](net::HttpRequest request, net::Responder respond) { on_request(std::move(request), respond); }) {
+               [this](net::HttpRequest request, net::Responder respond) {
+                 on_request(std::move(request), respond);
+               }) {
     REQUIRE(server.start());
   }
   /// Sends exactly this text and returns all that comes until the server closes.
@@ -36,12 +40,12 @@ struct Loopback {
     return answer;
   }
   test::Loop loop;
-  std::function<void(net::HttpRequest, const net::Responder&)> on_request = [](net::HttpRequest request,
-                                                                               const net::Responder& respond) {
-    net::HttpResponse response;
-    response.body = request.method + " " + request.path + " [" + request.body + "]\n";
-    respond(std::move(response));
-  };
+  std::function<void(net::HttpRequest, const net::Responder&)> on_request =
+      [](net::HttpRequest request, const net::Responder& respond) {
+        net::HttpResponse response;
+        response.body = request.method + " " + request.path + " [" + request.body + "]\n";
+        respond(std::move(response));
+      };
   net::HttpServer server;
 };
 
@@ -89,8 +93,9 @@ TEST_CASE("a request over TLS carries everything there and back") {
 TEST_CASE("every answer carries the security headers, and a handler may set its own") {
   Loopback agent;
   std::string answer = agent.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  for (const char* header : {"X-Content-Type-Options: nosniff", "Cache-Control: no-store",
-                             "Content-Security-Policy: default-src 'none'", "Content-Type: application/json"}) {
+  for (const char* header :
+       {"X-Content-Type-Options: nosniff", "Cache-Control: no-store",
+        "Content-Security-Policy: default-src 'none'", "Content-Type: application/json"}) {
     CHECK(says(answer, header));
   }
   agent.on_request = [](auto, const auto& respond) {
@@ -108,10 +113,13 @@ TEST_CASE("every answer carries the security headers, and a handler may set its 
 TEST_CASE("requests on one connection are answered in order, also when sent ahead") {
   Loopback agent;
   const std::string answer = agent.talk(
-      "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
-      "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
+      "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: "
+      "3\r\n\r\nabc"
+      "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
       "HEAD /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  const auto a = answer.find("GET /a []"), b = answer.find("POST /b [abc]"), c = answer.find("POST /c [def]");
+  const auto a = answer.find("GET /a []"), b = answer.find("POST /b [abc]"),
+             c = answer.find("POST /c [def]");
   REQUIRE(c != std::string::npos);
   CHECK(a < b);
   CHECK(b < c);
@@ -121,7 +129,9 @@ TEST_CASE("requests on one connection are answered in order, also when sent ahea
 
 TEST_CASE("what is no request gets a sentence and the end of the connection") {
   net::ServerConfig config;
-  config.body_limit = [](const net::HttpRequest& request) -> std::size_t { return request.path == "/big" ? 3'000'000 : 0; };
+  config.body_limit = [](const net::HttpRequest& request) -> std::size_t {
+    return request.path == "/big" ? 3'000'000 : 0;
+  };
   Loopback agent(config);
   int handled = 0;
   agent.on_request = [&](auto, const auto& respond) {
@@ -141,10 +151,15 @@ TEST_CASE("what is no request gets a sentence and the end of the connection") {
       {"GET http://evil/ HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET /?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", "HTTP/1.1 413"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", "HTTP/1.1 400"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+       "HTTP/1.1 400"},
       {"POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: 3000001\r\n\r\n", "HTTP/1.1 413"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + std::string(5000, 'x'), "HTTP/1.1 413"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" +
+           std::string(5000, 'x'),
+       "HTTP/1.1 413"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n0\r\n\r\n",
+       "HTTP/1.1 400"},
       {"GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(9'000, 'x') + "\r\n\r\n", "HTTP/1.1 431"},
   };
   for (const auto& [text, status] : cases) {
@@ -155,9 +170,11 @@ TEST_CASE("what is no request gets a sentence and the end of the connection") {
     CHECK(says(answer, "{\"error\":{\"code\":"));
   }
   CHECK(handled == 0);
-  CHECK(says(agent.talk("POST /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000000\r\n\r\n" +
-                        std::string(2'000'000, 'x')),
-             "HTTP/1.1 200"));
+  CHECK(says(
+      agent.talk(
+          "POST /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000000\r\n\r\n" +
+          std::string(2'000'000, 'x')),
+      "HTTP/1.1 200"));
 }
 
 TEST_CASE("an answer may come later, from another thread, and only once") {
@@ -181,7 +198,8 @@ TEST_CASE("an answer may come later, from another thread, and only once") {
 TEST_CASE("a forgotten answer is a 500, not a hanging connection") {
   Loopback agent;
   agent.on_request = [](auto, const auto&) {};
-  CHECK(agent.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 500"));
+  CHECK(agent.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 500"));
 }
 
 TEST_CASE("a client that says nothing, or half a header, is let go") {

@@ -41,9 +41,13 @@ class HubFixture {
  public:
   explicit HubFixture(net::ServerConfig config = {}, bool with_sync = true,
                       net::TlsServerConfig tls = hub_certificate())
-      : server({&loop.context()}, std::move(config), std::move(tls),
-               [this](net::HttpRequest request, net::Responder respond) { on_request(std::move(request), respond); },
-               with_sync ? net::StreamHandler([this](auto stream, auto) { on_stream(stream); }) : nullptr) {
+      : server(
+            {&loop.context()}, std::move(config), std::move(tls),
+            [this](net::HttpRequest request, net::Responder respond) {
+              on_request(std::move(request), respond);
+            },
+            with_sync ? net::StreamHandler([this](auto stream, auto) { on_stream(stream); })
+                      : nullptr) {
     REQUIRE(server.start());
   }
 
@@ -58,7 +62,8 @@ class HubFixture {
 
   Result<std::shared_ptr<net::MessageStream>> connect(net::ClientTarget to) {
     std::optional<Result<std::shared_ptr<net::MessageStream>>> result;
-    net::connect_stream(loop.executor(), std::move(to), [&](auto connected) { result = std::move(connected); });
+    net::connect_stream(loop.executor(), std::move(to),
+                        [&](auto connected) { result = std::move(connected); });
     loop.run_until([&] { return result.has_value(); });
     return *std::move(result);
   }
@@ -71,18 +76,19 @@ class HubFixture {
 
   Result<net::ClientResponse> request(net::ClientRequest what) {
     std::optional<Result<net::ClientResponse>> result;
-    net::async_http_request(loop.executor(), std::move(what), [&](auto answer) { result = std::move(answer); });
+    net::async_http_request(loop.executor(), std::move(what),
+                            [&](auto answer) { result = std::move(answer); });
     loop.run_until([&] { return result.has_value(); });
     return *std::move(result);
   }
 
   Loop loop;
-  std::function<void(net::HttpRequest, net::Responder)> on_request = [](net::HttpRequest request,
-                                                                        const net::Responder& respond) {
-    net::HttpResponse response;
-    response.body = request.method + " " + request.path + " " + request.body;
-    respond(std::move(response));
-  };
+  std::function<void(net::HttpRequest, net::Responder)> on_request =
+      [](net::HttpRequest request, const net::Responder& respond) {
+        net::HttpResponse response;
+        response.body = request.method + " " + request.path + " " + request.body;
+        respond(std::move(response));
+      };
   std::vector<std::shared_ptr<net::MessageStream>> streams;  ///< the hub's ends
   std::function<void(const std::shared_ptr<net::MessageStream>&)> on_stream =
       [this](const std::shared_ptr<net::MessageStream>& stream) {

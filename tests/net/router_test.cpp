@@ -13,13 +13,14 @@ struct Asked {
   HttpResponse response;
 
   void add(std::string method, std::string pattern, std::size_t limit = 0) {
-    router.add(method, pattern,
-               [this, name = method + " " + pattern](HttpRequest taken, const Responder& respond) {
-                 route = name;
-                 request = std::move(taken);
-                 respond({});
-               },
-               limit);
+    router.add(
+        method, pattern,
+        [this, name = method + " " + pattern](HttpRequest taken, const Responder& respond) {
+          route = name;
+          request = std::move(taken);
+          respond({});
+        },
+        limit);
   }
   std::string ask(std::string method, std::string target) {
     HttpRequest asked;
@@ -27,7 +28,8 @@ struct Asked {
     asked.target = std::move(target);
     REQUIRE(parse_target(asked));
     route.clear();
-    router.handle(std::move(asked), Responder([this](HttpResponse answer) { response = std::move(answer); }));
+    router.handle(std::move(asked),
+                  Responder([this](HttpResponse answer) { response = std::move(answer); }));
     return route;
   }
 };

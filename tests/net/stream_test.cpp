@@ -1,10 +1,9 @@
 // The sync WebSocket over real TLS on 127.0.0.1.
-#include "net/message_stream.h"
-
 #include <algorithm>
 #include <thread>
 
 #include "base/limits.h"
+#include "net/message_stream.h"
 #include "tests/net/hub_fixture.h"
 #include "tests/support/tcp_proxy.h"
 
@@ -15,7 +14,8 @@ using test::HubFixture;
 namespace {
 Bytes patterned(std::size_t size, unsigned seed) {
   Bytes bytes(size);
-  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 31 + seed + (i >> 8));
+  for (std::size_t i = 0; i < size; ++i)
+    bytes[i] = static_cast<std::uint8_t>(i * 31 + seed + (i >> 8));
   return bytes;
 }
 }  // namespace
@@ -115,15 +115,17 @@ TEST_CASE("200 connections open, talk and close without leaving anything behind"
   std::size_t failed = 0;
   for (int i = 0; i < 200; ++i) {
     ears.push_back(std::make_unique<Ear>());
-    net::connect_stream(hub.loop.executor(), hub.target(), [&, ear = ears.back().get()](auto connected) {
-      if (!connected) return void(++failed);
-      (*connected)->start(ear->handlers());
-      (*connected)->send(Bytes{1, 2, 3});
-      tablets.push_back(*connected);
-    });
+    net::connect_stream(hub.loop.executor(), hub.target(),
+                        [&, ear = ears.back().get()](auto connected) {
+                          if (!connected) return void(++failed);
+                          (*connected)->start(ear->handlers());
+                          (*connected)->send(Bytes{1, 2, 3});
+                          tablets.push_back(*connected);
+                        });
   }
   auto all = [&](auto what) { return std::all_of(ears.begin(), ears.end(), what); };
-  hub.loop.run_until([&] { return failed > 0 || all([](const auto& ear) { return ear->heard.size() == 1; }); });
+  hub.loop.run_until(
+      [&] { return failed > 0 || all([](const auto& ear) { return ear->heard.size() == 1; }); });
   REQUIRE(failed == 0);
   CHECK(hub.server.counters().streams_open == 200);
   for (const auto& tablet : tablets) tablet->close(net::CloseCode::normal, "");
@@ -154,7 +156,8 @@ TEST_CASE("both ends and the line agree on the bytes, and a quiet connection is 
   CHECK(tablet->bytes_received() == proxy.bytes_down());
   CHECK(hub.streams[0]->bytes_received() == proxy.bytes_up());
   CHECK(hub.streams[0]->bytes_sent() == proxy.bytes_down());
-  INFO("bytes " << proxy.bytes_up() << " up, " << proxy.bytes_down() << " down, " << proxy.round_trips());
+  INFO("bytes " << proxy.bytes_up() << " up, " << proxy.bytes_down() << " down, "
+                << proxy.round_trips());
   CHECK(proxy.bytes() < 3'500);
   CHECK(proxy.round_trips() == 3);  // hello; finished and upgrade; message
   tablet->abort();
@@ -234,11 +237,13 @@ TEST_CASE("connections given to several threads all answer") {
     });
   }
   loop.run_until([&] {
-    return std::all_of(ears.begin(), ears.end(), [](const auto& ear) { return ear->heard.size() == 20; });
+    return std::all_of(ears.begin(), ears.end(),
+                       [](const auto& ear) { return ear->heard.size() == 20; });
   });
   server.stop();
   loop.run_until([&] {
-    return std::all_of(ears.begin(), ears.end(), [](const auto& ear) { return ear->closed.has_value(); });
+    return std::all_of(ears.begin(), ears.end(),
+                       [](const auto& ear) { return ear->closed.has_value(); });
   });
   CHECK(server.counters().connections_accepted == 30);
   work.clear();

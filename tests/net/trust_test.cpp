@@ -1,12 +1,10 @@
 // Whom a tablet believes, what a hub takes from a stranger, and the sentences for both.
-#include "net/connector.h"
-
-#include <openssl/ssl.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdlib>
 #include <new>
+#include <openssl/ssl.h>
 
+#include "net/connector.h"
 #include "tests/net/hub_fixture.h"
 
 using namespace fieldpost;
@@ -25,14 +23,22 @@ void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  largest_allocation = std::max(largest_allocation, size);
+  return std::malloc(size);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
-bool says(const std::string& sentence, std::string_view part) { return sentence.find(part) != std::string::npos; }
+bool says(const std::string& sentence, std::string_view part) {
+  return sentence.find(part) != std::string::npos;
+}
 
-keys::KeyAndCertificate other_ca() { return keys::make_ca("Somebody else's CA", keys::system_now()).value(); }
+keys::KeyAndCertificate other_ca() {
+  return keys::make_ca("Somebody else's CA", keys::system_now()).value();
+}
 
 Instant in_days(int days) { return {keys::system_now().ms + days * 86'400'000LL}; }
 
@@ -77,9 +83,11 @@ class RawClient {
   void close() { connected_.transport->close(); }
 
   void upgrade(std::string_view protocol_header = "Sec-WebSocket-Protocol: fieldpost.v1\r\n") {
-    write("GET /v1/sync HTTP/1.1\r\nHost: hub.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" +
-          std::string(protocol_header) + "\r\n");
+    write(
+        "GET /v1/sync HTTP/1.1\r\nHost: hub.example\r\nConnection: Upgrade\r\nUpgrade: "
+        "websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" +
+        std::string(protocol_header) + "\r\n");
     read_until("\r\n\r\n");
   }
 
@@ -140,7 +148,8 @@ TEST_CASE("certificate dates are judged at the time given, and the sentence says
   CHECK(expired.error().is(Errc::expired));
   const auto dates = keys::read_certificate(test::hub_certificate().certificate_chain_pem).value();
   CHECK(says(expired.error().message(), to_text(dates.not_after).substr(0, 10)));
-  CHECK(says(expired.error().message(), "the last known hub time is " + to_text(*target.verification_time)));
+  CHECK(says(expired.error().message(),
+             "the last known hub time is " + to_text(*target.verification_time)));
   target.verification_time = Instant{0};
   CHECK(says(hub.connect_error(target), "not valid yet"));
   target.verification_time = in_days(100);
@@ -160,7 +169,9 @@ TEST_CASE("a port that answers with plain HTTP is named as such") {
 
 TEST_CASE("an HTTP answer instead of the upgrade is named with its status") {
   HubFixture hub({}, false);
-  hub.on_request = [](auto, const auto& respond) { respond(net::error_response(503, "portal", "log in first")); };
+  hub.on_request = [](auto, const auto& respond) {
+    respond(net::error_response(503, "portal", "log in first"));
+  };
   const std::string error = hub.connect_error(hub.target());
   CHECK(says(error, "answered HTTP 503"));
 }
@@ -199,7 +210,8 @@ TEST_CASE("a connection attempt can be given up") {
   auto target = hub.target();
   target.port = silent.port();
   std::optional<Error> error;
-  const auto cancel = net::connect_stream(hub.loop.executor(), target, [&](auto result) { error = result.error(); });
+  const auto cancel = net::connect_stream(hub.loop.executor(), target,
+                                          [&](auto result) { error = result.error(); });
   hub.loop.run_until([&] { return kept.has_value(); });
   cancel();
   hub.loop.run_until([&] { return error.has_value(); });
@@ -238,7 +250,8 @@ TEST_CASE("no session is resumed and no ticket is given") {
   HubFixture hub;
   const auto target = hub.target();
   net::Connected connected;
-  net::connect(hub.loop.executor(), {target.host, target.port, target.server_name, target.trust, {}, 5'000, 5'000},
+  net::connect(hub.loop.executor(),
+               {target.host, target.port, target.server_name, target.trust, {}, 5'000, 5'000},
                [&](auto result) { connected = std::move(result).value(); });
   hub.loop.run_until([&] { return connected.transport != nullptr; });
   SSL* ssl = connected.transport->tls()->native_handle();
@@ -250,7 +263,8 @@ TEST_CASE("no session is resumed and no ticket is given") {
 
 TEST_CASE("an upgrade without the subprotocol is refused in a sentence") {
   HubFixture hub;
-  for (const char* header : {"", "Sec-WebSocket-Protocol: chat\r\n", "Sec-WebSocket-Protocol: fieldpost.v2\r\n"}) {
+  for (const char* header :
+       {"", "Sec-WebSocket-Protocol: chat\r\n", "Sec-WebSocket-Protocol: fieldpost.v2\r\n"}) {
     RawClient client(hub);
     client.upgrade(header);
     const std::string answer = client.read_to_end();
@@ -283,7 +297,7 @@ TEST_CASE("a frame that announces too much closes the connection with 1009 befor
   hub.on_stream = [&](const auto& stream) { stream->start(ear.handlers()); };
   // 2^40 bytes; and one byte above the limit.
   for (const std::string& size : {std::string("\x00\x00\x01\x00\x00\x00\x00\x00", 8),
-                                 std::string("\x00\x00\x00\x00\x00\x04\x00\x11", 8)}) {
+                                  std::string("\x00\x00\x00\x00\x00\x04\x00\x11", 8)}) {
     ear = {};
     RawClient client(hub);
     client.upgrade();
@@ -335,12 +349,15 @@ TEST_CASE("enrolment accepts exactly the chain with the fingerprint, and learns 
   const auto chain = test::hub_certificate();
   HubFixture second({}, true, chain);
   request.port = second.server.port();
-  request.trust = net::trust_fingerprint(keys::read_certificate(chain.certificate_chain_pem).value().fingerprint).value();
+  request.trust = net::trust_fingerprint(
+                      keys::read_certificate(chain.certificate_chain_pem).value().fingerprint)
+                      .value();
   CHECK_FALSE(second.request(request));
 
   // A chain that shows the right CA beside a certificate it did not sign is refused as well.
   const auto stranger = test::hub_certificate(other_ca());
-  const std::string own = stranger.certificate_chain_pem.substr(0, stranger.certificate_chain_pem.find("-----END") + 26);
+  const std::string own = stranger.certificate_chain_pem.substr(
+      0, stranger.certificate_chain_pem.find("-----END") + 26);
   HubFixture third({}, true, {own + test::hub_ca().certificate_pem, stranger.key_pem});
   request.port = third.server.port();
   request.trust = net::trust_fingerprint(ca.fingerprint).value();
@@ -359,5 +376,6 @@ TEST_CASE("a renewed certificate serves new connections without a restart") {
   (*stream)->abort();
   CHECK_FALSE(hub.server.replace_certificate({"no certificate", "no key"}));
   const auto a = test::hub_certificate();
-  CHECK_FALSE(hub.server.replace_certificate({a.certificate_chain_pem, test::hub_certificate().key_pem}));
+  CHECK_FALSE(
+      hub.server.replace_certificate({a.certificate_chain_pem, test::hub_certificate().key_pem}));
 }

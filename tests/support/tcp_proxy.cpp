@@ -21,7 +21,8 @@ constexpr std::size_t kHeldBytesMax = 32 * 1024 * 1024;
 
 class TcpProxy::Link : public std::enable_shared_from_this<Link> {
  public:
-  Link(TcpProxy& proxy, tcp::socket from) : proxy_(&proxy), sockets_{std::move(from), tcp::socket(proxy.context_)} {}
+  Link(TcpProxy& proxy, tcp::socket from)
+      : proxy_(&proxy), sockets_{std::move(from), tcp::socket(proxy.context_)} {}
 
   void run() {
     sockets_[1].async_connect({asio::ip::address_v4::loopback(), proxy_->target_port_},
@@ -29,7 +30,8 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
                                 if (self->proxy_ == nullptr) return;
                                 if (ec) return self->end();
                                 error_code ignored;
-                                for (auto& socket : self->sockets_) socket.set_option(tcp::no_delay(true), ignored);
+                                for (auto& socket : self->sockets_)
+                                  socket.set_option(tcp::no_delay(true), ignored);
                                 self->read(Direction::up);
                                 self->read(Direction::down);
                               });
@@ -90,14 +92,15 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
     Lane& at = lane(d);
     if (at.reading || at.ended || at.held_bytes > kHeldBytesMax) return;
     at.reading = true;
-    source(d).async_read_some(asio::buffer(at.buffer), [self = shared_from_this(), d](error_code ec, std::size_t size) {
-      Lane& from = self->lane(d);
-      from.reading = false;
-      if (self->proxy_ == nullptr) return;
-      if (ec && ec != asio::error::eof) return self->end();
-      from.ended = ec == asio::error::eof;
-      self->on_piece(d, size);
-    });
+    source(d).async_read_some(asio::buffer(at.buffer),
+                              [self = shared_from_this(), d](error_code ec, std::size_t size) {
+                                Lane& from = self->lane(d);
+                                from.reading = false;
+                                if (self->proxy_ == nullptr) return;
+                                if (ec && ec != asio::error::eof) return self->end();
+                                from.ended = ec == asio::error::eof;
+                                self->on_piece(d, size);
+                              });
   }
 
   void on_piece(Direction d, std::size_t size) {
@@ -115,7 +118,9 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
       proxy_->bytes_[static_cast<int>(d)] += size;
     }
     at.held_bytes += size;
-    at.pieces.push_back({Clock::now() + proxy_->delay_, {at.buffer.begin(), at.buffer.begin() + static_cast<std::ptrdiff_t>(size)}});
+    at.pieces.push_back(
+        {Clock::now() + proxy_->delay_,
+         {at.buffer.begin(), at.buffer.begin() + static_cast<std::ptrdiff_t>(size)}});
     if (cut_here_) cut_lane_ = d;
     write_due(d);
     if (!cut_here_) read(d);
@@ -134,8 +139,8 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
       error_code ignored;
       sink(d).shutdown(tcp::socket::shutdown_send, ignored);
       at.pieces.pop_front();
-      if (lane(Direction::up).ended && lane(Direction::down).ended && lane(Direction::up).pieces.empty() &&
-          lane(Direction::down).pieces.empty()) {
+      if (lane(Direction::up).ended && lane(Direction::down).ended &&
+          lane(Direction::up).pieces.empty() && lane(Direction::down).pieces.empty()) {
         end();
       }
       return;
@@ -149,7 +154,8 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
                         if (ec) return self->end();
                         to.held_bytes -= size;
                         to.pieces.pop_front();
-                        if (self->cut_here_ && self->cut_lane_ == d && to.pieces.empty()) return self->end();
+                        if (self->cut_here_ && self->cut_lane_ == d && to.pieces.empty())
+                          return self->end();
                         self->write_due(d);
                         if (!self->cut_here_ && self->proxy_ != nullptr) self->read(d);
                       });
@@ -177,7 +183,9 @@ TcpProxy::~TcpProxy() {
 std::uint16_t TcpProxy::port() const { return acceptor_.local_endpoint().port(); }
 void TcpProxy::set_target(std::uint16_t port) { target_port_ = port; }
 void TcpProxy::set_delay(std::chrono::microseconds one_way) { delay_ = one_way; }
-void TcpProxy::cut_after(Direction direction, std::uint64_t bytes) { cut_[static_cast<int>(direction)] = bytes; }
+void TcpProxy::cut_after(Direction direction, std::uint64_t bytes) {
+  cut_[static_cast<int>(direction)] = bytes;
+}
 
 void TcpProxy::set_silent(bool silent) {
   silent_ = silent;

@@ -15,7 +15,11 @@ int main(int argc, char** argv) {
   if (!fieldpost::crypto::init()) return 1;
   for (const auto& [name, content] : fieldpost::test::golden_vectors()) {
     const auto path = std::filesystem::path(argv[1]) / (name + ".json");
-    std::ofstream(path) << content.dump(1) << "\n";
+    std::ofstream out(path);
+    if (!(out << content.dump(1) << "\n")) {
+      std::cerr << "cannot write " << path << "; does the folder exist?\n";
+      return 1;
+    }
     std::cout << path.string() << "\n";
   }
 }

@@ -1,0 +1,112 @@
+#include "hub/api/api.h"
+
+#include "base/text.h"
+#include "hub/api/routes.h"
+
+namespace fieldpost::hub {
+
+using nlohmann::json;
+
+net::HttpResponse error_answer(const Error& error) {
+  struct Row {
+    Errc code;
+    int status;
+    const char* name;
+  };
+  static constexpr Row kRows[] = {
+      {Errc::not_found, 404, "not_found"},          {Errc::already_exists, 409, "already_exists"},
+      {Errc::conflict, 409, "conflict"},            {Errc::unauthorised, 403, "not_allowed"},
+      {Errc::bad_signature, 403, "bad_signature"},  {Errc::invalid_argument, 400, "invalid"},
+      {Errc::malformed, 400, "malformed"},          {Errc::too_large, 413, "too_large"},
+      {Errc::unsupported, 400, "unsupported"},      {Errc::expired, 410, "expired"},
+      {Errc::closed, 503, "stopping"},              {Errc::store_full, 507, "store_full"},
+  };
+  for (const Row& row : kRows) {
+    if (error.is(row.code)) return net::error_response(row.status, row.name, error.detail);
+  }
+  return net::error_response(500, "internal", error.message());
+}
+
+json body_of(const net::HttpRequest& request) { return json::parse(request.body, nullptr, false); }
+
+Result<std::size_t> limit_of(const net::HttpRequest& request) {
+  const auto text = request.query_value("limit");
+  if (text.empty()) return std::size_t{100};
+  const auto value = integer_from_text(text);
+  if (!value || *value < 1 || *value > 1000) {
+    return fail(Errc::invalid_argument, "limit must be a whole number from 1 to 1000");
+  }
+  return static_cast<std::size_t>(*value);
+}
+
+Api::Api(ApiParts parts) : parts_(std::move(parts)) {
+  for (const StoreParts& store : parts_.stores) {
+    readers_.push_back(store.store->reader());
+    hub_actors_.push_back(random_actor(parts_.random));
+  }
+  RecordRoutes::add(*this);
+  DeviceRoutes::add(*this);
+  DecisionRoutes::add(*this);
+  StateRoutes::add(*this);
+}
+
+void Api::add(std::string_view method, std::string_view pattern, Answer answer) {
+  router_.add(method, pattern, [answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
+    auto result = answer(request);
+    if (!result) return respond(error_answer(result.error()));
+    net::HttpResponse response;
+    // A record may hold text that came broken: it is shown with replacement characters, not refused.
+    response.body = result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    respond(std::move(response));
+  });
+}
+
+bool Api::open_path(const net::HttpRequest& request) const {
+  return request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/enrol" ||
+         request.path == "/v1/openapi.json";
+}
+
+bool Api::authorised(const net::HttpRequest& request) const {
+  const std::string* header = request.header("Authorization");
+  const std::string expected = "Bearer " + parts_.keys->admin_token;
+  return header != nullptr && crypto::equal_secret(as_bytes(*header), as_bytes(expected));
+}
+
+void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted) const {
+  if (!trusted && !open_path(request) && !authorised(request)) {
+    return respond(net::error_response(
+        401, "token_missing", "this needs the administrator token: send \"Authorization: Bearer TOKEN\"; the hub "
+                              "keeps it in keys/admin.token of its data directory"));
+  }
+  router_.handle(std::move(request), std::move(respond));
+}
+
+Result<std::vector<std::size_t>> Api::asked(const net::HttpRequest& request) const {
+  const auto name = request.query_value("compartment");
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < parts_.stores.size(); ++i) {
+    if (name.empty() || parts_.stores[i].name == name) found.push_back(i);
+  }
+  if (found.empty()) return fail(Errc::invalid_argument, "compartment must be enforcement or health");
+  return found;
+}
+
+Result<std::pair<std::size_t, model::Record>> Api::find(const std::string& text) const {
+  auto id = record_id_from_text(text);
+  if (!id) return fail(Errc::invalid_argument, id.error().detail);
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < readers_.size(); ++i) {
+    FP_TRY(auto record, readers_[i]->record(*id));
+    if (record) return std::pair<std::size_t, model::Record>(i, std::move(*record));
+  }
+  return fail(Errc::not_found, "no record " + text + " at this hub; `fieldpost-hub records` lists them");
+}
+
+storage::HubStore::SignHead Api::signer() const {
+  return [this](ActorId actor, Sequence n, const Hash& head) {
+    const auto device = DeviceId::from(parts_.keys->signing.public_key.view());
+    return wire::sign_head(parts_.keys->signing, *device, actor, n, head);
+  };
+}
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,211 @@
+// Conflicts, quarantine and held changes: what waits for a person, and the person's decisions.
+#include <algorithm>
+
+#include "base/text.h"
+#include "hub/api/routes.h"
+
+namespace fieldpost::hub {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::string_view kDefaultAuthor = "hub-operator";
+
+std::string author_of(const json& body) {
+  const std::string author = body.value("author", std::string(kDefaultAuthor));
+  return author.empty() || author.size() > 64 ? std::string(kDefaultAuthor) : author;
+}
+
+json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment, Instant now) {
+  const wire::ChangeException& e = entry.exception;
+  return {{"actor", e.actor.hex()},
+          {"counter", e.counter.value},
+          {"record", to_text(e.record)},
+          {"kind", e.kind == wire::ExceptionKind::unauthorised ? "unauthorised" : "quarantined"},
+          {"rule", e.rule},
+          {"path", e.path},
+          {"reason", e.detail},
+          {"device", entry.device.hex()},
+          {"compartment", compartment},
+          {"received_at", to_text(entry.received)},
+          {"age_ms", now.ms - entry.received.ms}};
+}
+
+/// The amendment item that every change after `final` carries.
+void add_amendment(std::vector<model::FieldValue>& edits, const RandomSource& random, const std::string& author,
+                   const std::string& note, Instant at) {
+  std::array<std::uint8_t, 5> id{};
+  random(id);
+  const std::string item = "amendments/" + to_base32(id) + "/";
+  edits.push_back({item + "at", to_text(at)});
+  edits.push_back({item + "by", author});
+  edits.push_back({item + "kind", std::string("amended")});
+  edits.push_back({item + "reason", note});
+  edits.push_back({"state", std::string("amended")});
+}
+
+/// The value that settles a conflict: one of the siblings, or a new one.
+Status chosen_value(const json& body, const model::Record& record, const std::string& path, bool clear,
+                    storage::HubStore::HubEdit& edit) {
+  if (body.contains("value")) {
+    if (!clear) return fail(Errc::unauthorised, "a health record is settled by choosing one of its values; new ones only the health authority can seal");
+    auto value = schema::value_from_json(body["value"]);
+    if (!value) return fail(Errc::invalid_argument, "value: " + value.error().detail);
+    edit.edits.push_back({path, std::move(*value)});
+    return {};
+  }
+  const json chosen = body.value("choose", json());
+  if (!chosen.is_string()) return fail(Errc::invalid_argument, "say which value: \"choose\": \"ACTOR:COUNTER\", or \"value\"");
+  for (const model::Sibling& sibling : model::siblings(record, path)) {
+    if (model::to_text(sibling.group->dot) != chosen.get_ref<const std::string&>()) continue;
+    if (std::holds_alternative<model::Sealed>(*sibling.value)) {
+      return fail(Errc::unauthorised, "this value is sealed: only the health authority can settle it");
+    }
+    edit.edits.push_back({path, *sibling.value});
+    return {};
+  }
+  return fail(Errc::not_found, "no value " + chosen.get<std::string>() + " of " + path + "; `fieldpost-hub conflicts` lists them");
+}
+
+}  // namespace
+
+void DecisionRoutes::add(Api& api) {
+  api.add("GET", "/v1/conflicts", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const std::size_t limit, limit_of(request));
+    FP_TRY(const auto stores, api.asked(request));
+    json records = json::array();
+    const std::lock_guard lock(api.mutex_);
+    for (std::size_t store : stores) {
+      FP_TRY(const auto ids, api.readers_[store]->conflicts({}, limit - records.size()));
+      for (const RecordId& id : ids) {
+        FP_TRY(const auto record, api.readers_[store]->record(id));
+        if (record) records.push_back(record_json(*api.parts_.registry, *record));
+      }
+      if (records.size() >= limit) break;
+    }
+    return json{{"records", std::move(records)}};
+  });
+  api.add("POST", "/v1/records/{id}/resolve", [&api](const net::HttpRequest& request) -> Result<json> {
+    const json body = body_of(request);
+    if (!body.is_object() || !body.contains("path") || !body["path"].is_string()) {
+      return fail(Errc::malformed, "the body must be a JSON object {\"path\", \"choose\" or \"value\", \"note\", \"version\"}");
+    }
+    FP_TRY(const auto found, api.find(request.params.at("id")));
+    const auto& [store, record] = found;
+    const bool clear = api.parts_.stores[store].name != "health";
+    const std::string note = body.value("note", "");
+    if (trimmed(note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
+    if (body.contains("version") && body["version"] != version_text(record.vv)) {
+      return fail(Errc::conflict, "the record changed since it was read; look at it again and decide again");
+    }
+    storage::HubStore::HubEdit edit;
+    edit.record = record.id;
+    edit.expected = record.vv;
+    edit.author = author_of(body);
+    const sync::TimeReading now = api.parts_.times();
+    edit.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
+    edit.salt = random_id<Salt>(api.parts_.random).bytes;
+    const std::string path = body["path"];
+    FP_CHECK_OK(chosen_value(body, record, path, clear, edit));
+    const model::Value* state = model::shown(record, "state");
+    const bool finished = state != nullptr && *state != model::Value(std::string("draft"));
+    if (clear) {
+      edit.reason = note;
+      if (finished && path != "state") add_amendment(edit.edits, api.parts_.random, edit.author, note, now.wall);
+    }
+    std::sort(edit.edits.begin(), edit.edits.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    model::Change probe;
+    probe.record = record.id;
+    probe.type = record.type;
+    probe.unit = record.unit;
+    probe.edits = edit.edits;
+    if (const auto fault = schema::check_change(*api.parts_.registry, probe)) {
+      return fail(Errc::invalid_argument, fault->path + ": " + api.parts_.registry->message(*fault, "en"));
+    }
+    FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
+      return s.edit(edit, api.hub_actors_[store], api.signer());
+    }));
+    api.parts_.stores[store].writer->announce(result.touched);
+    FP_TRY(const auto after, api.find(request.params.at("id")));
+    return record_json(*api.parts_.registry, after.second);
+  });
+  api.add("GET", "/v1/quarantine", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const std::size_t limit, limit_of(request));
+    FP_TRY(const auto stores, api.asked(request));
+    json entries = json::array();
+    const std::lock_guard lock(api.mutex_);
+    for (std::size_t store : stores) {
+      FP_TRY(const auto found, api.readers_[store]->quarantine(limit));
+      for (const auto& entry : found) entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
+    }
+    return json{{"quarantine", std::move(entries)}};
+  });
+  api.add("POST", "/v1/quarantine/{actor}/{counter}", [&api](const net::HttpRequest& request) -> Result<json> {
+    const json body = body_of(request);
+    storage::HubStore::RulingInput input;
+    const auto actor = from_hex(request.params.at("actor"));
+    const auto counter = integer_from_text(request.params.at("counter"));
+    if (!actor || actor->size() != 8 || !counter || *counter < 1) {
+      return fail(Errc::invalid_argument, "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
+    }
+    for (std::uint8_t byte : *actor) input.actor.value = input.actor.value << 8 | byte;
+    input.counter = Sequence{static_cast<std::uint64_t>(*counter)};
+    const std::string ruling = body.is_object() ? body.value("ruling", "") : "";
+    if (ruling == "retry") input.ruling = storage::HubStore::Ruling::retry;
+    else if (ruling == "accept") input.ruling = storage::HubStore::Ruling::accept;
+    else if (ruling == "reject") input.ruling = storage::HubStore::Ruling::reject;
+    else return fail(Errc::invalid_argument, "ruling must be retry, accept or reject");
+    input.note = body.value("note", "");
+    input.author = author_of(body);
+    if (ruling != "retry" && trimmed(input.note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
+    const sync::TimeReading now = api.parts_.times();
+    input.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
+    input.salt = random_id<Salt>(api.parts_.random).bytes;
+    for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
+      std::optional<storage::LogEntry> entry;
+      {
+        const std::lock_guard lock(api.mutex_);
+        FP_TRY(entry, api.readers_[store]->log(input.actor, input.counter));
+      }
+      if (!entry) continue;
+      input.clear_texts = api.parts_.stores[store].name != "health";
+      if (const auto change = wire::decode_change(input.actor, entry->frame)) {
+        if (const auto fault = schema::check_change(*api.parts_.registry, *change)) {
+          input.still = wire::ChangeException{input.actor, input.counter, change->record, wire::ExceptionKind::quarantined,
+                                              fault->rule, fault->path, api.parts_.registry->message(*fault, "en", false)};
+        }
+      }
+      FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
+        return s.rule(input, api.hub_actors_[store], api.signer());
+      }));
+      api.parts_.stores[store].writer->announce(result.touched);
+      const bool stays = input.ruling == storage::HubStore::Ruling::retry && input.still;
+      return json{{"ruling", ruling}, {"settled", !stays}, {"reason", stays ? json(input.still->detail) : json(nullptr)}};
+    }
+    return fail(Errc::not_found, "no change " + model::to_text({input.actor, input.counter}) + " in quarantine; `fieldpost-hub quarantine` lists them");
+  });
+  api.add("GET", "/v1/held", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const std::size_t limit, limit_of(request));
+    FP_TRY(const auto stores, api.asked(request));
+    json entries = json::array();
+    const Instant now = api.parts_.clock();
+    const std::lock_guard lock(api.mutex_);
+    for (std::size_t store : stores) {
+      FP_TRY(const auto found, api.readers_[store]->held(limit));
+      for (const auto& held : found) {
+        FP_TRY(const auto why, api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
+        entries.push_back({{"record", to_text(held.record)},
+                           {"actor", held.actor.hex()},
+                           {"counter", held.counter.value},
+                           {"since", to_text(held.since)},
+                           {"age_ms", now.ms - held.since.ms},
+                           {"reason", why.empty() ? "" : why.front().detail},
+                           {"compartment", api.parts_.stores[store].name}});
+      }
+    }
+    return json{{"held", std::move(entries)}};
+  });
+}
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,140 @@
+#include <algorithm>
+
+#include "base/text.h"
+#include "hub/api/routes.h"
+
+namespace fieldpost::hub {
+
+using nlohmann::json;
+
+namespace {
+
+std::string_view clock_text(model::ClockKind kind) {
+  switch (kind) {
+    case model::ClockKind::wall: return "device clock, not compared with the hub";
+    case model::ClockKind::hub: return "hub time carried forward by the device";
+    case model::ClockKind::receipt: return "hub clock";
+  }
+  return "unknown";
+}
+
+json sibling_json(const schema::SiblingView& sibling) {
+  return {{"value", sibling.value},
+          {"sealed", sibling.sealed},
+          {"author", sibling.author},
+          {"time", to_text(sibling.time.at)},
+          {"clock", clock_text(sibling.time.clock)},
+          {"actor", sibling.dot.actor.hex()},
+          {"counter", sibling.dot.counter.value},
+          {"shown", sibling.shown}};
+}
+
+json history_json(const schema::Registry&, const storage::LogEntry& entry) {
+  json out = {{"actor", entry.actor.hex()},
+              {"counter", entry.counter.value},
+              {"received_at", to_text(entry.received)},
+              {"hash", wire::change_hash(entry.frame).hex()}};
+  const auto change = wire::decode_change(entry.actor, entry.frame);
+  if (!change) {
+    out["unreadable"] = change.error().detail;
+    return out;
+  }
+  out["author"] = change->author;
+  const model::EstimatedTime time = model::estimate(change->times);
+  out["time"] = to_text(time.at);
+  out["clock"] = clock_text(time.clock);
+  if (!std::holds_alternative<model::Null>(change->reason)) out["reason"] = schema::to_json(change->reason);
+  json& edits = out["edits"] = json::object();
+  for (const model::FieldValue& edit : change->edits) {
+    const bool sealed = std::holds_alternative<model::Sealed>(edit.value);
+    edits[edit.path] = sealed ? json{{"sealed", true}} : schema::to_json(edit.value);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string version_text(const model::VersionVector& vv) {
+  std::string text;
+  for (const auto& entry : vv.entries()) {
+    if (!text.empty()) text += ',';
+    text += model::to_text({entry.actor, entry.counter});
+  }
+  return text;
+}
+
+json record_json(const schema::Registry& registry, const model::Record& record) {
+  const schema::DocumentView view = schema::to_document(registry, record);
+  json conflicts = json::array();
+  for (const schema::SiblingView& sibling : view.conflicts) {
+    if (conflicts.empty() || conflicts.back()["path"] != sibling.path) {
+      conflicts.push_back({{"path", sibling.path}, {"siblings", json::array()}});
+    }
+    conflicts.back()["siblings"].push_back(sibling_json(sibling));
+  }
+  json faults = json::array();
+  for (const schema::Fault& fault : schema::check_record(registry, record)) {
+    if (fault.severity != schema::Severity::error) continue;
+    faults.push_back({{"path", fault.path}, {"rule", fault.rule}, {"message", registry.message(fault, "en")}});
+  }
+  json out = {{"id", to_text(record.id)},     {"type", record.type},          {"unit", record.unit},
+              {"version", version_text(record.vv)}, {"document", view.document}, {"conflicts", conflicts},
+              {"sealed", view.sealed},        {"inconsistent", faults}};
+  if (const auto state = wire::encode_record(record)) out["state_hex"] = to_hex(*state);
+  return out;
+}
+
+void RecordRoutes::add(Api& api) {
+  api.add("GET", "/v1/records", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const std::size_t limit, limit_of(request));
+    FP_TRY(const auto stores, api.asked(request));
+    const auto unit = request.query_value("unit");
+    const auto type = request.query_value("type");
+    RecordId after;
+    if (const auto text = request.query_value("after"); !text.empty()) {
+      const auto id = record_id_from_text(text);
+      if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
+      after = *id;
+    }
+    std::vector<std::pair<RecordId, json>> found;
+    const std::lock_guard lock(api.mutex_);
+    for (std::size_t store : stores) {
+      RecordId at = after;
+      std::size_t taken = 0;
+      while (taken < limit) {
+        FP_TRY(const auto ids, api.readers_[store]->ids_after(at, 256));
+        if (ids.empty()) break;
+        at = ids.back();
+        for (const RecordId& id : ids) {
+          FP_TRY(const auto record, api.readers_[store]->record(id));
+          if (!record || (!unit.empty() && record->unit != unit) || (!type.empty() && record->type != type)) continue;
+          found.emplace_back(id, record_json(*api.parts_.registry, *record));
+          if (++taken >= limit) break;
+        }
+      }
+    }
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    if (found.size() > limit) found.resize(limit);
+    json records = json::array();
+    for (auto& [id, record] : found) records.push_back(std::move(record));
+    json out = {{"records", std::move(records)}};
+    if (found.size() == limit) out["next_after"] = to_text(found.back().first);
+    return out;
+  });
+  api.add("GET", "/v1/records/{id}", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const auto found, api.find(request.params.at("id")));
+    json out = record_json(*api.parts_.registry, found.second);
+    out["compartment"] = api.parts_.stores[found.first].name;
+    return out;
+  });
+  api.add("GET", "/v1/records/{id}/history", [&api](const net::HttpRequest& request) -> Result<json> {
+    FP_TRY(const auto found, api.find(request.params.at("id")));
+    json changes = json::array();
+    const std::lock_guard lock(api.mutex_);
+    FP_TRY(const auto entries, api.readers_[found.first]->history(found.second.id));
+    for (const storage::LogEntry& entry : entries) changes.push_back(history_json(*api.parts_.registry, entry));
+    return json{{"id", to_text(found.second.id)}, {"changes", std::move(changes)}};
+  });
+}
+
+}  // namespace fieldpost::hub

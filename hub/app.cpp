@@ -1,0 +1,188 @@
+#include "hub/app.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <future>
+#include <thread>
+
+#include "base/embedded.h"
+#include "keys/clock.h"
+#include "keys/random.h"
+
+namespace fieldpost::hub {
+
+namespace asio = boost::asio;
+
+namespace {
+
+sync::ChangeCheck change_check(const schema::Registry& registry) {
+  return [&registry](const model::Change& change) -> std::optional<wire::ChangeException> {
+    const auto fault = schema::check_change(registry, change);
+    if (!fault) return std::nullopt;
+    // Without the value: what is told to a device and logged names the field, never its content.
+    return wire::ChangeException{change.dot.actor, change.dot.counter, change.record,
+                                 wire::ExceptionKind::quarantined, fault->rule, fault->path,
+                                 registry.message(*fault, "en", false)};
+  };
+}
+
+Result<std::function<sync::TimeReading()>> time_source() {
+  FP_TRY(const std::uint64_t boot, keys::boot_id());
+  return std::function<sync::TimeReading()>(
+      [boot] { return sync::TimeReading{keys::system_now(), boot, keys::monotonic_ms()}; });
+}
+
+std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open, const std::vector<std::unique_ptr<Writer>>& writers) {
+  std::vector<StoreParts> parts;
+  for (std::size_t i = 0; i < open.size(); ++i) parts.push_back({open[i].name, open[i].store.get(), writers[i].get()});
+  return parts;
+}
+
+/// The running hub's parts, in order of construction.
+struct RunningHub {
+  Settings settings;
+  Keys keys;
+  std::vector<OpenStore> open;
+  std::optional<schema::Registry> registry;
+  std::vector<std::unique_ptr<asio::io_context>> contexts;
+  std::vector<std::unique_ptr<Writer>> writers;
+  std::unique_ptr<SyncService> sync;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<net::HttpsServer> server;
+};
+
+Status housekeeping(RunningHub& hub) {
+  for (OpenStore& store : hub.open) FP_CHECK_OK(store.kv->housekeeping());
+  return {};
+}
+
+Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
+  FP_TRY(hub.keys, load_keys(directory));
+  FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
+  FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random()));
+  const unsigned threads = hub.settings.threads != 0 ? hub.settings.threads : std::max(1U, std::thread::hardware_concurrency());
+  std::vector<asio::io_context*> contexts;
+  for (unsigned i = 0; i < threads; ++i) {
+    hub.contexts.push_back(std::make_unique<asio::io_context>(1));
+    contexts.push_back(hub.contexts.back().get());
+  }
+  for (std::size_t i = 0; i < hub.open.size(); ++i) {
+    hub.writers.push_back(std::make_unique<Writer>(*hub.open[i].store, [&hub, i](const std::string& unit, std::uint64_t end) {
+      hub.sync->feed_moved(i, unit, end);
+    }));
+  }
+  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers), hub.keys.signing,
+                                           change_check(*hub.registry), keys::system_random(), keys::system_now);
+  net::ServerConfig config;
+  config.address = hub.settings.listen;
+  config.port = hub.settings.port;
+  hub.server = std::make_unique<net::HttpsServer>(
+      contexts, config, net::TlsServerConfig{hub.keys.server_pem, hub.keys.server_key_pem},
+      [&hub](net::HttpRequest request, net::Responder respond) { hub.api->handle(std::move(request), std::move(respond)); },
+      [&hub](std::shared_ptr<net::MessageStream> stream, const asio::any_io_executor& executor) {
+        hub.sync->accept(std::move(stream), executor);
+      });
+  return hub.server->start();
+}
+
+Status make_api(RunningHub& hub) {
+  ApiParts parts;
+  parts.stores = parts_of(hub.open, hub.writers);
+  parts.sync = hub.sync.get();
+  parts.counters = &hub.server->counters();
+  parts.registry = &*hub.registry;
+  parts.keys = &hub.keys;
+  parts.settings = hub.settings;
+  parts.random = keys::system_random();
+  parts.clock = keys::system_now;
+  FP_TRY(parts.times, time_source());
+  parts.port = hub.server->port();
+  hub.api = std::make_unique<Api>(std::move(parts));
+  return {};
+}
+
+void run_until_signal(RunningHub& hub) {
+  asio::io_context control(1);
+  asio::signal_set signals(control, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code&, int) { control.stop(); });
+  asio::steady_timer minute(control);
+  std::function<void()> each_minute = [&] {
+    minute.expires_after(std::chrono::minutes(1));
+    minute.async_wait([&](const boost::system::error_code& error) {
+      if (error) return;
+      if (auto done = housekeeping(hub); !done) spdlog::warn("housekeeping: {}", done.error().message());
+      each_minute();
+    });
+  };
+  each_minute();
+  std::vector<std::thread> threads;
+  std::vector<asio::executor_work_guard<asio::io_context::executor_type>> work;
+  for (const auto& context : hub.contexts) work.emplace_back(context->get_executor());
+  for (const auto& context : hub.contexts) threads.emplace_back([&context] { context->run(); });
+  control.run();
+  spdlog::info("stopping: finishing what has arrived");
+  hub.server->stop();
+  for (const auto& writer : hub.writers) writer->stop();
+  work.clear();
+  // Connections that do not close in time are cut: their records are durable or will be sent again.
+  std::thread reaper([&hub] {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    for (const auto& context : hub.contexts) context->stop();
+  });
+  for (std::thread& thread : threads) thread.join();
+  reaper.join();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& directory) {
+  std::unique_ptr<LocalHub> hub(new LocalHub);
+  FP_TRY(hub->settings_, load_settings(directory));
+  FP_TRY(hub->keys_, load_keys(directory));
+  FP_TRY(hub->registry_, schema::Registry::load(embedded_schemas()));
+  FP_TRY(hub->open_, open_stores(directory, hub->keys_, keys::system_random()));
+  for (OpenStore& store : hub->open_) {
+    hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const std::string&, std::uint64_t) {}));
+  }
+  ApiParts parts;
+  parts.stores = parts_of(hub->open_, hub->writers_);
+  parts.registry = &*hub->registry_;
+  parts.keys = &hub->keys_;
+  parts.settings = hub->settings_;
+  parts.random = keys::system_random();
+  parts.clock = keys::system_now;
+  FP_TRY(parts.times, time_source());
+  parts.port = hub->settings_.port;
+  hub->api_ = std::make_unique<Api>(std::move(parts));
+  return hub;
+}
+
+net::HttpResponse LocalHub::call(net::HttpRequest request) const {
+  std::promise<net::HttpResponse> answer;
+  auto future = answer.get_future();
+  api_->handle(std::move(request), net::Responder([&](net::HttpResponse response) { answer.set_value(std::move(response)); }),
+               true);
+  return future.get();
+}
+
+Status run_hub(const std::filesystem::path& directory, const RunOptions& options) {
+  RunningHub hub;
+  FP_TRY(hub.settings, load_settings(directory));
+  if (options.listen) hub.settings.listen = *options.listen;
+  if (options.port) hub.settings.port = *options.port;
+  if (options.threads) hub.settings.threads = *options.threads;
+  spdlog::set_level(spdlog::level::from_str(hub.settings.log_level));
+  FP_CHECK_OK(wire_up(hub, directory));
+  FP_CHECK_OK(make_api(hub));
+  FP_CHECK_OK(write_running(directory, {hub.server->port(), static_cast<int>(::getpid())}));
+  spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen, hub.server->port());
+  run_until_signal(hub);
+  remove_running(directory);
+  return {};
+}
+
+}  // namespace fieldpost::hub

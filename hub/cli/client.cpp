@@ -1,0 +1,51 @@
+#include "hub/cli/client.h"
+
+#include "net/client.h"
+
+namespace fieldpost::hub {
+
+using nlohmann::json;
+
+Result<net::HttpResponse> Client::send(const std::string& method, const std::string& target, const std::string& body) {
+  if (const auto run = local_ ? std::nullopt : running(directory_)) {
+    FP_TRY(const Settings settings, load_settings(directory_));
+    FP_TRY(const Keys keys, load_keys(directory_));
+    net::ClientRequest request;
+    request.method = method;
+    request.host = "127.0.0.1";
+    request.port = run->port;
+    request.server_name = settings.name;
+    request.target = target;
+    request.headers = {{"Authorization", "Bearer " + keys.admin_token}};
+    request.body = body;
+    request.timeout_ms = 600'000;  // verify may take minutes
+    request.body_bytes_max = 256 * 1024 * 1024;
+    FP_TRY(request.trust, net::trust_ca(keys.ca_pem));
+    FP_TRY(net::ClientResponse answer, net::http_request(std::move(request)));
+    return std::move(answer.response);
+  }
+  if (!local_) {
+    FP_TRY(local_, LocalHub::open(directory_));
+  }
+  net::HttpRequest request;
+  request.method = method;
+  request.target = target;
+  request.body = body;
+  request.remote = "local";
+  FP_CHECK_OK(net::parse_target(request));
+  return local_->call(std::move(request));
+}
+
+Result<json> Client::call(const std::string& method, const std::string& target, const json& body) {
+  FP_TRY(const net::HttpResponse response, send(method, target, body.is_null() ? "" : body.dump()));
+  json answer = json::parse(response.body, nullptr, false);
+  if (response.status / 100 == 2) {
+    if (answer.is_discarded()) return json(response.body);
+    return answer;
+  }
+  std::string message = "the hub answered " + std::to_string(response.status);
+  if (answer.is_object() && answer.contains("error")) message = answer["error"].value("message", message);
+  return fail(response.status < 500 ? Errc::invalid_argument : Errc::io, message);
+}
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,157 @@
+#include "hub/io/sync_service.h"
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <set>
+
+namespace fieldpost::hub {
+
+namespace asio = boost::asio;
+
+/// What one thread needs for all its sessions.
+struct SyncService::Lane {
+  explicit Lane(asio::io_context& io) : context(io), compressor(wire::Dictionary::v1()) {}
+
+  asio::io_context& context;
+  wire::Compressor compressor;
+  std::vector<std::unique_ptr<storage::HubReader>> readers;
+  sync::HubContext sync;
+  std::set<std::shared_ptr<Connection>> connections;  ///< this lane's thread only
+  std::atomic<std::size_t> count{0};
+};
+
+class SyncService::Connection : public std::enable_shared_from_this<SyncService::Connection> {
+ public:
+  Connection(SyncService& service, Lane& lane, std::shared_ptr<net::MessageStream> stream)
+      : service_(service),
+        lane_(lane),
+        stream_(std::move(stream)),
+        session_(lane.sync, lane.compressor, stream_->channel_binding(), service.random_) {}
+
+  void start() {
+    net::MessageStream::Handlers handlers;
+    handlers.on_message = [self = shared_from_this()](Bytes&& frame) {
+      self->emit(self->session_.on_frame(self->service_.clock_(), frame));
+    };
+    handlers.on_closed = [self = shared_from_this()](const Error& error) { self->closed(error); };
+    stream_->start(std::move(handlers));
+    emit(session_.on_connected());
+  }
+
+  void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end) {
+    if (!session_.greeted() || session_.compartment() != store) return;
+    emit(session_.on_feed_moved(unit, end));
+  }
+
+  void drop(const DeviceId& device, const std::string& why) {
+    if (session_.greeted() && session_.device()->id == device) {
+      emit(session_.stop_with(wire::ErrorCode::revoked, why));
+    }
+  }
+
+ private:
+  void emit(sync::HubOutput out) {
+    for (Bytes& frame : out.frames) stream_->send(std::move(frame));
+    if (session_.greeted()) {
+      Writer& writer = *service_.stores_[session_.compartment()].writer;
+      for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
+      if (!out.confirmed.empty()) writer.confirm(std::move(out.confirmed));
+      if (out.contact) writer.contact(std::move(*out.contact));
+    }
+    if (out.close) stream_->close(net::CloseCode::policy_error, out.close->detail);
+    if (stream_->queued_bytes() > kQueuedBytesMax) stream_->abort();
+  }
+
+  void submit(Writer& writer, storage::IncomingBatch batch) {
+    auto done = [self = shared_from_this()](Result<storage::BatchResult> result) {
+      asio::post(self->lane_.context, [self, result = std::move(result)] { self->applied(result); });
+    };
+    if (auto taken = writer.submit(std::move(batch), std::move(done)); !taken) {
+      emit(session_.stop_with(wire::ErrorCode::busy, taken.error().detail));
+    }
+  }
+
+  void applied(const Result<storage::BatchResult>& result) {
+    if (gone_) return;
+    if (!result) {
+      return emit(session_.stop_with(wire::ErrorCode::busy,
+                                     "the hub could not store this (" + result.error().message() +
+                                         "); nothing is lost here, it will be sent again"));
+    }
+    emit(session_.on_applied(service_.clock_(), *result));
+  }
+
+  void closed(const Error& error) {
+    gone_ = true;
+    if (session_.greeted() && !error.is(Errc::closed)) {
+      storage::Device device = *session_.device();
+      device.last_error = error.message();
+      device.last_error_at = service_.clock_();
+      service_.stores_[session_.compartment()].writer->contact(std::move(device));
+    }
+    lane_.connections.erase(shared_from_this());
+    lane_.count = lane_.connections.size();
+  }
+
+  SyncService& service_;
+  Lane& lane_;
+  std::shared_ptr<net::MessageStream> stream_;
+  sync::HubSession session_;
+  bool gone_ = false;
+};
+
+SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<StoreParts> stores,
+                         crypto::SigningKey key, sync::ChangeCheck check, RandomSource random,
+                         std::function<Instant()> clock)
+    : stores_(std::move(stores)), key_(key), random_(std::move(random)), clock_(std::move(clock)) {
+  for (asio::io_context* context : contexts) {
+    auto lane = std::make_unique<Lane>(*context);
+    lane->sync.key = key_;
+    lane->sync.check = check;
+    for (const StoreParts& parts : stores_) {
+      lane->readers.push_back(parts.store->reader());
+      lane->sync.compartments.push_back({parts.name, lane->readers.back().get(), parts.store->identity()});
+    }
+    lanes_.push_back(std::move(lane));
+  }
+}
+
+SyncService::~SyncService() = default;
+
+void SyncService::accept(std::shared_ptr<net::MessageStream> stream, const asio::any_io_executor& executor) {
+  for (const auto& lane : lanes_) {
+    if (executor != asio::any_io_executor(lane->context.get_executor())) continue;
+    auto connection = std::make_shared<Connection>(*this, *lane, std::move(stream));
+    lane->connections.insert(connection);
+    lane->count = lane->connections.size();
+    return connection->start();
+  }
+  stream->abort();
+}
+
+void SyncService::feed_moved(std::size_t store, const std::string& unit, std::uint64_t end) {
+  for (const auto& lane : lanes_) {
+    asio::post(lane->context, [lane = lane.get(), store, unit, end] {
+      // A session may end while it is told: walk over a copy.
+      const auto connections = lane->connections;
+      for (const auto& connection : connections) connection->feed_moved(store, unit, end);
+    });
+  }
+}
+
+void SyncService::drop_device(const DeviceId& device, const std::string& why) {
+  for (const auto& lane : lanes_) {
+    asio::post(lane->context, [lane = lane.get(), device, why] {
+      const auto connections = lane->connections;
+      for (const auto& connection : connections) connection->drop(device, why);
+    });
+  }
+}
+
+std::size_t SyncService::sessions() const {
+  std::size_t total = 0;
+  for (const auto& lane : lanes_) total += lane->count;
+  return total;
+}
+
+}  // namespace fieldpost::hub

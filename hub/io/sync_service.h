@@ -1,0 +1,53 @@
+// The sync connections of a hub: each stream gets a session, pinned to its thread.
+//
+// Thread rule: constructed before the io_contexts run; `accept` is called on a connection's thread;
+// `feed_moved`, `drop_device` and `stop` from any thread.
+// Invariants:
+//   1. A session, its compressor and its readers are used by one thread only.
+//   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "hub/io/writer.h"
+#include "net/message_stream.h"
+#include "sync/hub_session.h"
+
+namespace fieldpost::hub {
+
+/// One of the hub's stores with its writer.
+struct StoreParts {
+  std::string name;  ///< "enforcement" or "health"
+  storage::HubStore* store = nullptr;
+  Writer* writer = nullptr;
+};
+
+class SyncService {
+ public:
+  /// Two whole deliver windows of full frames.
+  static constexpr std::size_t kQueuedBytesMax = 4 * 1024 * 1024;
+
+  SyncService(std::vector<boost::asio::io_context*> contexts, std::vector<StoreParts> stores,
+              crypto::SigningKey key, sync::ChangeCheck check, RandomSource random, std::function<Instant()> clock);
+  ~SyncService();
+
+  void accept(std::shared_ptr<net::MessageStream> stream, const boost::asio::any_io_executor& executor);
+  void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end);
+  /// Ends the live sessions of a device with a sentence.
+  void drop_device(const DeviceId& device, const std::string& why);
+  std::size_t sessions() const;
+
+ private:
+  struct Lane;
+  class Connection;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<StoreParts> stores_;
+  crypto::SigningKey key_;
+  RandomSource random_;
+  std::function<Instant()> clock_;
+};
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,80 @@
+// The one thread that writes a hub store: drains a bounded mailbox, commits once, then answers.
+//
+// Thread rule: submit, run, confirm and contact may be called from any thread; callbacks run on the
+// writer thread and must only hand on (post).
+// Invariants:
+//   1. Answers come after the commit is durable, in the order submitted; feed news of a commit come
+//      after all its answers.
+//   2. The mailbox holds at most kMailboxBytesMax of batches; above it `submit` says busy.
+//   3. When the store fails, everything waiting is answered with that error and nothing more is written.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "storage/hub_store.h"
+
+namespace fieldpost::hub {
+
+class Writer {
+ public:
+  /// 64 MiB: a second of a fleet at full speed.
+  static constexpr std::size_t kMailboxBytesMax = 64 * 1024 * 1024;
+  /// Changes in one commit: enough to make the sync cheap, few enough to answer within a blink.
+  static constexpr std::size_t kCommitChangesMax = 8192;
+
+  using Done = std::function<void(Result<storage::BatchResult>)>;
+  using FeedNews = std::function<void(const std::string& unit, std::uint64_t end)>;
+  using Job = std::function<void(storage::HubStore&)>;
+
+  Writer(storage::HubStore& store, FeedNews on_feed);
+  ~Writer();
+
+  /// Errors: `closed` when stopping, `store_full` (busy) when the mailbox is full.
+  Status submit(storage::IncomingBatch batch, Done done);
+  /// An administrative act, alone in its commit; waits for it. Not from the writer thread.
+  void run(const Job& job);
+  /// Written when there is time, with the next commit; a later one for the same device replaces it.
+  void contact(storage::Device device);
+  void confirm(std::vector<wire::Confirm::Item> items);
+  /// Finishes what is in the mailbox and ends the thread.
+  void stop();
+
+  struct Figures {
+    std::uint64_t commits = 0;
+    std::uint64_t changes = 0;
+    std::size_t mailbox_bytes = 0;
+    std::uint64_t failures = 0;
+  };
+  Figures figures() const;
+  /// Tells sessions what an administrative act moved.
+  void announce(const std::vector<storage::Touched>& touched);
+
+ private:
+  struct Submitted {
+    storage::IncomingBatch batch;
+    Done done;
+    std::size_t bytes = 0;
+  };
+  void loop();
+  void commit(std::vector<Submitted> submitted);
+  void commit_side(std::map<DeviceId, storage::Device> contacts, std::vector<wire::Confirm::Item> confirmed);
+
+  storage::HubStore& store_;
+  FeedNews on_feed_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Submitted> mailbox_;
+  std::vector<std::function<void()>> jobs_;
+  std::map<DeviceId, storage::Device> contacts_;
+  std::vector<wire::Confirm::Item> confirmed_;
+  Figures figures_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,223 @@
+// fieldpost-hub: the command line. Every command but init, run and doctor is a request to the API.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "hub/cli/client.h"
+#include "hub/cli/doctor.h"
+#include "hub/cli/print.h"
+#include "keys/clock.h"
+#include "keys/random.h"
+
+namespace {
+
+using namespace fieldpost;
+using namespace fieldpost::hub;
+using nlohmann::json;
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "fieldpost-hub: %s\n", error.detail.empty() ? error.message().c_str() : error.detail.c_str());
+  const bool input = error.is(Errc::invalid_argument) || error.is(Errc::malformed) || error.is(Errc::not_found) ||
+                     error.is(Errc::already_exists) || error.is(Errc::conflict);
+  return input ? 2 : 1;
+}
+
+struct Options {
+  std::string data;
+  bool as_json = false;
+  bool history = false;
+  Settings settings;
+  RunOptions run;
+  std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change, after, type, author;
+  std::uint64_t valid_minutes = 24 * 60;
+  std::size_t limit = 100;
+};
+
+using Printer = void (*)(const json&);
+
+int show(const Options& o, const Result<json>& answer, Printer print) {
+  if (!answer) return complain(answer.error());
+  if (o.as_json) std::printf("%s\n", answer->dump(2, ' ', false, json::error_handler_t::replace).c_str());
+  else print(*answer);
+  return 0;
+}
+
+std::string query(const Options& o) {
+  std::string text = "?limit=" + std::to_string(o.limit);
+  if (!o.unit.empty()) text += "&unit=" + o.unit;
+  if (!o.type.empty()) text += "&type=" + o.type;
+  if (!o.after.empty()) text += "&after=" + o.after;
+  return text;
+}
+
+int init_command(const Options& o) {
+  if (auto made = init(o.data, o.settings, keys::system_random(), keys::system_now()); !made) return complain(made.error());
+  std::printf("Made hub %s in %s.\nNext:  fieldpost-hub --data %s run\n", o.settings.name.c_str(), o.data.c_str(), o.data.c_str());
+  return 0;
+}
+
+int resolve_command(const Options& o) {
+  json body = {{"path", o.path}, {"note", o.note}};
+  if (!o.author.empty()) body["author"] = o.author;
+  if (!o.choose.empty()) body["choose"] = o.choose;
+  if (!o.value.empty()) {
+    json value = json::parse(o.value, nullptr, false);
+    body["value"] = value.is_discarded() ? json(o.value) : value;
+  }
+  return show(o, Client(o.data).call("POST", "/v1/records/" + o.id + "/resolve", body), print_record);
+}
+
+int ruling_command(const Options& o, const std::string& ruling) {
+  const auto colon = o.change.find(':');
+  if (colon == std::string::npos) return complain(fail(Errc::invalid_argument, "name the change as ACTOR:COUNTER, as `fieldpost-hub quarantine list` shows it"));
+  json body = {{"ruling", ruling}, {"note", o.note}};
+  if (!o.author.empty()) body["author"] = o.author;
+  const auto answer = Client(o.data).call("POST", "/v1/quarantine/" + o.change.substr(0, colon) + "/" + o.change.substr(colon + 1), body);
+  return show(o, answer, [](const json& result) {
+    if (result["settled"].get<bool>()) std::printf("Settled: %s.\n", result["ruling"].get<std::string>().c_str());
+    else std::printf("Stays in quarantine: %s\n", result["reason"].get<std::string>().c_str());
+  });
+}
+
+int verify_command(const Options& o) {
+  const auto answer = Client(o.data).call("POST", "/v1/verify");
+  const int shown = show(o, answer, print_verify);
+  return shown == 0 && !(*answer)["verified"].get<bool>() ? 1 : shown;
+}
+
+int doctor_command(const Options& o) {
+  const auto faults = doctor(o.data);
+  if (!faults) return complain(faults.error());
+  return *faults == 0 ? 0 : 1;
+}
+
+void add_device_commands(CLI::App& app, Options& o, int& code) {
+  auto* unit = app.add_subcommand("unit", "Checkpoints and rehab units")->require_subcommand(1);
+  auto* unit_add = unit->add_subcommand("add", "Add a unit, or rename it. Example: unit add 01-PPT --name Poipet");
+  unit_add->add_option("code", o.code, "Province number, dash, capitals: 01-PPT")->required();
+  unit_add->add_option("--name", o.name, "Name for people");
+  unit_add->add_option("--compartment", o.compartment, "enforcement or health")->check(CLI::IsMember({"enforcement", "health"}));
+  unit_add->callback([&] {
+    json body = {{"compartment", o.compartment}};
+    if (!o.name.empty()) body["name"] = o.name;
+    code = show(o, Client(o.data).call("PUT", "/v1/units/" + o.code, body), [](const json& u) { std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str()); });
+  });
+  unit->add_subcommand("list", "List the units")->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/units"), print_units); });
+  auto* device = app.add_subcommand("device", "Tablets")->require_subcommand(1);
+  auto* invite = device->add_subcommand("invite", "Make a single-use enrolment code. Example: device invite T07 --unit 01-PPT");
+  invite->add_option("name", o.name, "1–8 capitals or digits; becomes part of reference numbers")->required();
+  invite->add_option("--unit", o.unit, "The unit it belongs to")->required();
+  invite->add_option("--valid-minutes", o.valid_minutes, "How long the code may be used")->capture_default_str();
+  invite->callback([&] {
+    const json body = {{"name", o.name}, {"unit", o.unit}, {"valid_minutes", o.valid_minutes}};
+    code = show(o, Client(o.data).call("POST", "/v1/invitations", body), print_invitation);
+  });
+  device->add_subcommand("list", "List the devices and when each was last heard")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/devices"), print_devices);
+  });
+  auto* one = device->add_subcommand("show", "One device");
+  one->add_option("name", o.name)->required();
+  one->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/devices/" + o.name), print_device); });
+}
+
+void add_record_commands(CLI::App& app, Options& o, int& code) {
+  auto* records = app.add_subcommand("records", "List records, or show one: records [ID]");
+  records->add_option("id", o.id, "A record's id: show it whole");
+  records->add_option("--unit", o.unit, "Only this unit");
+  records->add_option("--type", o.type, "stop, seizure, case or visit");
+  records->add_option("--after", o.after, "Continue after this id");
+  records->add_option("--limit", o.limit, "At most this many (1–1000)")->capture_default_str();
+  records->add_flag("--history", o.history, "Every change received for the record");
+  records->callback([&] {
+    if (o.id.empty()) code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
+    else if (o.history) code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
+    else code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
+  });
+  app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/conflicts?limit=1000"), print_conflicts);
+  });
+  auto* resolve = app.add_subcommand("resolve", "Settle a conflict. Example: resolve ID outcome --choose ACTOR:COUNTER --note WHY");
+  resolve->add_option("id", o.id)->required();
+  resolve->add_option("path", o.path, "The field, as `conflicts` names it")->required();
+  auto* choose = resolve->add_option("--choose", o.choose, "ACTOR:COUNTER of the value that holds");
+  resolve->add_option("--value", o.value, "Another value (JSON, or plain text)")->excludes(choose);
+  resolve->add_option("--note", o.note, "Why")->required();
+  resolve->add_option("--author", o.author, "Who decides");
+  resolve->callback([&] { code = resolve_command(o); });
+  app.add_subcommand("held", "Changes that wait for their predecessors")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/held?limit=1000"), print_held);
+  });
+}
+
+void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
+  auto* quarantine = app.add_subcommand("quarantine", "Changes that were kept but not merged, and what to do with them");
+  quarantine->require_subcommand(0, 1);
+  quarantine->callback([&, quarantine] {
+    if (quarantine->get_subcommands().empty()) code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
+  });
+  quarantine->add_subcommand("list", "List them")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
+  });
+  const std::pair<const char*, const char*> rulings[] = {
+      {"retry", "Check again with the forms of today"},
+      {"accept", "Merge it although it breaks its form"},
+      {"reject", "Merge and undo it in one commit, so that everyone agrees"}};
+  for (const auto& [ruling, help] : rulings) {
+    auto* command = quarantine->add_subcommand(ruling, help);
+    command->add_option("change", o.change, "ACTOR:COUNTER")->required();
+    command->add_option("--note", o.note, "Why");
+    command->add_option("--author", o.author, "Who decides");
+    command->callback([&, ruling = std::string(ruling)] { code = ruling_command(o, ruling); });
+  }
+}
+
+void add_hub_commands(CLI::App& app, Options& o, int& code) {
+  auto* make = app.add_subcommand("init", "Make a hub: keys, certificate authority, stores. Example: init --name hub.example.org");
+  make->add_option("--name", o.settings.name, "Host name or IP address under which tablets reach it")->required();
+  make->add_option("--listen", o.settings.listen, "Address to listen on")->capture_default_str();
+  make->add_option("--port", o.settings.port, "Port to listen on")->capture_default_str();
+  make->callback([&] { code = init_command(o); });
+  auto* run = app.add_subcommand("run", "Run the hub until SIGTERM or Ctrl-C");
+  run->add_option("--listen", o.run.listen, "Instead of the one in hub.json");
+  run->add_option("--port", o.run.port, "Instead of the one in hub.json; 0 takes any free one");
+  run->add_option("--threads", o.run.threads, "Network threads; 0: one per core");
+  run->callback([&] {
+    const auto done = run_hub(o.data, o.run);
+    code = done ? 0 : complain(done.error());
+  });
+  app.add_subcommand("status", "Counts, connections, sizes")->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/status"), print_status); });
+  app.add_subcommand("verify", "Recompute every hash chain, signature and record")->callback([&] { code = verify_command(o); });
+  app.add_subcommand("doctor", "Look for what an operator should mend")->callback([&] { code = doctor_command(o); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"fieldpost-hub: receives, merges and proves the records of field tablets.\n\n"
+               "A first hub:\n  fieldpost-hub init --name HOST\n  fieldpost-hub unit add 01-PPT --name Poipet\n"
+               "  fieldpost-hub run &\n  fieldpost-hub device invite T07 --unit 01-PPT"};
+  Options o;
+  int code = 0;
+  const char* home = std::getenv("HOME");
+  o.data = std::string(home != nullptr ? home : ".") + "/.local/share/fieldpost-hub";
+  app.add_option("--data", o.data, "Data directory")->envname("FIELDPOST_HUB_DATA")->capture_default_str();
+  app.set_config("--config", "", "Read options from this file");
+  app.add_flag("--json", o.as_json, "Print the API's answer as JSON");
+  app.set_version_flag("--version", FIELDPOST_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  if (auto ready = crypto::init(); !ready) return complain(ready.error());
+  add_hub_commands(app, o, code);
+  add_device_commands(app, o, code);
+  add_record_commands(app, o, code);
+  add_quarantine_commands(app, o, code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int shown = app.exit(error);
+    return shown == 0 ? 0 : 2;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "fieldpost-hub: out of memory\n");
+    return 1;
+  }
+  return code;
+}

@@ -1,0 +1,171 @@
+#include "hub/store/layout.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "keys/pki.h"
+#include "keys/secret_file.h"
+#include "storage/kv_hub_store.h"
+#include "storage/value_codec.h"
+
+namespace fieldpost::hub {
+
+namespace {
+
+using nlohmann::json;
+
+const std::vector<std::string> kTables = {"meta",    "records", "log",  "feed",       "feed_ends", "actors",  "batches",
+                                          "by_record", "held",  "exceptions", "conflicts", "units", "devices",
+                                          "invitations"};
+constexpr std::size_t kSettingsBytesMax = 64 * 1024;
+
+fs::path keys_of(const fs::path& directory) { return directory / "keys"; }
+
+Status write_keys(const fs::path& keys, const Settings& settings, const RandomSource& random, Instant now) {
+  const auto seed = random_id<Nonce>(random);
+  const auto store = random_id<Nonce>(random);
+  const auto token = random_id<Nonce>(random);
+  FP_CHECK_OK(keys::write_secret_file(keys / "hub.seed", seed.view()));
+  FP_CHECK_OK(keys::write_secret_file(keys / "store.key", store.view()));
+  FP_CHECK_OK(keys::write_secret_file(keys / "admin.token", as_bytes(to_base32(token.view()))));
+  FP_TRY(const keys::KeyAndCertificate ca, keys::make_ca("Fieldpost hub " + settings.name, now));
+  std::vector<std::string> names = {settings.name};
+  for (const char* local : {"localhost", "127.0.0.1"}) {
+    if (settings.name != local) names.emplace_back(local);
+  }
+  FP_TRY(const keys::KeyAndCertificate server, keys::issue_server_certificate(ca, names, now));
+  FP_CHECK_OK(keys::write_secret_file(keys / "ca.key", as_bytes(ca.key_pem)));
+  FP_CHECK_OK(keys::write_file_atomically(keys / "ca.pem", as_bytes(ca.certificate_pem)));
+  FP_CHECK_OK(keys::write_secret_file(keys / "server.key", as_bytes(server.key_pem)));
+  return keys::write_file_atomically(keys / "server.pem", as_bytes(server.certificate_pem));
+}
+
+Result<std::string> text_of(const fs::path& path, bool secret) {
+  FP_TRY(const Bytes bytes, secret ? keys::read_secret_file(path) : keys::read_file(path, kSettingsBytesMax));
+  return std::string(as_text(bytes));
+}
+
+Result<Nonce> key_of(const fs::path& path) {
+  FP_TRY(const Bytes bytes, keys::read_secret_file(path));
+  const auto key = Nonce::from(bytes);
+  if (!key) return fail(Errc::malformed, path.string() + ": " + key.error().detail + "; restore it from a backup");
+  return *key;
+}
+
+}  // namespace
+
+Status init(const fs::path& directory, const Settings& settings, const RandomSource& random, Instant now) {
+  if (settings.name.empty() || settings.name.size() > 253 || settings.name.find_first_of(" /\t\n") != std::string::npos) {
+    return fail(Errc::invalid_argument, "--name must be the host name or IP address under which tablets reach the hub");
+  }
+  if (fs::exists(directory / "hub.json")) {
+    return fail(Errc::already_exists, directory.string() + " already holds a hub; choose another --data directory");
+  }
+  FP_CHECK_OK(keys::make_private_directory(directory));
+  FP_CHECK_OK(keys::make_private_directory(keys_of(directory)));
+  FP_CHECK_OK(write_keys(keys_of(directory), settings, random, now));
+  FP_TRY(const Keys made, load_keys(directory));
+  for (const char* name : {"enforcement", "health"}) {
+    storage::LmdbOptions options;
+    options.directory = directory / name;
+    options.tables = kTables;
+    options.format_name = std::string("fieldpost-hub-") + name;
+    options.create = true;
+    FP_TRY(const auto kv, storage::LmdbKv::open(options));
+    (void)kv;
+  }
+  const json text = {{"name", settings.name},       {"listen", settings.listen}, {"port", settings.port},
+                     {"threads", settings.threads}, {"log_level", settings.log_level}};
+  // Last: a directory with hub.json is a whole hub.
+  return keys::write_file_atomically(directory / "hub.json", as_bytes(text.dump(2) + "\n"), 0600);
+}
+
+Result<Settings> load_settings(const fs::path& directory) {
+  const fs::path path = directory / "hub.json";
+  auto text = text_of(path, false);
+  if (!text) {
+    return fail(Errc::not_found, "no hub in " + directory.string() +
+                                     "; make one with: fieldpost-hub init --name HOST --data " + directory.string());
+  }
+  const json parsed = json::parse(*text, nullptr, false);
+  const auto bad = [&](const std::string& what) { return fail(Errc::malformed, path.string() + ": " + what); };
+  if (!parsed.is_object()) return bad("not a JSON object; correct it or restore it from a backup");
+  Settings settings;
+  for (const auto& [key, value] : parsed.items()) {
+    const bool number = value.is_number_unsigned();
+    if (key == "name" && value.is_string()) settings.name = value;
+    else if (key == "listen" && value.is_string()) settings.listen = value;
+    else if (key == "log_level" && value.is_string()) settings.log_level = value;
+    else if (key == "port" && number && value.get<std::uint64_t>() < 65536) settings.port = value;
+    else if (key == "threads" && number && value.get<std::uint64_t>() <= 256) settings.threads = value;
+    else return bad("member \"" + key + "\" is unknown or has a value out of range");
+  }
+  if (settings.name.empty()) return bad("member \"name\" is missing");
+  return settings;
+}
+
+Result<Keys> load_keys(const fs::path& directory) {
+  const fs::path folder = keys_of(directory);
+  Keys out;
+  FP_TRY(const Nonce seed, key_of(folder / "hub.seed"));
+  crypto::Seed secret;
+  secret.bytes = seed.bytes;
+  out.signing = crypto::signing_key(secret);
+  FP_TRY(const Nonce store, key_of(folder / "store.key"));
+  out.store.bytes = store.bytes;
+  FP_TRY(out.ca_pem, text_of(folder / "ca.pem", false));
+  FP_TRY(const std::string server, text_of(folder / "server.pem", false));
+  out.server_pem = server + out.ca_pem;
+  FP_TRY(out.server_key_pem, text_of(folder / "server.key", true));
+  FP_TRY(out.admin_token, text_of(folder / "admin.token", true));
+  return out;
+}
+
+Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys, const RandomSource& random) {
+  std::vector<OpenStore> stores;
+  const auto hub = HubId::from(keys.signing.public_key.view());
+  Epoch epoch = random_id<Epoch>(random);
+  const auto start = random_id<StartId>(random);
+  for (const char* name : {"enforcement", "health"}) {
+    storage::LmdbOptions options;
+    options.directory = directory / name;
+    options.tables = kTables;
+    options.format_name = std::string("fieldpost-hub-") + name;
+    OpenStore open;
+    open.name = name;
+    FP_TRY(open.kv, storage::LmdbKv::open(options));
+    const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
+      return std::make_unique<storage::ChecksumCodec>(key, wire::Dictionary::v1());
+    };
+    FP_TRY(open.store, storage::open_hub_store(*open.kv, maker, *hub, epoch, start));
+    // A hub speaks with one epoch: a store made later takes the first one's.
+    epoch = open.store->identity().epoch;
+    stores.push_back(std::move(open));
+  }
+  return stores;
+}
+
+std::optional<Running> running(const fs::path& directory) {
+  const auto text = keys::read_file(directory / "run.json", kSettingsBytesMax);
+  if (!text) return std::nullopt;
+  const json parsed = json::parse(as_text(*text), nullptr, false);
+  if (!parsed.is_object() || !parsed.contains("port") || !parsed.contains("pid")) return std::nullopt;
+  const Running found{parsed.value("port", std::uint16_t{0}), parsed.value("pid", 0)};
+  // A hub that was killed leaves its file behind.
+  if (found.pid <= 0 || (::kill(found.pid, 0) != 0 && errno == ESRCH)) return std::nullopt;
+  return found;
+}
+
+Status write_running(const fs::path& directory, const Running& running) {
+  const json text = {{"port", running.port}, {"pid", running.pid}};
+  return keys::write_file_atomically(directory / "run.json", as_bytes(text.dump()), 0600);
+}
+
+void remove_running(const fs::path& directory) {
+  std::error_code ignored;
+  fs::remove(directory / "run.json", ignored);
+}
+
+}  // namespace fieldpost::hub

@@ -1,0 +1,70 @@
+// The hub's data directory: which file is what, how it is made and opened.
+//
+// Thread rule: start-up only.
+// Invariants:
+//   1. Everything secret is mode 0600 in a folder of mode 0700; opening refuses anything wider.
+//   2. `init` never overwrites: an existing hub is refused.
+//
+//   hub.json           name, listen address, port (edit it by hand; defaults are written out)
+//   keys/hub.seed      the hub's Ed25519 seed: its public key is the hub's id
+//   keys/store.key     key of the stores' checksums
+//   keys/ca.pem, ca.key, server.pem, server.key
+//   keys/admin.token   what the command line and scripts show to the API
+//   enforcement/ health/   one LMDB environment each
+//   run.json           address and pid while the hub runs
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random_source.h"
+#include "storage/hub_store.h"
+#include "storage/lmdb/lmdb_kv.h"
+
+namespace fieldpost::hub {
+
+namespace fs = std::filesystem;
+
+struct Settings {
+  std::string name;                    ///< host name in the certificate and in enrolment codes
+  std::string listen = "0.0.0.0";
+  std::uint16_t port = 7443;
+  unsigned threads = 0;                ///< 0: one per core
+  std::string log_level = "info";
+};
+
+struct Keys {
+  crypto::SigningKey signing;
+  crypto::SymmetricKey store;
+  std::string ca_pem;
+  std::string server_pem;              ///< followed by the CA's
+  std::string server_key_pem;
+  std::string admin_token;
+};
+
+struct OpenStore {
+  std::string name;
+  std::unique_ptr<storage::LmdbKv> kv;
+  std::unique_ptr<storage::HubStore> store;
+};
+
+/// Errors: `already_exists`, `invalid_argument`, `io`.
+Status init(const fs::path& directory, const Settings& settings, const RandomSource& random, Instant now);
+/// Errors: `not_found` with the command that makes a hub; `malformed` naming file and member.
+Result<Settings> load_settings(const fs::path& directory);
+Result<Keys> load_keys(const fs::path& directory);
+/// Opens both stores. Errors: `locked` when a hub runs here.
+Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys, const RandomSource& random);
+
+/// Where a running hub listens, or nothing.
+struct Running {
+  std::uint16_t port = 0;
+  int pid = 0;
+};
+std::optional<Running> running(const fs::path& directory);
+Status write_running(const fs::path& directory, const Running& running);
+void remove_running(const fs::path& directory);
+
+}  // namespace fieldpost::hub

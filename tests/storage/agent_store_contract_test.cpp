@@ -1,0 +1,277 @@
+// The clauses of shared/storage/agent_store.h, over every engine.
+#include <functional>
+#include <memory>
+
+#include "storage/kv_agent_store.h"
+#include "storage/lmdb/lmdb_kv.h"
+#include "storage/memory_kv.h"
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+#include "wire/codec.h"
+
+using namespace fieldpost;
+using namespace fieldpost::storage;
+
+namespace {
+
+constexpr std::size_t kTables = 6;
+constexpr ActorId kOwnActor{0xA1};
+constexpr ActorId kOther{0xB0};
+
+enum class Engine { memory, lmdb };
+
+struct TabletStore {
+  Engine engine;
+  test::TempDir dir;
+  std::unique_ptr<Kv> kv;
+  std::unique_ptr<ValueCodec> codec;
+  std::unique_ptr<AgentStore> store;
+  std::uint8_t salt = 0;
+
+  explicit TabletStore(Engine which) : engine(which) {
+    REQUIRE(crypto::init());
+    crypto::SymmetricKey key;
+    key.bytes.fill(3);
+    codec = std::make_unique<SealingCodec>(key, wire::Dictionary::v1(), [this](std::span<std::uint8_t> bytes) {
+      for (std::uint8_t& byte : bytes) byte = ++salt;
+    });
+    if (engine == Engine::memory) kv = std::make_unique<MemoryKv>(kTables);
+    open();
+    REQUIRE(store->add_actor(kOwnActor, Hash{}));
+  }
+
+  void open() {
+    if (engine == Engine::lmdb) {
+      kv.reset();
+      LmdbOptions options;
+      options.directory = dir / "store";
+      for (std::size_t i = 0; i < kTables; ++i) options.tables.push_back("t" + std::to_string(i));
+      options.format_name = "fieldpost-test";
+      options.create = true;
+      auto opened = LmdbKv::open(options);
+      REQUIRE(opened.has_value());
+      kv = *std::move(opened);
+    } else {
+      kv = std::make_unique<MemoryKv>(kTables, memory().snapshot());
+    }
+    auto made = open_agent_store(*kv, *codec);
+    REQUIRE(made.has_value());
+    store = *std::move(made);
+  }
+  void reopen() {
+    store.reset();
+    open();
+  }
+  MemoryKv& memory() { return static_cast<MemoryKv&>(*kv); }
+
+  static RecordId record(std::uint8_t name) {
+    RecordId id;
+    id.bytes.fill(name);
+    return id;
+  }
+
+  model::Change change(model::Dot dot, const RecordId& id, Sequence prev, model::VersionVector context,
+                       std::string path, std::string value) {
+    model::Change made;
+    made.record = id;
+    made.dot = dot;
+    made.prev = prev;
+    made.type = "stop";
+    made.unit = "PPT";
+    made.context = std::move(context);
+    made.edits = {{std::move(path), std::move(value)}};
+    made.author = "alice";
+    made.salt.bytes.fill(++salt);
+    return made;
+  }
+
+  /// The next own changes, one for each record; `offset` changes of this batch stand before.
+  NewChange next(const RecordId& id, std::size_t offset = 0, Hash previous = {}) {
+    const OwnActor& own = *store->state().current();
+    Sequence prev;
+    model::VersionVector context;
+    if (const auto view = *store->load(id)) {
+      context = view->record.vv;
+      for (const OwnChange& waiting : view->own) prev = std::max(prev, waiting.change.dot.counter);
+      prev = std::max(prev, context[own.actor]);
+    }
+    NewChange made;
+    made.change = change({own.actor, Sequence{own.head.value + 1 + offset}}, id, prev, context, "note", "own");
+    made.frame = *wire::encode_change(made.change);
+    made.hash = wire::chain_next(offset == 0 ? own.hash : previous, made.frame);
+    return made;
+  }
+  std::vector<NewChange> batch(std::initializer_list<std::uint8_t> names) {
+    std::vector<NewChange> changes;
+    for (std::uint8_t name : names) {
+      changes.push_back(next(record(name), changes.size(), changes.empty() ? Hash{} : changes.back().hash));
+    }
+    return changes;
+  }
+
+  /// A state as the hub would deliver it: another tablet's creation, and these own changes.
+  model::Record state(std::uint8_t name, const std::vector<model::Change>& own = {}) {
+    model::Record made = model::empty_record(record(name), "stop", "PPT");
+    for (const model::Change& c : own) REQUIRE(model::apply(made, c) == model::Applied::applied);
+    REQUIRE(model::apply(made, change({kOther, Sequence{name}}, record(name), {}, {}, "plate", "2A-1")) ==
+            model::Applied::applied);
+    return made;
+  }
+
+  void verify() const {
+    const Status sound = store->verify([](std::uint64_t) {});
+    INFO((sound ? std::string() : sound.error().message()));
+    CHECK(sound.has_value());
+  }
+};
+
+Engine any_engine() { return GENERATE(Engine::memory, Engine::lmdb); }
+
+}  // namespace
+
+TEST_CASE("agent store: what was appended is there after reopening, waiting, in chain order") {
+  TabletStore tablet(any_engine());
+  Draft draft{TabletStore::record(1), "stop", Instant{5}, Bytes{'{', '}'}};
+  REQUIRE(tablet.store->put_draft(draft));
+  REQUIRE(tablet.store->append(tablet.batch({1, 2, 3}), 17, {draft.id}));
+  REQUIRE(tablet.store->append(tablet.batch({1}), 0, {}));
+  tablet.reopen();
+  const AgentState& state = tablet.store->state();
+  CHECK(state.waiting == 4);
+  CHECK(state.ref_counter == 17);
+  CHECK(state.current()->head == Sequence{4});
+  CHECK(tablet.store->drafts()->empty());
+  CHECK(tablet.store->counts()->records == 3);
+  const auto view = **tablet.store->load(TabletStore::record(1));
+  CHECK_FALSE(view.at_hub);
+  REQUIRE(view.own.size() == 2);
+  CHECK(view.own[1].change.prev == Sequence{1});
+  CHECK(view.own[1].applied);
+  const auto page = tablet.store->chain_page(kOwnActor, Sequence{2}, 1 << 20, 2);
+  REQUIRE(page->size() == 2);
+  CHECK((*page)[0].counter == Sequence{2});
+  CHECK(tablet.store->chain_page(kOwnActor, Sequence{1}, 1, 100)->size() == 1);
+  CHECK(*tablet.store->chain_hash(kOwnActor, Sequence{4}) == state.current()->hash);
+  CHECK_FALSE(tablet.store->chain_hash(kOwnActor, Sequence{5})->has_value());
+  tablet.verify();
+}
+
+TEST_CASE("agent store: a change that does not follow the head is refused, and the whole batch with it") {
+  TabletStore tablet(any_engine());
+  auto changes = tablet.batch({1, 2, 3});
+  changes.erase(changes.begin() + 1);
+  const Status refused = tablet.store->append(changes, 9, {});
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().is(Errc::conflict));
+  CHECK(tablet.store->state().waiting == 0);
+  CHECK(tablet.store->state().ref_counter == 0);
+  CHECK_FALSE(tablet.store->load(TabletStore::record(1))->has_value());
+  CHECK(tablet.store->ids_after(RecordId{}, 10)->empty());
+  CHECK(tablet.store->add_actor(kOwnActor, Hash{}).error().is(Errc::already_exists));
+}
+
+TEST_CASE("agent store: acknowledged is what the hub has, with its exceptions, for good") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1, 2}), 0, {}));
+  const wire::ChangeException exception{kOwnActor, Sequence{2}, TabletStore::record(2), wire::ExceptionKind::quarantined,
+                                        "enum", "note", "not known"};
+  REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{2}, {exception}));
+  REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{1}, {}));  // an older one changes nothing
+  tablet.reopen();
+  CHECK(tablet.store->state().waiting == 0);
+  CHECK((*tablet.store->load(TabletStore::record(1)))->at_hub);
+  const auto bad = **tablet.store->load(TabletStore::record(2));
+  CHECK_FALSE(bad.at_hub);
+  CHECK(bad.own[0].exception == exception);
+  CHECK(tablet.store->exceptions()->size() == 1);
+  // The hub merged it after all: a delivery that covers it clears the exception.
+  REQUIRE(tablet.store->integrate("PPT", Bytes{1}, {tablet.state(2, {bad.own[0].change})}));
+  CHECK(tablet.store->exceptions()->empty());
+  CHECK((*tablet.store->load(TabletStore::record(2)))->at_hub);
+  CHECK((*tablet.store->load(TabletStore::record(2)))->own.empty());
+  CHECK(tablet.store->counts()->records == 2);
+  tablet.verify();
+}
+
+TEST_CASE("agent store: a refused change is listed, and is not part of the record") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1}), 0, {}));
+  REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{1},
+                                    {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::unauthorised,
+                                      "not_granted", "", "may not"}}));
+  const auto view = **tablet.store->load(TabletStore::record(1));
+  REQUIRE(view.own.size() == 1);
+  CHECK_FALSE(view.own[0].applied);
+  CHECK(view.record.vv.empty());
+  CHECK_FALSE(view.at_hub);
+  tablet.verify();
+}
+
+TEST_CASE("agent store: states and the cursor that covers them come together; twice is once") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1}), 0, {}));
+  const std::vector<model::Record> states = {tablet.state(1), tablet.state(2)};
+  REQUIRE(tablet.store->integrate("PPT", Bytes{1, 2}, states));
+  const Hash digest = *tablet.store->digest("PPT");
+  REQUIRE(tablet.store->integrate("PPT", Bytes{1, 2}, states));
+  REQUIRE(tablet.store->integrate("BTB", Bytes{9}, {}));
+  tablet.reopen();
+  CHECK(*tablet.store->digest("PPT") == digest);
+  REQUIRE(tablet.store->state().cursors.size() == 2);
+  CHECK(tablet.store->state().cursors[0].unit == "BTB");
+  CHECK(tablet.store->state().cursors[1].cursor == Bytes{1, 2});
+  CHECK(tablet.store->counts()->records == 2);
+  CHECK(*tablet.store->ids_after(RecordId{}, 10) ==
+        std::vector<RecordId>{TabletStore::record(1), TabletStore::record(2)});
+  CHECK(*tablet.store->ids_after(TabletStore::record(1), 10) == std::vector<RecordId>{TabletStore::record(2)});
+  const auto view = **tablet.store->load(TabletStore::record(1));
+  CHECK(view.own.size() == 1);  // still waiting, on top of the base
+  CHECK(model::shown(view.record, "plate") != nullptr);
+  CHECK(model::shown(view.record, "note") != nullptr);
+  tablet.verify();
+}
+
+TEST_CASE("agent store: a failed commit leaves all or nothing, and the retry is safe") {
+  const auto fate = GENERATE(CommitFate::fail_before, CommitFate::fail_after, CommitFate::full);
+  TabletStore tablet(Engine::memory);
+  REQUIRE(tablet.store->append(tablet.batch({1}), 1, {}));
+  const model::Change own = (*tablet.store->load(TabletStore::record(1)))->own[0].change;
+  const auto changes = tablet.batch({2, 3});
+  const std::vector<model::Record> states = {tablet.state(1, {own}), tablet.state(4)};
+  std::function<Status()> verb;
+  SECTION("append") { verb = [&] { return tablet.store->append(changes, 3, {}); }; }
+  SECTION("integrate") { verb = [&] { return tablet.store->integrate("PPT", Bytes{7}, states); }; }
+  SECTION("acknowledge") {
+    verb = [&] {
+      return tablet.store->acknowledge(kOwnActor, Sequence{1},
+                                       {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::held,
+                                         "held", "", "waits"}});
+    };
+  }
+  if (!verb) return;
+  const Hash before = *tablet.store->digest("PPT");
+  const std::uint64_t waiting = tablet.store->state().waiting;
+  tablet.memory().set_faults(MemoryFaults::at(tablet.memory().commits() + 1, fate));
+  REQUIRE_FALSE(verb().has_value());
+  CHECK(tablet.store->state().waiting == waiting);  // what is shown follows only success
+  if (fate == CommitFate::full) {
+    tablet.memory().set_faults({});
+  } else {
+    CHECK_FALSE(verb().has_value());
+    tablet.reopen();
+  }
+  tablet.verify();
+  if (fate != CommitFate::fail_after) {
+    CHECK(*tablet.store->digest("PPT") == before);
+    CHECK(tablet.store->state().waiting == waiting);
+    CHECK(verb().has_value());
+  } else {
+    const Hash applied = *tablet.store->digest("PPT");
+    const Status again = verb();
+    CHECK((again.has_value() || again.error().is(Errc::conflict)));  // an append is there: its place is taken
+    CHECK(*tablet.store->digest("PPT") == applied);
+  }
+  const AgentCounts counts = *tablet.store->counts();
+  CHECK(counts.records == tablet.store->ids_after(RecordId{}, 100)->size());
+  tablet.verify();
+}

@@ -1,0 +1,358 @@
+// The clauses of shared/storage/hub_store.h, over every engine.
+#include <functional>
+#include <memory>
+
+#include "storage/hub_tables.h"
+#include "storage/kv_hub_store.h"
+#include "storage/lmdb/lmdb_kv.h"
+#include "storage/memory_kv.h"
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+#include "wire/codec.h"
+
+using namespace fieldpost;
+using namespace fieldpost::storage;
+
+namespace {
+
+enum class Engine { memory, lmdb };
+
+crypto::SigningKey key(std::uint8_t name) {
+  REQUIRE(crypto::init());
+  crypto::Seed seed;
+  seed.bytes.fill(name);
+  return crypto::signing_key(seed);
+}
+
+template <class Id>
+Id id_of(const crypto::PublicKey& key) {
+  return *Id::from(key.view());
+}
+
+/// A hub's store that can be closed and opened again, and one device with one chain.
+struct Hub {
+  Engine engine;
+  test::TempDir dir;
+  std::unique_ptr<Kv> kv;
+  std::unique_ptr<HubStore> store;
+  crypto::SigningKey hub_key = key(1);
+  crypto::SigningKey device_key = key(2);
+  HubId hub = id_of<HubId>(hub_key.public_key);
+  DeviceId device = id_of<DeviceId>(device_key.public_key);
+  ActorId actor{0xA1};
+  Hash chain = wire::chain_start(hub, device, actor);
+  Sequence head;
+  std::uint8_t salt = 0;
+
+  explicit Hub(Engine which) : engine(which) {
+    if (engine == Engine::memory) kv = std::make_unique<MemoryKv>(hub_tables::kTableCount);
+    open();
+    Device entry;
+    entry.id = device;
+    entry.name = "T01";
+    entry.unit = "PPT";
+    REQUIRE(store->put_unit({"PPT", "Poipet", "enforcement"}));
+    REQUIRE(store->put_device(entry));
+  }
+
+  void open() {
+    if (engine == Engine::lmdb) {
+      kv.reset();
+      LmdbOptions options;
+      options.directory = dir / "store";
+      for (std::size_t i = 0; i < hub_tables::kTableCount; ++i) options.tables.push_back("t" + std::to_string(i));
+      options.format_name = "fieldpost-test";
+      options.create = true;
+      auto opened = LmdbKv::open(options);
+      REQUIRE(opened.has_value());
+      kv = *std::move(opened);
+    } else {
+      kv = std::make_unique<MemoryKv>(hub_tables::kTableCount, static_cast<MemoryKv&>(*kv).snapshot());
+    }
+    Epoch epoch;
+    epoch.bytes.fill(salt++);
+    const auto make_codec = [] {
+      crypto::SymmetricKey checksum;
+      checksum.bytes.fill(7);
+      return std::make_unique<ChecksumCodec>(checksum, wire::Dictionary::v1());
+    };
+    auto made = open_hub_store(*kv, make_codec, hub, epoch, StartId{});
+    REQUIRE(made.has_value());
+    store = *std::move(made);
+  }
+  void reopen() {
+    store.reset();
+    open();
+  }
+  MemoryKv& memory() { return static_cast<MemoryKv&>(*kv); }
+
+  static RecordId record(std::uint8_t name) {
+    RecordId id;
+    id.bytes.fill(name);
+    return id;
+  }
+
+  /// Appends one change to the device's chain and to the batch.
+  void add(IncomingBatch& batch, const RecordId& id, Sequence prev, model::VersionVector context, std::string note) {
+    model::Change change;
+    change.record = id;
+    change.dot = {actor, head.next()};
+    change.prev = prev;
+    change.type = "stop";
+    change.unit = "PPT";
+    change.context = std::move(context);
+    change.edits = {{"note", std::move(note)}};
+    change.author = "alice";
+    change.salt.bytes.fill(++salt);
+    Bytes frame = *wire::encode_change(change);
+    chain = wire::chain_next(chain, frame);
+    head = change.dot.counter;
+    batch.changes.push_back({std::move(frame), id, head, prev, change, std::nullopt});
+  }
+
+  IncomingBatch begin() const {
+    IncomingBatch batch;
+    batch.device = device;
+    batch.actor = actor;
+    batch.first = head.next();
+    batch.previous = chain;
+    batch.received = Instant{1'000};
+    batch.granted = {"PPT"};
+    return batch;
+  }
+  IncomingBatch finish(IncomingBatch batch) const {
+    batch.head = chain;
+    batch.signature = wire::sign_head(device_key, device, actor, head, chain);
+    return batch;
+  }
+  IncomingBatch creations(std::initializer_list<std::uint8_t> names) {
+    IncomingBatch batch = begin();
+    for (std::uint8_t name : names) add(batch, record(name), {}, {}, "new");
+    return finish(std::move(batch));
+  }
+
+  std::vector<FeedEntry> feed(std::uint64_t after) const {
+    const auto reader = store->reader();
+    return reader->feed("PPT", after, *reader->feed_end("PPT"), 1 << 20, 100)->entries;
+  }
+  void verify() const {
+    const auto report = store->reader()->verify([](std::uint64_t) {});
+    INFO((report ? std::string() : report.error().message()));
+    CHECK(report.has_value());
+  }
+};
+
+Engine any_engine() { return GENERATE(Engine::memory, Engine::lmdb); }
+
+wire::ChangeException quarantined(const IncomingChange& change, ActorId actor) {
+  return {actor, change.counter, change.record, wire::ExceptionKind::quarantined, "enum", "note", "not known"};
+}
+
+}  // namespace
+
+TEST_CASE("hub store: what was applied is there after reopening, log and record alike") {
+  Hub hub(any_engine());
+  const auto results = hub.store->apply({hub.creations({1, 2, 3})});
+  REQUIRE(results.has_value());
+  CHECK((*results)[0].kind == BatchResult::Kind::applied);
+  CHECK((*results)[0].head == Sequence{3});
+  REQUIRE((*results)[0].touched.size() == 3);
+  CHECK((*results)[0].touched[0].position_before == 0);
+  CHECK((*results)[0].touched[0].direct);
+  const HubIdentity before = hub.store->identity();
+  const Hash digest = *hub.store->reader()->digest("PPT");
+  hub.reopen();
+  CHECK(hub.store->identity().epoch == before.epoch);
+  CHECK(*hub.store->reader()->digest("PPT") == digest);
+  CHECK(hub.store->reader()->counts()->records == 3);
+  CHECK(hub.store->reader()->counts()->changes == 3);
+  CHECK((*hub.store->reader()->actor(hub.actor))->head == Sequence{3});
+  CHECK(hub.store->reader()->history(Hub::record(2))->size() == 1);
+  hub.verify();
+}
+
+TEST_CASE("hub store: replaying a batch is a no-op that answers as the first time") {
+  Hub hub(any_engine());
+  IncomingBatch batch = hub.creations({1, 2, 3});
+  batch.changes[1].quarantine = quarantined(batch.changes[1], hub.actor);
+  const auto first = hub.store->apply({batch});
+  REQUIRE(first.has_value());
+  REQUIRE((*first)[0].exceptions.size() == 1);
+  const std::uint64_t end = *hub.store->reader()->feed_end("PPT");
+  const bool reopened = GENERATE(false, true);
+  if (reopened) hub.reopen();
+  const auto again = hub.store->apply({batch, batch});
+  REQUIRE(again.has_value());
+  for (const BatchResult& result : *again) {
+    CHECK(result.kind == BatchResult::Kind::applied);
+    CHECK(result.head == (*first)[0].head);
+    CHECK(result.hash == (*first)[0].hash);
+    CHECK(result.exceptions == (*first)[0].exceptions);
+    CHECK(result.touched.empty());
+  }
+  CHECK(*hub.store->reader()->feed_end("PPT") == end);
+  CHECK(hub.store->reader()->counts()->changes == 3);
+  // Also when more has come since.
+  REQUIRE(hub.store->apply({hub.creations({4})}).has_value());
+  CHECK((*hub.store->apply({batch}))[0].head == Sequence{3});
+  CHECK((*hub.store->reader()->actor(hub.actor))->head == Sequence{4});
+  hub.verify();
+}
+
+TEST_CASE("hub store: a batch that does not continue the chain writes nothing") {
+  Hub hub(any_engine());
+  REQUIRE(hub.store->apply({hub.creations({1})}).has_value());
+  const Hash durable = hub.chain;
+  const IncomingBatch lost = hub.creations({2});
+  const IncomingBatch after = hub.creations({3});
+  const auto ahead = hub.store->apply({after});
+  REQUIRE(ahead.has_value());
+  CHECK((*ahead)[0].kind == BatchResult::Kind::rewind);
+  CHECK((*ahead)[0].head == Sequence{1});
+  CHECK((*ahead)[0].hash == durable);
+  IncomingBatch other_past = lost;
+  other_past.previous.bytes[0] ^= 1;
+  CHECK((*hub.store->apply({other_past}))[0].kind == BatchResult::Kind::rewind);
+  CHECK(hub.store->reader()->counts()->changes == 1);
+  for (const BatchResult& result : *hub.store->apply({lost, after})) CHECK(result.kind == BatchResult::Kind::applied);
+  hub.verify();
+}
+
+TEST_CASE("hub store: a record stands in the feed once, at its newest position") {
+  Hub hub(any_engine());
+  REQUIRE(hub.store->apply({hub.creations({1, 2, 3})}).has_value());
+  const auto reader = hub.store->reader();
+  REQUIRE(hub.feed(0).size() == 3);
+  const std::uint64_t seen = hub.feed(0).back().position;
+  IncomingBatch edit = hub.begin();
+  hub.add(edit, Hub::record(1), Sequence{1}, (*reader->record(Hub::record(1)))->vv, "edited");
+  hub.add(edit, Hub::record(1), Sequence{4}, (*reader->record(Hub::record(1)))->vv, "and again");
+  REQUIRE(hub.store->apply({hub.finish(std::move(edit))}).has_value());
+  const auto all = hub.feed(0);
+  REQUIRE(all.size() == 3);
+  CHECK(all.back().record == Hub::record(1));
+  // Nothing appears at or below a position that was returned.
+  const auto fresh = hub.feed(seen);
+  REQUIRE(fresh.size() == 1);
+  CHECK(fresh[0].position > seen);
+  CHECK(fresh[0].state == *wire::encode_record(**reader->record(Hub::record(1))));
+  hub.reopen();
+  REQUIRE(hub.store->apply({hub.creations({9})}).has_value());
+  CHECK(hub.feed(fresh[0].position).size() == 1);
+  CHECK(hub.feed(seen).size() == 2);
+}
+
+TEST_CASE("hub store: feed pages meet their bounds and join without gaps") {
+  Hub hub(any_engine());
+  REQUIRE(hub.store->apply({hub.creations({1, 2, 3, 4, 5, 6, 7})}).has_value());
+  const auto reader = hub.store->reader();
+  std::vector<RecordId> seen;
+  std::uint64_t at = 0;
+  for (bool more = true; more;) {
+    const auto page = reader->feed("PPT", at, 6, 1 << 20, 2);
+    REQUIRE(page.has_value());
+    CHECK(page->entries.size() <= 2);
+    for (const FeedEntry& entry : page->entries) {
+      CHECK(entry.position > at);
+      CHECK(entry.position <= 6);
+      seen.push_back(entry.record);
+    }
+    at = page->end_position;
+    more = !page->caught_up;
+  }
+  CHECK(seen.size() == 6);
+  CHECK(reader->feed("PPT", 0, 7, 1, 100)->entries.size() == 1);  // at least one, whatever its size
+  CHECK(reader->feed("BTB", 0, 7, 1 << 20, 100)->entries.empty());
+}
+
+TEST_CASE("hub store: exceptions are durable and repeated until the very outcome is confirmed") {
+  Hub hub(any_engine());
+  IncomingBatch batch = hub.creations({1, 2});
+  batch.changes[0].quarantine = quarantined(batch.changes[0], hub.actor);
+  REQUIRE(hub.store->apply({batch}).has_value());
+  hub.reopen();
+  const auto reader = hub.store->reader();
+  REQUIRE(reader->unconfirmed({hub.actor}, 10)->size() == 1);
+  REQUIRE(hub.store->confirm({{hub.actor, Sequence{1}, wire::ExceptionKind::held}}));
+  CHECK(reader->unconfirmed({hub.actor}, 10)->size() == 1);  // another outcome than the one that stands
+  REQUIRE(hub.store->confirm({{hub.actor, Sequence{1}, wire::ExceptionKind::quarantined}}));
+  CHECK(reader->unconfirmed({hub.actor}, 10)->empty());
+  CHECK(reader->exceptions(hub.actor, Sequence{1}, Sequence{2})->size() == 1);
+  CHECK(reader->quarantine(10)->size() == 1);
+  CHECK(reader->counts()->quarantined == 1);
+}
+
+TEST_CASE("hub store: another device cannot continue a chain, a revoked one cannot write") {
+  Hub hub(any_engine());
+  REQUIRE(hub.store->apply({hub.creations({1})}).has_value());
+  IncomingBatch stolen = hub.creations({2});
+  stolen.device = id_of<DeviceId>(key(3).public_key);
+  CHECK((*hub.store->apply({stolen}))[0].kind == BatchResult::Kind::foreign);
+  stolen.device = hub.device;
+  auto device = **hub.store->reader()->device(hub.device);
+  device.standing = DeviceStanding::revoked;
+  REQUIRE(hub.store->put_device(device));
+  CHECK((*hub.store->apply({stolen}))[0].kind == BatchResult::Kind::revoked);
+  // A session's older copy does not lift it.
+  device.standing = DeviceStanding::active;
+  device.last_contact = Instant{5};
+  REQUIRE(hub.store->put_devices({device}));
+  CHECK((*hub.store->reader()->device(hub.device))->standing == DeviceStanding::revoked);
+  CHECK((*hub.store->reader()->device(hub.device))->last_contact == Instant{5});
+  CHECK((*hub.store->apply({stolen}))[0].kind == BatchResult::Kind::revoked);
+  CHECK(hub.store->reader()->counts()->changes == 1);
+  hub.verify();
+}
+
+TEST_CASE("hub store: an enrolment code is used once, in time") {
+  Hub hub(any_engine());
+  Invitation invitation;
+  invitation.code_hash.bytes.fill(5);
+  invitation.device_name = "T09";
+  invitation.unit = "PPT";
+  invitation.expires = Instant{100};
+  REQUIRE(hub.store->put_invitation(invitation));
+  const DeviceId fresh = id_of<DeviceId>(key(9).public_key);
+  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{101}).error().is(Errc::expired));
+  REQUIRE(hub.store->enrol(invitation.code_hash, fresh, Instant{100}).has_value());
+  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{100}).error().is(Errc::not_found));
+  CHECK((*hub.store->reader()->device(fresh))->name == "T09");
+}
+
+TEST_CASE("hub store: a store belongs to one hub key") {
+  Hub hub(any_engine());
+  const HubId other = id_of<HubId>(key(8).public_key);
+  const auto opened = open_hub_store(*hub.kv, [] { return std::make_unique<PlainCodec>(); }, other, Epoch{}, StartId{});
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error().is(Errc::conflict));
+}
+
+TEST_CASE("hub store: a failed commit leaves all or nothing, and the retry is safe") {
+  const auto fate = GENERATE(CommitFate::fail_before, CommitFate::fail_after, CommitFate::full);
+  Hub hub(Engine::memory);
+  REQUIRE(hub.store->apply({hub.creations({1})}).has_value());
+  IncomingBatch one = hub.creations({2, 3});
+  IncomingBatch two = hub.creations({4});
+  one.changes[0].quarantine = quarantined(one.changes[0], hub.actor);
+  hub.memory().set_faults(MemoryFaults::at(hub.memory().commits() + 1, fate));
+  const auto failed = hub.store->apply({one, two});
+  REQUIRE_FALSE(failed.has_value());
+  CHECK(failed.error().is(fate == CommitFate::full ? Errc::store_full : Errc::store_failed));
+  if (fate == CommitFate::full) {
+    hub.memory().set_faults({});
+  } else {
+    CHECK_FALSE(hub.store->apply({one, two}).has_value());  // refused until reopened
+    hub.reopen();
+  }
+  CHECK(hub.store->reader()->counts()->changes == (fate == CommitFate::fail_after ? 4u : 1u));
+  hub.verify();
+  const auto retried = hub.store->apply({one, two});
+  REQUIRE(retried.has_value());
+  for (const BatchResult& result : *retried) CHECK(result.kind == BatchResult::Kind::applied);
+  CHECK((*retried)[0].head == Sequence{3});
+  CHECK((*retried)[0].exceptions.size() == 1);
+  CHECK((*retried)[1].head == Sequence{4});
+  CHECK(hub.store->reader()->counts()->changes == 4);
+  CHECK(hub.store->reader()->counts()->records == 3);
+  hub.verify();
+}

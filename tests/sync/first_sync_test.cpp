@@ -1,0 +1,95 @@
+// One tablet and a hub: what was recorded offline arrives, once, and comes back to nobody who has it.
+#include "base/limits.h"
+#include "tests/sync/checks.h"
+
+using namespace fieldpost;
+using namespace fieldpost::test;
+
+TEST_CASE("one record made offline reaches the hub") {
+  SyncWorld world(1);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  const RecordId id = world.record(tablet, {field("direction", std::string("in"))});
+  CHECK_FALSE(tablet.view(id).at_hub);
+  CHECK(tablet.waiting() == 1);
+
+  world.connect(tablet);
+  CHECK_FALSE(tablet.in_sync());
+  world.settle();
+
+  CHECK(tablet.in_sync());
+  CHECK(tablet.waiting() == 0);
+  CHECK(tablet.view(id).at_hub);
+  CHECK(world.reader("PPT").counts()->records == 1);
+  CHECK(tablet.link->sent_down.states == 0);
+  heal_and_check(world);
+}
+
+TEST_CASE("ten thousand records go up in few pushes, within the window, and do not come back") {
+  SyncWorld world(2);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.record_many(tablet, 10'000);
+  world.connect(tablet);
+  world.settle();
+  CHECK(tablet.in_sync());
+  CHECK(world.reader("PPT").counts()->records == 10'000);
+  CHECK(tablet.link->sent_up.messages["push"] <= 12);
+  CHECK(tablet.link->most_pushes_in_flight <= limits::kWindowPushes);
+  CHECK(tablet.link->sent_down.states == 0);
+  CHECK(tablet.link->sent_down.bytes < 4'000);
+  CHECK(tablet.link->sent_down.messages["deliver"] == 3);  // at the hello, then one cursor a commit
+  heal_and_check(world);
+}
+
+TEST_CASE("before the welcome one push goes out, afterwards as many as the window allows") {
+  SyncWorld world(3);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  tablet.estimate.push_bytes = sync::LinkEstimate::kPushBytesMin;
+  world.record_many(tablet, 4'000);
+  world.connect(tablet);
+  move_down_through(world, tablet, "challenge");
+  CHECK(tablet.link->sent_up.messages["push"] == 1);
+  move_up_through(world, tablet, "hello");
+  move_down_through(world, tablet, "welcome");
+  CHECK(tablet.link->agent->pushes_in_flight() == limits::kWindowPushes);
+  world.settle(false);
+  CHECK(tablet.last_link->most_pushes_in_flight == limits::kWindowPushes);
+  heal_and_check(world);
+}
+
+TEST_CASE("a change names the last welcome that its tablet had stored") {
+  SyncWorld world(4);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.record(tablet, {field("note", std::string("before"))});
+  world.sync(tablet);
+  world.record(tablet, {field("note", std::string("after"))});
+  const auto& own = *tablet.store->state().current();
+  const auto page = tablet.store->chain_page(own.actor, Sequence{1}, 1 << 20, 10);
+  REQUIRE(page->size() == 2);
+  CHECK(wire::decode_change(own.actor, (*page)[0].frame)->welcome == 0);
+  CHECK(wire::decode_change(own.actor, (*page)[1].frame)->welcome == tablet.store->state().welcome_id);
+  CHECK(tablet.store->state().welcome_id != 0);
+}
+
+TEST_CASE("records that do not compress go up and down in frames that the other side takes") {
+  SyncWorld world(5);
+  Tablet& tablet = world.add_tablet("R01", "REHAB1", "health");
+  const RandomSource random = world.random();
+  for (int i = 0; i < 60; ++i) {
+    model::Seal seal;
+    seal.id = random_id<SealId>(random);
+    seal.boxes.push_back({random_id<KeyId>(random), Bytes(80, 1)});
+    model::Sealed sealed{seal.id, Bytes(12 * 1024)};
+    random(sealed.ciphertext);
+    model::Change change = world.draft_change(tablet, make_record_id(Instant{1'000 + i}, {}), {field("content", sealed)});
+    change.seals = {seal};
+    const auto frame = wire::encode_change(change);
+    REQUIRE(frame.has_value());
+    world.append_raw(tablet, change, *frame);
+  }
+  world.sync(tablet);
+  CHECK(tablet.in_sync());
+  Tablet& other = world.add_tablet("R02", "REHAB1", "health");
+  world.sync(other);
+  CHECK(other.in_sync());
+  heal_and_check(world);
+}
