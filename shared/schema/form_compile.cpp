@@ -1,8 +1,8 @@
 // From the JSON of a form to its nodes: the keywords. The leaves and rules are in form_fields.cpp.
+#include "schema/form_compile.h"
+
 #include <algorithm>
 #include <set>
-
-#include "schema/form_compile.h"
 
 namespace fieldpost::schema {
 
