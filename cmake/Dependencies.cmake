@@ -1,7 +1,10 @@
 # Every library from outside, as one imported target deps::NAME each. docs/dependencies.md says why.
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
-find_package(Boost 1.81 REQUIRED)  # headers only
+if(POLICY CMP0167)
+  cmake_policy(SET CMP0167 NEW)  # Boost's own configuration, which Debian packages, finds Boost
+endif()
+find_package(Boost 1.81 REQUIRED)  # headers only, but for Boost.URL below
 
 function(fieldpost_pkg name module)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
@@ -44,6 +47,16 @@ target_include_directories(deps_boost SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
 target_compile_definitions(deps_boost INTERFACE BOOST_ERROR_CODE_HEADER_ONLY
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
 add_library(deps::boost ALIAS deps_boost)
+
+# Boost.URL can be compiled from its headers up to 1.81 (shared/net/url_impl.cpp does); later ones
+# are only a library.
+add_library(deps_boost_url INTERFACE)
+target_link_libraries(deps_boost_url INTERFACE deps_boost)
+if(Boost_VERSION VERSION_GREATER_EQUAL 1.82)
+  find_package(Boost REQUIRED COMPONENTS url)
+  target_link_libraries(deps_boost_url INTERFACE Boost::url)
+endif()
+add_library(deps::boost_url ALIAS deps_boost_url)
 
 # Catch2: 2.13 on Debian 12 (its prebuilt main has no CMake target), 3 on Debian 13.
 find_package(Catch2 REQUIRED)

@@ -19,6 +19,9 @@ namespace asio = boost::asio;
 
 namespace {
 
+/// How long a stopping hub waits for its peers' good-byes.
+constexpr auto kGoodbye = std::chrono::seconds(2);
+
 sync::ChangeCheck change_check(const schema::Registry& registry) {
   return [&registry](const model::Change& change) -> std::optional<wire::ChangeException> {
     const auto fault = schema::check_change(registry, change);
@@ -129,11 +132,13 @@ void run_until_signal(RunningHub& hub) {
   for (const auto& writer : hub.writers) writer->stop();
   work.clear();
   // Connections that do not close in time are cut: their records are durable or will be sent again.
-  std::thread reaper([&hub] {
-    std::this_thread::sleep_for(std::chrono::seconds(2));
+  std::promise<void> ended;
+  std::thread reaper([&hub, waiting = ended.get_future()] {
+    if (waiting.wait_for(kGoodbye) == std::future_status::ready) return;
     for (const auto& context : hub.contexts) context->stop();
   });
   for (std::thread& thread : threads) thread.join();
+  ended.set_value();
   reaper.join();
 }
 

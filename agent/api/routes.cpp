@@ -57,7 +57,8 @@ Result<std::optional<model::VersionVector>> context_of(const json& body) {
   if (!body["context"].is_array()) return wrong();
   std::vector<model::VersionVector::Entry> entries;
   for (const json& pair : body["context"]) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_number_unsigned()) return wrong();
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_number_integer()) return wrong();
+    if (pair[1].get<std::int64_t>() < 1) return wrong();
     const auto bytes = from_hex(pair[0].get_ref<const std::string&>());
     if (!bytes || bytes->size() != 8) return wrong();
     std::uint64_t actor = 0;

@@ -119,7 +119,7 @@ class Interviewer {
       for (std::size_t i = 0; i < question.options.size(); ++i) {
         out_ << "\n  " << i + 1 << " " << question.options[i].label << " (" << question.options[i].code << ")";
       }
-      if (!question.options.empty()) out_ << '\n';
+      if (!question.options.empty()) out_ << "\n ";
     } else {
       out_ << " (" << words_.help << ")";
     }

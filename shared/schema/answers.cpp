@@ -17,7 +17,8 @@ struct Unit {
   std::string_view name;
   int digits;  ///< of the smallest unit after the point
 };
-constexpr Unit kWeights[] = {{"kg", 6}, {"mg", 0}, {"g", 3}, {"គីឡូក្រាម", 6}, {"គីឡូ", 6}, {"មីលីក្រាម", 0}, {"ក្រាម", 3}};
+constexpr Unit kWeights[] = {{"kg", 6}, {"mg", 0},     {"g", 3},   {"គីឡូក្រាម", 6},
+                             {"គីឡូ", 6}, {"មីលីក្រាម", 0}, {"ក្រាម", 3}};
 constexpr Unit kVolumes[] = {{"ml", 0}, {"l", 3}, {"មីលីលីត្រ", 0}, {"លីត្រ", 3}};
 
 Error expected(const Question& question, const std::string& what) {
@@ -33,7 +34,8 @@ std::string again(const Question& question, const AnswerContext& context) {
 std::pair<std::string, std::string> number_and_unit(std::string_view text) {
   const std::size_t end = text.find_first_not_of("0123456789.-");
   const std::string number(trimmed(text.substr(0, end)));
-  return {number, end == std::string_view::npos ? std::string() : std::string(trimmed(text.substr(end)))};
+  return {number,
+          end == std::string_view::npos ? std::string() : std::string(trimmed(text.substr(end)))};
 }
 
 template <std::size_t N>
@@ -52,9 +54,11 @@ Result<json> measured(const Question& question, const std::string& text, const U
 }
 
 /// Money is written with its currency: a bare number would be read as a hundred times too much or little.
-Result<Answer> money(const Question& question, const std::string& text, const AnswerContext& context) {
+Result<Answer> money(const Question& question, const std::string& text,
+                     const AnswerContext& context) {
   auto [number, name] = number_and_unit(text);
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   const CodeList* currencies = context.registry.list("currencies");
   const ListEntry* currency = currencies == nullptr ? nullptr : currencies->find(name);
   if (currency == nullptr) return expected(question, again(question, context));
@@ -83,15 +87,18 @@ const Option* option_of(const Question& question, std::string_view text) {
     if (ascii_lower(option.code) == wanted || ascii_lower(option.label) == wanted) return &option;
   }
   const auto number = integer_from_text(wanted);
-  if (!number || *number < 1 || static_cast<std::size_t>(*number) > question.options.size()) return nullptr;
+  if (!number || *number < 1 || static_cast<std::size_t>(*number) > question.options.size())
+    return nullptr;
   return &question.options[static_cast<std::size_t>(*number) - 1];
 }
 
-Result<std::string> choice(const Question& question, const std::string& text, const AnswerContext& context) {
+Result<std::string> choice(const Question& question, const std::string& text,
+                           const AnswerContext& context) {
   if (const Option* option = option_of(question, text)) return option->code;
   if (!question.field->place.empty()) {
     // By the name in the other language, too.
-    if (const Place* place = context.registry.places().find_by_text(text, question.field->place)) return place->code;
+    if (const Place* place = context.registry.places().find_by_text(text, question.field->place))
+      return place->code;
   }
   if (question.options_open) return text;
   return expected(question, again(question, context));
@@ -108,7 +115,8 @@ Status fits(const Question& question, const json& value, const AnswerContext& co
   fault.field_label = question.field->label;
   fault.limit = limit_text(*found[0].node, found[0].rule);
   if (found[0].value != nullptr && found[0].value->is_primitive()) {
-    fault.value = found[0].value->is_string() ? found[0].value->get<std::string>() : found[0].value->dump();
+    fault.value =
+        found[0].value->is_string() ? found[0].value->get<std::string>() : found[0].value->dump();
   }
   return fail(Errc::invalid_argument, context.registry.message(fault, context.language));
 }
@@ -126,7 +134,8 @@ Result<json> list(const Question& question, const std::string& text, const Answe
 }
 
 /// The value of an answer that is not empty.
-Result<Answer> value_of(const Question& question, const std::string& text, const AnswerContext& context) {
+Result<Answer> value_of(const Question& question, const std::string& text,
+                        const AnswerContext& context) {
   const Field& field = *question.field;
   const auto plain = [](Result<json> value) -> Result<Answer> {
     if (!value) return value.error();
@@ -134,7 +143,9 @@ Result<Answer> value_of(const Question& question, const std::string& text, const
   };
   if (field.type == LeafType::boolean) {
     const std::string small = ascii_lower(text);
-    const auto flag = small == "y" ? std::optional(true) : small == "n" ? std::optional(false) : yes_or_no(text);
+    const auto flag = small == "y"   ? std::optional(true)
+                      : small == "n" ? std::optional(false)
+                                     : yes_or_no(text);
     if (!flag) return expected(question, again(question, context));
     return Answer{json(*flag), {}};
   }
@@ -159,9 +170,11 @@ Result<Answer> value_of(const Question& question, const std::string& text, const
 
 }  // namespace
 
-Result<Answer> parse_answer(const Question& question, std::string_view text, const AnswerContext& context) {
+Result<Answer> parse_answer(const Question& question, std::string_view text,
+                            const AnswerContext& context) {
   if (question.is_repeat()) {
-    return fail(Errc::invalid_argument, question.name + " is a list of items: ask its own questions");
+    return fail(Errc::invalid_argument,
+                question.name + " is a list of items: ask its own questions");
   }
   const Field& field = *question.field;
   const std::string bare(trimmed(text));
@@ -178,14 +191,16 @@ Result<Answer> parse_answer(const Question& question, std::string_view text, con
   for (const Field& other : form->fields()) {
     if (other.container != field.container || other.derived_from != field.name) continue;
     const auto& from = answer.value.get_ref<const std::string&>();
-    answer.also.emplace_back(other.name, other.derived_how == "month" ? from.substr(0, 7) : plate_norm(from));
+    answer.also.emplace_back(other.name,
+                             other.derived_how == "month" ? from.substr(0, 7) : plate_norm(from));
   }
   return answer;
 }
 
 json default_answer(const Field& field, const AnswerContext& context) {
   if (field.default_kind == "now") {
-    if (field.kind == Kind::date) return instant_text(context.now, context.offset_minutes).substr(0, 10);
+    if (field.kind == Kind::date)
+      return instant_text(context.now, context.offset_minutes).substr(0, 10);
     return instant_text(context.now, context.offset_minutes);
   }
   if (field.default_kind != "const") return nullptr;

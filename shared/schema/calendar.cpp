@@ -17,7 +17,9 @@ int digits(std::string_view text, std::size_t at, std::size_t count) {
   return value;
 }
 
-bool is_at(std::string_view text, std::size_t at, char c) { return at < text.size() && text[at] == c; }
+bool is_at(std::string_view text, std::size_t at, char c) {
+  return at < text.size() && text[at] == c;
+}
 
 int days_in_month(int year, int month) {
   constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -95,8 +97,8 @@ std::string offset_text(int offset_minutes) {
   if (offset_minutes == 0) return "Z";
   const int minutes = offset_minutes < 0 ? -offset_minutes : offset_minutes;
   char text[16];
-  std::snprintf(text, sizeof text, "%c%02d:%02d", offset_minutes < 0 ? '-' : '+', minutes / 60 % 100,
-                minutes % 60);
+  std::snprintf(text, sizeof text, "%c%02d:%02d", offset_minutes < 0 ? '-' : '+',
+                minutes / 60 % 100, minutes % 60);
   return text;
 }
 

@@ -28,8 +28,8 @@ std::optional<Fault> check_edit(const Form& form, const model::FieldValue& edit,
                                 std::uint32_t schema_version);
 
 enum class Purpose : std::uint8_t {
-  draft,      ///< as the document's own state says
-  finalise,   ///< as if its state were final
+  draft,     ///< as the document's own state says
+  finalise,  ///< as if its state were final
 };
 
 /// The whole document: JSON Schema, x-kind, x-rules, then (as warnings) implausible values and codes

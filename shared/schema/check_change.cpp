@@ -38,7 +38,8 @@ Broken check_member(const Node& node, Kind kind, const std::string& text, bool n
     broken = {found.rule, found.node, Broken::kNoIndex};
     return false;
   };
-  if (check_text(node, text, first) && breaks_kind(kind, node, text)) broken = {"x-kind", &node, Broken::kNoIndex};
+  if (check_text(node, text, first) && breaks_kind(kind, node, text))
+    broken = {"x-kind", &node, Broken::kNoIndex};
   return broken;
 }
 
@@ -61,8 +62,9 @@ Broken check_list(const Node& node, const model::List& list, bool newer) {
       broken = member.type == NodeType::string ? check_member(member, Kind::none, *text, newer)
                                                : Broken{"type", &member, i};
     } else {
-      broken = member.type == NodeType::integer ? check_number(member, std::get<std::int64_t>(list[i]))
-                                                : Broken{"type", &member, i};
+      broken = member.type == NodeType::integer
+                   ? check_number(member, std::get<std::int64_t>(list[i]))
+                   : Broken{"type", &member, i};
     }
     if (!broken.rule.empty()) {
       broken.index = i;
@@ -79,7 +81,8 @@ Broken check_leaf(const Field& field, const model::Value& value, bool newer) {
   switch (field.type) {
     case LeafType::text: {
       const auto* text = std::get_if<std::string>(&value);
-      if (text == nullptr) return node.type == NodeType::any ? Broken{"const", &node, Broken::kNoIndex} : type;
+      if (text == nullptr)
+        return node.type == NodeType::any ? Broken{"const", &node, Broken::kNoIndex} : type;
       return check_member(node, field.kind, *text, newer);
     }
     case LeafType::integer: {
@@ -120,7 +123,8 @@ Fault describe(const Broken& broken, const model::FieldValue& edit, const Field&
   const auto* list = std::get_if<model::List>(&edit.value);
   if (list != nullptr && broken.index < list->size()) {
     const auto* text = std::get_if<std::string>(&(*list)[broken.index]);
-    fault.value = text != nullptr ? shortened(*text) : std::to_string(std::get<std::int64_t>((*list)[broken.index]));
+    fault.value = text != nullptr ? shortened(*text)
+                                  : std::to_string(std::get<std::int64_t>((*list)[broken.index]));
   } else {
     fault.value = shown(edit.value);
   }
@@ -133,7 +137,8 @@ bool is_envelope_only(std::string_view path) {
 
 }  // namespace
 
-std::optional<Fault> check_edit(const Form& form, const model::FieldValue& edit, std::uint32_t schema_version) {
+std::optional<Fault> check_edit(const Form& form, const model::FieldValue& edit,
+                                std::uint32_t schema_version) {
   if (is_envelope_only(edit.path)) return fault_of("x-envelope", edit.path, form.find(edit.path));
   const Field* field = form.find(edit.path);
   if (field == nullptr) {

@@ -105,14 +105,40 @@ class Checker {
     const auto version = document.find("schema_version");
     const bool newer = version != document.end() && version->is_number_integer() &&
                        version->get<std::int64_t>() > static_cast<std::int64_t>(data_.version);
-    const json effective = Effective(data_, newer).run(document);
-    schema(effective, newer);
-    leaves(effective);
-    if (!wrong_type_) rules(effective);
+    // Most documents are their own effective document; copying one costs as much as checking it.
+    if (!newer && is_effective(document)) {
+      judge(document, newer);
+    } else {
+      judge(Effective(data_, newer).run(document), newer);
+    }
     return take();
   }
 
  private:
+  /// Without nulls and voided items, to the depth that Effective looks.
+  static bool is_effective(const json& document) {
+    const auto plain = [](const json& object) {
+      return std::none_of(object.begin(), object.end(),
+                          [](const json& value) { return value.is_null(); });
+    };
+    if (!plain(document)) return false;
+    for (const json& value : document) {
+      if (value.is_object() && !plain(value)) return false;
+      if (!value.is_array()) continue;
+      for (const json& item : value) {
+        if (item.is_null()) return false;
+        if (item.is_object() && (!plain(item) || item.contains("void"))) return false;
+      }
+    }
+    return true;
+  }
+
+  void judge(const json& document, bool newer) {
+    schema(document, newer);
+    leaves(document);
+    if (!wrong_type_) rules(document);
+  }
+
   void schema(const json& document, bool newer) {
     std::vector<Found> found;
     validate(*data_.root, document, found);
@@ -126,7 +152,8 @@ class Checker {
       fault.limit = limit_text(*f.node, f.rule);
       const Field* field = leaf_of(f.path);
       const bool named = f.rule == "required" || f.rule == "anyOf";
-      if (!named && f.value != nullptr && (field == nullptr || !field->sealed)) fault.value = shown(*f.value);
+      if (!named && f.value != nullptr && (field == nullptr || !field->sealed))
+        fault.value = shown(*f.value);
       if (f.rule == "anyOf") name_alternatives(*f.node, f.path, fault);
     }
   }
@@ -144,7 +171,9 @@ class Checker {
 
   void leaves(const json& document) {
     for (const Field& field : data_.fields) {
-      if (field.kind == Kind::none && field.list.empty() && field.place.empty() && !field.plausible_max) continue;
+      if (field.kind == Kind::none && field.list.empty() && field.place.empty() &&
+          !field.plausible_max)
+        continue;
       if (field.container.empty()) {
         leaf(field, field.name, document);
         continue;
@@ -157,7 +186,8 @@ class Checker {
         const json& item = (*holder)[i];
         if (!item.is_object()) continue;
         const auto id = item.find("item_id");
-        const std::string name = id != item.end() && id->is_string() ? id->get<std::string>() : std::to_string(i);
+        const std::string name =
+            id != item.end() && id->is_string() ? id->get<std::string>() : std::to_string(i);
         leaf(field, field.container + "/" + name + "/" + field.name, item);
       }
     }
@@ -167,7 +197,8 @@ class Checker {
     const auto value = holder.find(field.name);
     if (value == holder.end()) return;
     if (value->is_string()) return text_leaf(field, path, value->get_ref<const std::string&>());
-    if (value->is_number_integer() && field.plausible_max && value->get<std::int64_t>() > *field.plausible_max) {
+    if (value->is_number_integer() && field.plausible_max &&
+        value->get<std::int64_t>() > *field.plausible_max) {
       Fault& fault = add("implausible", path, Severity::warn);
       fault.rule_label = "ui.implausible";
       fault.limit = std::to_string(*field.plausible_max);
@@ -197,7 +228,8 @@ class Checker {
     }
     if (!field.place.empty()) {
       // Without a gazetteer of this kind every code would be flagged, which tells nobody anything.
-      known = registry_.places().find(code) != nullptr || registry_.places().all(field.place).empty();
+      known =
+          registry_.places().find(code) != nullptr || registry_.places().all(field.place).empty();
     }
     const Node& node = field.type == LeafType::list ? *field.node->items : *field.node;
     if (known || !check_text(node, code, [](LeafFault) { return false; })) return;
@@ -282,13 +314,14 @@ std::vector<Fault> unknown_type(std::string_view type) {
 
 }  // namespace
 
-std::vector<Fault> check_document(const Registry& registry, std::string_view type, const json& document,
-                                  Purpose purpose) {
+std::vector<Fault> check_document(const Registry& registry, std::string_view type,
+                                  const json& document, Purpose purpose) {
   const Form* form = registry.form(type);
   if (form == nullptr) return unknown_type(type);
   const std::vector<std::string> nothing_sealed;
   Checker checker(registry, *form, nothing_sealed);
-  if (purpose == Purpose::draft || !document.is_object() || document.value("state", json()) == "amended") {
+  if (purpose == Purpose::draft || !document.is_object() ||
+      document.value("state", json()) == "amended") {
     return checker.run(document);
   }
   json final = document;
@@ -296,7 +329,8 @@ std::vector<Fault> check_document(const Registry& registry, std::string_view typ
   return checker.run(final);
 }
 
-std::vector<Fault> check_record(const Registry& registry, const model::Record& record, const Unseal& unseal) {
+std::vector<Fault> check_record(const Registry& registry, const model::Record& record,
+                                const Unseal& unseal) {
   const Form* form = registry.form(record.type);
   if (form == nullptr) return unknown_type(record.type);
   const DocumentView view = to_document(registry, record, unseal);

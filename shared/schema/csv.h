@@ -19,15 +19,15 @@
 
 namespace fieldpost::schema {
 
-inline constexpr std::size_t kCsvCellBytesMax = 16 * 1024;     ///< one text value
-inline constexpr std::size_t kCsvRecordBytesMax = 64 * 1024;   ///< one change
-inline constexpr std::size_t kCsvCellsMax = 1024;              ///< one change's edits
+inline constexpr std::size_t kCsvCellBytesMax = 16 * 1024;    ///< one text value
+inline constexpr std::size_t kCsvRecordBytesMax = 64 * 1024;  ///< one change
+inline constexpr std::size_t kCsvCellsMax = 1024;             ///< one change's edits
 
 struct CsvRecord {
   std::size_t line = 0;
-  std::vector<std::string> cells;      ///< trimmed; not necessarily UTF-8 where `bad_utf8` says so
-  std::vector<std::size_t> bad_utf8;   ///< indices of cells that are not UTF-8
-  std::string problem;                 ///< rule id, "csv.quote" or "csv.too_large"; cells are empty then
+  std::vector<std::string> cells;     ///< trimmed; not necessarily UTF-8 where `bad_utf8` says so
+  std::vector<std::size_t> bad_utf8;  ///< indices of cells that are not UTF-8
+  std::string problem;  ///< rule id, "csv.quote" or "csv.too_large"; cells are empty then
 };
 
 class CsvReader {

@@ -55,8 +55,9 @@ void make_room(const Form* form, json& document, std::string_view path) {
   if (!parts || parts->container.empty()) return;
   if (json* place = slot(form, document, path); place != nullptr && place->is_null()) {
     const std::string container(parts->container);
-    json& holder = parts->item.empty() || !document[container].is_array() ? document[container]
-                                                                         : item_of(document[container], parts->item);
+    json& holder = parts->item.empty() || !document[container].is_array()
+                       ? document[container]
+                       : item_of(document[container], parts->item);
     if (holder.is_object()) holder.erase(std::string(parts->name));
   }
 }
@@ -119,12 +120,14 @@ json to_json(const model::Value& value) {
 Result<model::Value> value_from_json(const json& value) {
   if (value.is_null()) return model::Value(model::Null{});
   if (value.is_boolean()) return model::Value(value.get<bool>());
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
     return fail(Errc::malformed, "the number is too large");
   }
   if (value.is_number_integer()) return model::Value(value.get<std::int64_t>());
   if (value.is_string()) return model::Value(value.get<std::string>());
-  if (value.is_number_float()) return fail(Errc::malformed, "numbers have no fraction and no exponent");
+  if (value.is_number_float())
+    return fail(Errc::malformed, "numbers have no fraction and no exponent");
   if (!value.is_array()) return fail(Errc::malformed, "an object stands where a value belongs");
   model::List list;
   for (const auto& item : value) {
@@ -139,7 +142,8 @@ Result<model::Value> value_from_json(const json& value) {
   return model::Value(std::move(list));
 }
 
-DocumentView to_document(const Registry& registry, const model::Record& record, const Unseal& unseal) {
+DocumentView to_document(const Registry& registry, const model::Record& record,
+                         const Unseal& unseal) {
   const Form* form = registry.form(record.type);
   DocumentView view;
   view.document = json::object();
@@ -156,8 +160,8 @@ DocumentView to_document(const Registry& registry, const model::Record& record, 
     for (const auto& sibling : model::siblings(record, shown.path)) {
       Opened other = open(shown.path, *sibling.value, unseal);
       view.conflicts.push_back({std::string(shown.path), std::move(other.value), other.sealed,
-                                sibling.group->meta.author, sibling.group->dot, sibling.group->meta.time,
-                                sibling.group == shown.group});
+                                sibling.group->meta.author, sibling.group->dot,
+                                sibling.group->meta.time, sibling.group == shown.group});
     }
   }
   fill_envelope(record, view.document);
@@ -165,8 +169,8 @@ DocumentView to_document(const Registry& registry, const model::Record& record, 
 }
 
 std::string plate_norm(std::string_view text) {
-  constexpr std::string_view kSeparators[] = {" ", "-", ".", "/", "\xC2\xB7", "\xC2\xA0",
-                                              "\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D"};
+  constexpr std::string_view kSeparators[] = {
+      " ", "-", ".", "/", "\xC2\xB7", "\xC2\xA0", "\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D"};
   const std::string ascii = ascii_digits(text);
   std::string out;
   for (std::string_view rest = ascii; !rest.empty();) {

@@ -29,23 +29,25 @@ namespace fieldpost::schema {
 Result<nlohmann::json> parse_document(std::string_view text);
 
 /// Opens a sealed value; nullopt when this program holds no key for it.
-using Unseal = std::function<std::optional<model::Value>(std::string_view path, const model::Sealed&)>;
+using Unseal =
+    std::function<std::optional<model::Value>(std::string_view path, const model::Sealed&)>;
 
 /// One of several concurrent values of a field in conflict.
 struct SiblingView {
   std::string path;
-  nlohmann::json value;   ///< null for a cleared field; absent meaning is in `sealed`
-  bool sealed = false;    ///< cannot be opened here
+  nlohmann::json value;  ///< null for a cleared field; absent meaning is in `sealed`
+  bool sealed = false;   ///< cannot be opened here
   std::string author;
   model::Dot dot;
   model::EstimatedTime time;
-  bool shown = false;     ///< this is the one in the document
+  bool shown = false;  ///< this is the one in the document
 };
 
 struct DocumentView {
-  nlohmann::json document;               ///< the shown values; cleared fields are left out
-  std::vector<SiblingView> conflicts;    ///< every sibling of every field in conflict, by path and dot
-  std::vector<std::string> sealed;       ///< paths with a value that could not be opened, sorted
+  nlohmann::json document;  ///< the shown values; cleared fields are left out
+  std::vector<SiblingView>
+      conflicts;                    ///< every sibling of every field in conflict, by path and dot
+  std::vector<std::string> sealed;  ///< paths with a value that could not be opened, sorted
 };
 
 /// Items are ordered by item id; `author` and `captured_at` come from the earliest dot group and
@@ -54,7 +56,8 @@ DocumentView to_document(const Registry& registry, const model::Record& record,
                          const Unseal& unseal = {});
 
 struct EditOptions {
-  std::function<std::string()> new_item_id;  ///< for items without item_id; required when there are any
+  std::function<std::string()>
+      new_item_id;  ///< for items without item_id; required when there are any
   /// Not stored when equal: the change itself carries them.
   std::string_view author = {};
 };

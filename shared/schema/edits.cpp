@@ -17,7 +17,9 @@ Error wrong(const std::string& path, const std::string& why) {
   return fail(Errc::invalid_argument, (path.empty() ? "" : path + ": ") + why);
 }
 
-bool is_snake(std::string_view name) { return model::is_path(name) && name.find('/') == std::string_view::npos; }
+bool is_snake(std::string_view name) {
+  return model::is_path(name) && name.find('/') == std::string_view::npos;
+}
 
 std::string joined(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "/" + name;
@@ -46,7 +48,8 @@ class Normaliser {
 
  private:
   static bool holds_items(const json& array) {
-    return std::any_of(array.begin(), array.end(), [](const json& item) { return item.is_object(); });
+    return std::any_of(array.begin(), array.end(),
+                       [](const json& item) { return item.is_object(); });
   }
 
   Status items(const std::string& name, json& array) {
@@ -58,7 +61,8 @@ class Normaliser {
         if (!options_.new_item_id) return wrong(name, "an item has no item_id");
         item["item_id"] = options_.new_item_id();
       }
-      if (!item["item_id"].is_string() || !is_item_id(item["item_id"].get_ref<const std::string&>())) {
+      if (!item["item_id"].is_string() ||
+          !is_item_id(item["item_id"].get_ref<const std::string&>())) {
         return wrong(name, "an item_id is eight of 0-9 a-z without i l o u");
       }
       const auto id = item["item_id"].get<std::string>();
@@ -73,7 +77,8 @@ class Normaliser {
       const std::string place = joined(path, member);
       if (!is_snake(member)) return wrong(place, "field names are small letters, digits and _");
       if (value.is_object()) {
-        if (form_.find(container, member) != nullptr) return wrong(place, "an object stands where a value belongs");
+        if (form_.find(container, member) != nullptr)
+          return wrong(place, "an object stands where a value belongs");
         FP_CHECK_OK(members(container, place, value));  // of a newer form
       } else if (member != "item_id") {
         FP_CHECK_OK(leaf(place, form_.find(container, member), value));
@@ -130,9 +135,9 @@ void flatten_value(const std::string& path, const json& value, Flat& out) {
     flatten_members(path, value, out);
     return;
   }
-  const bool items = value.is_array() && std::any_of(value.begin(), value.end(), [](const json& item) {
-                       return item.is_object();
-                     });
+  const bool items =
+      value.is_array() &&
+      std::any_of(value.begin(), value.end(), [](const json& item) { return item.is_object(); });
   if (!items) {
     out[path] = value;
     return;
@@ -178,7 +183,8 @@ const Flat::mapped_type* find(const Flat& flat, const std::string& path) {
 }
 
 /// A derived field changes only when what it comes from does.
-bool derived_and_untouched(const Form& form, const std::string& path, const Flat& now, const Flat& before) {
+bool derived_and_untouched(const Form& form, const std::string& path, const Flat& now,
+                           const Flat& before) {
   const Field* field = form.find(path);
   if (field == nullptr || field->derived_from.empty()) return false;
   const std::string from = path.substr(0, path.size() - field->name.size()) + field->derived_from;
@@ -196,7 +202,8 @@ Result<json> normalised(const Registry& registry, std::string_view type, const j
   return Normaliser(*form, options).run(document);
 }
 
-Result<std::vector<model::FieldValue>> edits_from_document(const Registry& registry, std::string_view type,
+Result<std::vector<model::FieldValue>> edits_from_document(const Registry& registry,
+                                                           std::string_view type,
                                                            const json& document, const json* base,
                                                            const EditOptions& options) {
   const Form* form = registry.form(type);
@@ -213,7 +220,8 @@ Result<std::vector<model::FieldValue>> edits_from_document(const Registry& regis
     if (!model::is_path(path)) return wrong(path, "too long or too deep for a field's path");
     if (path == "author" && value == options.author) continue;
     const json* old = find(before, path);
-    if (base != nullptr && (value.is_null() ? old == nullptr : old != nullptr && *old == value)) continue;
+    if (base != nullptr && (value.is_null() ? old == nullptr : old != nullptr && *old == value))
+      continue;
     if (base != nullptr && derived_and_untouched(*form, path, now, before)) continue;
     FP_TRY(auto typed, value_from_json(value));
     edits.push_back({path, std::move(typed)});

@@ -21,7 +21,7 @@ enum class Severity : std::uint8_t {
 
 struct Fault {
   std::string rule;
-  std::string path;   ///< "drug_items/k3x9d2m1/net_mg"; "" is the record itself
+  std::string path;  ///< "drug_items/k3x9d2m1/net_mg"; "" is the record itself
   Severity severity = Severity::error;
   std::string field_label;  ///< key in the catalogues of the field at `path`; may be empty
   std::string rule_label;   ///< key of the message: "error.enum", "rule.net_le_gross"

@@ -25,14 +25,28 @@ enum class LeafType : std::uint8_t { boolean, integer, text, list };
 enum class Merge : std::uint8_t { conflict, latest, write_once };
 enum class Kind : std::uint8_t { none, instant, date, record_id, attachment_item };
 enum class Widget : std::uint8_t {
-  hidden, text, textarea, select, multiselect, date, instant, integer, weight, money, plate, place,
-  scan, position, boolean, attachment,
+  hidden,
+  text,
+  textarea,
+  select,
+  multiselect,
+  date,
+  instant,
+  integer,
+  weight,
+  money,
+  plate,
+  place,
+  scan,
+  position,
+  boolean,
+  attachment,
 };
 
 /// A condition of x-when or of a rule's `when`.
 struct Condition {
-  std::string field;                   ///< of the same object or item; "/state" from the root
-  std::optional<bool> present;         ///< else `in`
+  std::string field;            ///< of the same object or item; "/state" from the root
+  std::optional<bool> present;  ///< else `in`
   std::vector<std::string> in_texts;
   std::vector<bool> in_booleans;
   std::vector<std::int64_t> in_integers;
@@ -52,17 +66,17 @@ struct Field {
   bool aggregate = false;
   bool envelope = false;
   bool nullable = true;
-  bool free_text = false;  ///< Khmer digits stay: textarea and names
-  bool restricted = false; ///< x-restricted: identity
-  std::string unit;        ///< mg, ml, minor, count, m, years, days, percent; may be empty
-  int scale = 0;           ///< the integer is the value times 10^scale
+  bool free_text = false;   ///< Khmer digits stay: textarea and names
+  bool restricted = false;  ///< x-restricted: identity
+  std::string unit;         ///< mg, ml, minor, count, m, years, days, percent; may be empty
+  int scale = 0;            ///< the integer is the value times 10^scale
   std::optional<std::int64_t> plausible_max;
-  std::string list;        ///< codes come from lists/NAME.json; may be empty
-  std::string place;       ///< "checkpoint", "commune" or empty
-  std::string default_kind;     ///< last, now, author, unit, device, const, or empty
-  std::string default_value;    ///< of const:VALUE
-  std::string derived_from;     ///< x-derived: the field of the same object or item
-  std::string derived_how;      ///< plate_norm or month
+  std::string list;           ///< codes come from lists/NAME.json; may be empty
+  std::string place;          ///< "checkpoint", "commune" or empty
+  std::string default_kind;   ///< last, now, author, unit, device, const, or empty
+  std::string default_value;  ///< of const:VALUE
+  std::string derived_from;   ///< x-derived: the field of the same object or item
+  std::string derived_how;    ///< plate_norm or month
   std::optional<int> ask;
   std::vector<Condition> when;
   std::vector<std::string> choices;  ///< of `enum`, of the leaf or of its members when a list

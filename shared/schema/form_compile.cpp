@@ -1,8 +1,8 @@
 // From the JSON of a form to its nodes: the keywords. The leaves and rules are in form_fields.cpp.
+#include "schema/form_compile.h"
+
 #include <algorithm>
 #include <set>
-
-#include "schema/form_compile.h"
 
 namespace fieldpost::schema {
 
@@ -11,16 +11,16 @@ namespace {
 using nlohmann::json;
 
 const std::set<std::string, std::less<>> kKeywords = {
-    "$schema",   "$id",       "title",    "description", "type",        "properties",
-    "required",  "items",     "enum",     "const",       "minimum",     "maximum",
-    "minLength", "maxLength", "minItems", "maxItems",    "pattern",     "additionalProperties",
-    "definitions", "$ref",    "allOf",    "anyOf",       "oneOf",       "not",
-    "if",        "then",      "else"};
+    "$schema",     "$id",       "title",    "description", "type",    "properties",
+    "required",    "items",     "enum",     "const",       "minimum", "maximum",
+    "minLength",   "maxLength", "minItems", "maxItems",    "pattern", "additionalProperties",
+    "definitions", "$ref",      "allOf",    "anyOf",       "oneOf",   "not",
+    "if",          "then",      "else"};
 const std::set<std::string, std::less<>> kAnnotations = {
-    "x-label",     "x-version", "x-compartment", "x-sealed",        "x-title-fields", "x-rules",
-    "x-merge",     "x-aggregate", "x-envelope",  "x-nullable",      "x-repeat",       "x-widget",
-    "x-unit",      "x-scale",   "x-plausible-max", "x-kind",        "x-list",         "x-place",
-    "x-ask",       "x-when",    "x-default",     "x-derived",       "x-band",         "x-restricted"};
+    "x-label", "x-version",   "x-compartment",   "x-sealed",   "x-title-fields", "x-rules",
+    "x-merge", "x-aggregate", "x-envelope",      "x-nullable", "x-repeat",       "x-widget",
+    "x-unit",  "x-scale",     "x-plausible-max", "x-kind",     "x-list",         "x-place",
+    "x-ask",   "x-when",      "x-default",       "x-derived",  "x-band",         "x-restricted"};
 
 std::optional<NodeType> node_type(const json& value) {
   if (!value.is_string()) return std::nullopt;
@@ -55,7 +55,8 @@ Result<const Node*> NodeCompiler::reference(const json& schema, const std::strin
     }
   }
   const std::string target = schema["$ref"].is_string() ? schema["$ref"].get<std::string>() : "";
-  if (!target.starts_with(kPrefix)) return refuse(place, "$ref " + target + " is not #/definitions/NAME");
+  if (!target.starts_with(kPrefix))
+    return refuse(place, "$ref " + target + " is not #/definitions/NAME");
   const std::string name = target.substr(kPrefix.size());
   if (const auto known = compiled_.find(name); known != compiled_.end()) {
     if (known->second == nullptr) return refuse(place, "$ref " + target + " leads back to itself");
@@ -103,9 +104,11 @@ Status NodeCompiler::leaf_keywords(const json& schema, const std::string& place,
       node.enumeration.push_back(*std::move(choice));
     }
   }
-  for (const auto& [key, slot] : {std::pair{"minimum", &node.minimum}, {"maximum", &node.maximum}}) {
+  for (const auto& [key, slot] :
+       {std::pair{"minimum", &node.minimum}, {"maximum", &node.maximum}}) {
     if (!schema.contains(key)) continue;
-    if (!schema[key].is_number_integer()) return refuse(place, std::string(key) + " must be an integer");
+    if (!schema[key].is_number_integer())
+      return refuse(place, std::string(key) + " must be an integer");
     *slot = schema[key].get<std::int64_t>();
   }
   for (const auto& [key, slot] : {std::pair{"minLength", &node.min_length},
@@ -113,7 +116,8 @@ Status NodeCompiler::leaf_keywords(const json& schema, const std::string& place,
                                   {"minItems", &node.min_items},
                                   {"maxItems", &node.max_items}}) {
     if (!schema.contains(key)) continue;
-    if (!schema[key].is_number_unsigned()) return refuse(place, std::string(key) + " must be a count");
+    if (!schema[key].is_number_unsigned())
+      return refuse(place, std::string(key) + " must be a count");
     *slot = schema[key].get<std::size_t>();
   }
   if (schema.contains("pattern")) {
@@ -154,9 +158,8 @@ Status NodeCompiler::object_keywords(const json& schema, const std::string& plac
 }
 
 Status NodeCompiler::combinations(const json& schema, const std::string& place, Node& node) {
-  for (const auto& [key, slot] : {std::pair{"allOf", &node.all_of},
-                                  {"anyOf", &node.any_of},
-                                  {"oneOf", &node.one_of}}) {
+  for (const auto& [key, slot] :
+       {std::pair{"allOf", &node.all_of}, {"anyOf", &node.any_of}, {"oneOf", &node.one_of}}) {
     if (!schema.contains(key)) continue;
     if (!schema[key].is_array()) return refuse(place, std::string(key) + " must be a list");
     for (const auto& child : schema[key]) {
@@ -175,8 +178,9 @@ Status NodeCompiler::combinations(const json& schema, const std::string& place, 
 }
 
 const Node* Node::property(std::string_view name) const {
-  const auto found = std::lower_bound(properties.begin(), properties.end(), name,
-                                      [](const auto& entry, std::string_view n) { return entry.first < n; });
+  const auto found =
+      std::lower_bound(properties.begin(), properties.end(), name,
+                       [](const auto& entry, std::string_view n) { return entry.first < n; });
   return found != properties.end() && found->first == name ? found->second : nullptr;
 }
 

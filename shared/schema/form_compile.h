@@ -51,7 +51,11 @@ class FieldCompiler {
   Result<std::vector<Condition>> conditions(const nlohmann::json& schema, std::string_view key,
                                             const std::string& place) const;
   Result<Rule> rule(const nlohmann::json& raw);
-  enum class PathUse : std::uint8_t { one, spread, repeat };  ///< one value, those of all items, a repeat
+  enum class PathUse : std::uint8_t {
+    one,
+    spread,
+    repeat
+  };  ///< one value, those of all items, a repeat
   Result<RulePath> rule_path(const nlohmann::json& raw, const Rule& rule, PathUse use);
 
   NodeCompiler& nodes_;

@@ -21,37 +21,46 @@ bool flag(const json& schema, const char* key, bool otherwise) {
 }
 
 template <class Enum, std::size_t N>
-std::optional<Enum> word(std::string_view text, const std::pair<std::string_view, Enum> (&table)[N]) {
+std::optional<Enum> word(std::string_view text,
+                         const std::pair<std::string_view, Enum> (&table)[N]) {
   for (const auto& [name, value] : table) {
     if (name == text) return value;
   }
   return std::nullopt;
 }
 
-constexpr std::pair<std::string_view, Widget> kWidgets[] = {
-    {"hidden", Widget::hidden},   {"text", Widget::text},         {"textarea", Widget::textarea},
-    {"select", Widget::select},   {"multiselect", Widget::multiselect}, {"date", Widget::date},
-    {"instant", Widget::instant}, {"integer", Widget::integer},   {"weight", Widget::weight},
-    {"money", Widget::money},     {"plate", Widget::plate},       {"place", Widget::place},
-    {"scan", Widget::scan},       {"position", Widget::position}, {"bool", Widget::boolean},
-    {"attachment", Widget::attachment}};
+constexpr std::pair<std::string_view, Widget> kWidgets[] = {{"hidden", Widget::hidden},
+                                                            {"text", Widget::text},
+                                                            {"textarea", Widget::textarea},
+                                                            {"select", Widget::select},
+                                                            {"multiselect", Widget::multiselect},
+                                                            {"date", Widget::date},
+                                                            {"instant", Widget::instant},
+                                                            {"integer", Widget::integer},
+                                                            {"weight", Widget::weight},
+                                                            {"money", Widget::money},
+                                                            {"plate", Widget::plate},
+                                                            {"place", Widget::place},
+                                                            {"scan", Widget::scan},
+                                                            {"position", Widget::position},
+                                                            {"bool", Widget::boolean},
+                                                            {"attachment", Widget::attachment}};
 constexpr std::pair<std::string_view, Merge> kMerges[] = {
     {"conflict", Merge::conflict}, {"latest", Merge::latest}, {"write_once", Merge::write_once}};
 constexpr std::pair<std::string_view, Kind> kKinds[] = {{"instant", Kind::instant},
                                                         {"date", Kind::date},
                                                         {"record_id", Kind::record_id},
                                                         {"attachment_item", Kind::attachment_item}};
-constexpr std::pair<std::string_view, RuleOp> kOps[] = {
-    {"le", RuleOp::le},
-    {"ge", RuleOp::ge},
-    {"ne", RuleOp::ne},
-    {"starts_with", RuleOp::starts_with},
-    {"required", RuleOp::required},
-    {"require_one", RuleOp::require_one},
-    {"min_items", RuleOp::min_items},
-    {"max_items", RuleOp::max_items},
-    {"unique", RuleOp::unique},
-    {"exists_in", RuleOp::exists_in}};
+constexpr std::pair<std::string_view, RuleOp> kOps[] = {{"le", RuleOp::le},
+                                                        {"ge", RuleOp::ge},
+                                                        {"ne", RuleOp::ne},
+                                                        {"starts_with", RuleOp::starts_with},
+                                                        {"required", RuleOp::required},
+                                                        {"require_one", RuleOp::require_one},
+                                                        {"min_items", RuleOp::min_items},
+                                                        {"max_items", RuleOp::max_items},
+                                                        {"unique", RuleOp::unique},
+                                                        {"exists_in", RuleOp::exists_in}};
 
 std::string key_of(const std::string& container, const std::string& name) {
   return container.empty() ? name : container + "/" + name;
@@ -79,8 +88,8 @@ Status FieldCompiler::fields() {
   return {};
 }
 
-Status FieldCompiler::property(const std::string& container, bool in_repeat, const std::string& name,
-                               const json& raw) {
+Status FieldCompiler::property(const std::string& container, bool in_repeat,
+                               const std::string& name, const json& raw) {
   const json schema = resolved(raw);
   const std::string place = key_of(container, name);
   const bool repeat = flag(schema, "x-repeat", false);
@@ -100,7 +109,8 @@ Status FieldCompiler::property(const std::string& container, bool in_repeat, con
   entry.label = text_of(schema, "x-label");
   entry.nullable = flag(schema, "x-nullable", true);
   entry.write_once = text_of(schema, "x-merge") == "write_once";
-  if (schema.contains("x-ask") && schema["x-ask"].is_number_integer()) entry.ask = schema["x-ask"].get<int>();
+  if (schema.contains("x-ask") && schema["x-ask"].is_number_integer())
+    entry.ask = schema["x-ask"].get<int>();
   FP_TRY(entry.when, conditions(schema, "x-when", place));
   data_.containers.emplace(name, std::move(entry));
   for (const auto& [member, child] : inner["properties"].items()) {
@@ -120,17 +130,27 @@ Status FieldCompiler::leaf(const std::string& container, bool in_repeat, const s
   FP_TRY(field.node, nodes_.compile(raw, place));
   NodeType type = field.node->type;
   if (type == NodeType::any && (field.node->constant || !field.node->enumeration.empty())) {
-    const Scalar& sample = field.node->constant ? *field.node->constant : field.node->enumeration[0];
+    const Scalar& sample =
+        field.node->constant ? *field.node->constant : field.node->enumeration[0];
     type = sample.index() == 0   ? NodeType::boolean
            : sample.index() == 1 ? NodeType::integer
                                  : NodeType::string;
   }
   switch (type) {
-    case NodeType::boolean: field.type = LeafType::boolean; break;
-    case NodeType::integer: field.type = LeafType::integer; break;
-    case NodeType::string: field.type = LeafType::text; break;
-    case NodeType::array: field.type = LeafType::list; break;
-    default: return nodes_.refuse(place, "a leaf needs a type");
+    case NodeType::boolean:
+      field.type = LeafType::boolean;
+      break;
+    case NodeType::integer:
+      field.type = LeafType::integer;
+      break;
+    case NodeType::string:
+      field.type = LeafType::text;
+      break;
+    case NodeType::array:
+      field.type = LeafType::list;
+      break;
+    default:
+      return nodes_.refuse(place, "a leaf needs a type");
   }
   const Node* choices = field.node;
   if (field.type == LeafType::list) {
@@ -177,7 +197,8 @@ Status FieldCompiler::annotations(const json& schema, const std::string& place, 
   field.unit = text_of(schema, "x-unit");
   field.scale = schema.value("x-scale", 0);
   if (field.scale < 0 || field.scale > 9) return nodes_.refuse(place, "x-scale is 0 to 9");
-  if (schema.contains("x-plausible-max")) field.plausible_max = schema["x-plausible-max"].get<std::int64_t>();
+  if (schema.contains("x-plausible-max"))
+    field.plausible_max = schema["x-plausible-max"].get<std::int64_t>();
   field.list = text_of(schema, "x-list");
   field.place = text_of(schema, "x-place");
   if (schema.contains("x-ask")) field.ask = schema["x-ask"].get<int>();
@@ -244,7 +265,8 @@ Result<RulePath> FieldCompiler::rule_path(const json& raw, const Rule& rule, Pat
   const auto found = data_.index.find(key);
   const bool counts = use == PathUse::repeat;
   if (counts ? !repeat : (found == data_.index.end() && !data_.containers.contains(key))) {
-    return nodes_.refuse("rule " + rule.id, path.text + (counts ? " is no repeat" : " is no field"));
+    return nodes_.refuse("rule " + rule.id,
+                         path.text + (counts ? " is no repeat" : " is no field"));
   }
   if (found != data_.index.end()) {
     const Field& field = data_.fields[found->second];
@@ -267,11 +289,13 @@ Result<Rule> FieldCompiler::rule(const json& raw) {
   const auto known = word(op, kOps);
   if (rule.id.empty() || !known) return nodes_.refuse(place, "op " + op + " is not described");
   rule.op = *known;
-  if (!rule.scope.empty() && (!data_.containers.contains(rule.scope) || !data_.containers.at(rule.scope).repeat)) {
+  if (!rule.scope.empty() &&
+      (!data_.containers.contains(rule.scope) || !data_.containers.at(rule.scope).repeat)) {
     return nodes_.refuse(place, "scope " + rule.scope + " is no repeat");
   }
   const std::string severity = text_of(raw, "severity");
-  if (severity != "error" && severity != "warn") return nodes_.refuse(place, "severity is error or warn");
+  if (severity != "error" && severity != "warn")
+    return nodes_.refuse(place, "severity is error or warn");
   rule.severity = severity == "error" ? Severity::error : Severity::warn;
   rule.count = raw.value("count", std::size_t{0});
   PathUse use = PathUse::one;

@@ -30,7 +30,9 @@ std::optional<json> cell_value(const Field& field, const std::string& cell, int 
   std::string text = field.free_text ? cell : ascii_digits(cell);
   switch (field.type) {
     case LeafType::integer: {
-      const bool bare = !text.empty() && text.find_first_not_of("0123456789", text[0] == '-' ? 1 : 0) == std::string::npos;
+      const bool bare =
+          !text.empty() &&
+          text.find_first_not_of("0123456789", text[0] == '-' ? 1 : 0) == std::string::npos;
       if (field.scale > 0) {
         auto scaled = scaled_from_text(text, field.scale);
         // Degrees are written with a point; a bare integer is what a document holds.
@@ -50,7 +52,8 @@ std::optional<json> cell_value(const Field& field, const std::string& cell, int 
       }
       return list;
     }
-    case LeafType::text: break;
+    case LeafType::text:
+      break;
   }
   if (field.kind == Kind::instant) return with_offset(std::move(text), offset_minutes);
   return field.choices.empty() ? text : ascii_lower(text);
@@ -58,7 +61,8 @@ std::optional<json> cell_value(const Field& field, const std::string& cell, int 
 
 }  // namespace
 
-CsvImport::CsvImport(const Registry& registry, const Form& form, CsvReader reader, ImportOptions options)
+CsvImport::CsvImport(const Registry& registry, const Form& form, CsvReader reader,
+                     ImportOptions options)
     : registry_(&registry), form_(&form), reader_(reader), options_(std::move(options)) {}
 
 Result<CsvImport::Column> CsvImport::column(const Form& form, const std::string& name) {
@@ -67,7 +71,8 @@ Result<CsvImport::Column> CsvImport::column(const Form& form, const std::string&
   if (name == "external_id") return column;
   const auto parts = split(name, '.');
   const auto unknown = [&] {
-    return fail(Errc::invalid_argument, "column " + name + " is not a field of the form " + std::string(form.type()));
+    return fail(Errc::invalid_argument,
+                "column " + name + " is not a field of the form " + std::string(form.type()));
   };
   if (parts.size() > 3) return unknown();
   if (parts.size() > 1) column.container = parts[0];
@@ -79,14 +84,16 @@ Result<CsvImport::Column> CsvImport::column(const Form& form, const std::string&
     column.number = number;
   }
   column.field = form.find(column.container, parts.back());
-  if (column.field == nullptr || column.field->in_repeat != column.number.has_value()) return unknown();
+  if (column.field == nullptr || column.field->in_repeat != column.number.has_value())
+    return unknown();
   return column;
 }
 
 Result<CsvImport> CsvImport::open(const Registry& registry, std::string_view type, BytesView file,
                                   ImportOptions options) {
   const Form* form = registry.form(type);
-  if (form == nullptr) return fail(Errc::invalid_argument, "there is no form for " + std::string(type));
+  if (form == nullptr)
+    return fail(Errc::invalid_argument, "there is no form for " + std::string(type));
   CsvImport import(registry, *form, CsvReader(file), std::move(options));
   const auto header = import.reader_.next();
   if (!header || !header->problem.empty() || !header->bad_utf8.empty()) {
@@ -95,7 +102,8 @@ Result<CsvImport> CsvImport::open(const Registry& registry, std::string_view typ
   for (const std::string& name : header->cells) {
     FP_TRY(auto column, CsvImport::column(*form, name));
     for (const Column& earlier : import.columns_) {
-      if (earlier.name == name) return fail(Errc::invalid_argument, "column " + name + " stands twice");
+      if (earlier.name == name)
+        return fail(Errc::invalid_argument, "column " + name + " stands twice");
     }
     import.columns_.push_back(std::move(column));
   }
@@ -121,13 +129,15 @@ ImportedRow CsvImport::row(CsvRecord record) {
     fault.limit = std::to_string(columns_.size());
     row.faults.push_back(std::move(fault));
   } else {
-    for (std::size_t index : record.bad_utf8) row.faults.push_back(cell_fault(columns_[index].name, "csv.utf8", columns_[index].field));
+    for (std::size_t index : record.bad_utf8)
+      row.faults.push_back(cell_fault(columns_[index].name, "csv.utf8", columns_[index].field));
   }
   if (!row.faults.empty()) return row;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (columns_[i].field == nullptr) row.external_id = record.cells[i];
   }
-  if (const auto earlier = seen_.find(row.external_id); !row.external_id.empty() && earlier != seen_.end()) {
+  if (const auto earlier = seen_.find(row.external_id);
+      !row.external_id.empty() && earlier != seen_.end()) {
     Fault fault = cell_fault("external_id", "csv.duplicate");
     fault.value = row.external_id;
     fault.limit = std::to_string(earlier->second);
@@ -166,7 +176,8 @@ void CsvImport::fill(const CsvRecord& record, ImportedRow& row) {
     if (column.number) {
       const std::string id = item_id_of(column.container, *column.number);
       if (holder->is_null()) *holder = json::array();
-      auto item = std::find_if(holder->begin(), holder->end(), [&](const json& known) { return known["item_id"] == id; });
+      auto item = std::find_if(holder->begin(), holder->end(),
+                               [&](const json& known) { return known["item_id"] == id; });
       if (item == holder->end()) {
         holder->push_back(json{{"item_id", id}});
         item = std::prev(holder->end());

@@ -22,14 +22,14 @@ namespace fieldpost::schema {
 
 struct ImportedRow {
   std::size_t line = 0;
-  std::string external_id;       ///< empty when the file has none
-  nlohmann::json document;       ///< null when the row could not be read at all
-  std::vector<Fault> faults;     ///< paths are columns: "persons.0.age_estimate"
+  std::string external_id;    ///< empty when the file has none
+  nlohmann::json document;    ///< null when the row could not be read at all
+  std::vector<Fault> faults;  ///< paths are columns: "persons.0.age_estimate"
   bool good() const { return !has_error(faults); }
 };
 
 struct ImportOptions {
-  int offset_minutes = 420;      ///< of instants written without one
+  int offset_minutes = 420;  ///< of instants written without one
   /// What any new record is filled with: id, unit, author, captured_at, ref_no … for this row.
   /// The row's own columns win; state defaults to final, type and schema_version are set here.
   std::function<nlohmann::json(std::size_t line, std::string_view external_id)> envelope;
@@ -47,7 +47,7 @@ class CsvImport {
 
  private:
   struct Column {
-    std::string name;            ///< as the header says
+    std::string name;  ///< as the header says
     std::string container;
     std::optional<std::size_t> number;
     const Field* field = nullptr;  ///< nullptr: external_id

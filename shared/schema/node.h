@@ -45,15 +45,24 @@ struct Node {
 };
 
 enum class RuleOp : std::uint8_t {
-  le, ge, ne, starts_with, required, require_one, min_items, max_items, unique, exists_in,
+  le,
+  ge,
+  ne,
+  starts_with,
+  required,
+  require_one,
+  min_items,
+  max_items,
+  unique,
+  exists_in,
 };
 
 using Band = std::map<std::string, std::int64_t, std::less<>>;  ///< choice → highest age
 
 struct RulePath {
-  std::string text;                 ///< as written, without a leading '/'
+  std::string text;  ///< as written, without a leading '/'
   bool from_root = true;
-  std::vector<std::string> names;   ///< its parts
+  std::vector<std::string> names;  ///< its parts
   Kind kind = Kind::none;
   const Band* band = nullptr;
 };
@@ -76,7 +85,9 @@ struct Rule {
 
 struct StringHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
 };
 
 /// A repeat or an object that holds leaves.

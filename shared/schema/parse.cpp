@@ -29,7 +29,8 @@ class StrictReader : public nlohmann::json_sax<json> {
   }
   bool number_float(number_float_t value, const string_t& text) override {
     // Only whole 64-bit numbers and short decimals exist here: a float that was an integer overflowed.
-    if (text.find_first_of(".eE") == std::string::npos) return refuse("the number " + text.substr(0, 40) + " is too large");
+    if (text.find_first_of(".eE") == std::string::npos)
+      return refuse("the number " + text.substr(0, 40) + " is too large");
     return put(json(value));
   }
   bool string(string_t& value) override { return put(json(std::move(value))); }
@@ -39,7 +40,8 @@ class StrictReader : public nlohmann::json_sax<json> {
   bool start_array(std::size_t) override { return open(json::array()); }
   bool end_array() override { return close(); }
   bool key(string_t& value) override {
-    if (open_.back()->contains(value)) return refuse("the key \"" + value.substr(0, 80) + "\" stands twice");
+    if (open_.back()->contains(value))
+      return refuse("the key \"" + value.substr(0, 80) + "\" stands twice");
     key_ = std::move(value);
     return true;
   }
@@ -94,8 +96,9 @@ class StrictReader : public nlohmann::json_sax<json> {
 
 Result<json> parse_document(std::string_view text) {
   if (text.size() > limits::kRecordBytesMax) {
-    return fail(Errc::too_large, "the document has " + std::to_string(text.size()) + " bytes, at most " +
-                                     std::to_string(limits::kRecordBytesMax) + " are allowed");
+    return fail(Errc::too_large, "the document has " + std::to_string(text.size()) +
+                                     " bytes, at most " + std::to_string(limits::kRecordBytesMax) +
+                                     " are allowed");
   }
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   if (const auto bad = first_invalid_utf8(text); bad != std::string_view::npos) {

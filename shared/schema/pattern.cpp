@@ -153,7 +153,8 @@ class PatternCompiler {
     for (std::size_t i = 0; i < times.high; ++i) {
       if (pattern_.program_.size() > kProgramMax) return wrong("it is too long");
       if (i >= times.low) {
-        optional.push_back(emit({Pattern::Op::split, 0, static_cast<std::uint16_t>(here() + 1), 0}));
+        optional.push_back(
+            emit({Pattern::Op::split, 0, static_cast<std::uint16_t>(here() + 1), 0}));
       }
       at_ = begin;
       if (!alternatives(depth + 1)) return false;
@@ -186,7 +187,8 @@ class PatternCompiler {
   bool alternatives(int depth) {
     std::vector<std::size_t> jumps;
     for (;;) {
-      const std::size_t split = emit({Pattern::Op::split, 0, static_cast<std::uint16_t>(here() + 1), 0});
+      const std::size_t split =
+          emit({Pattern::Op::split, 0, static_cast<std::uint16_t>(here() + 1), 0});
       if (!sequence(depth)) return false;
       const bool last = !more() || text_[at_] != '|';
       if (!last) {
@@ -212,7 +214,8 @@ Result<Pattern> Pattern::compile(std::string_view source) {
   return PatternCompiler(source).compile();
 }
 
-bool Pattern::run(std::size_t pc, std::size_t at, std::string_view text, std::uint32_t& steps) const {
+bool Pattern::run(std::size_t pc, std::size_t at, std::string_view text,
+                  std::uint32_t& steps) const {
   for (;;) {
     if (++steps > kStepsMax) return false;
     const Instruction& i = program_[pc];

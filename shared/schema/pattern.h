@@ -29,9 +29,9 @@ class Pattern {
   enum class Op : std::uint8_t { run, split, jump, match };
   struct Instruction {
     Op op = Op::match;
-    std::uint16_t set = 0;        ///< of run
-    std::uint16_t low = 1;        ///< of run: how many; of split: the preferred target
-    std::uint16_t high = 1;       ///< of run: at most; of split: the other target; of jump: the target
+    std::uint16_t set = 0;   ///< of run
+    std::uint16_t low = 1;   ///< of run: how many; of split: the preferred target
+    std::uint16_t high = 1;  ///< of run: at most; of split: the other target; of jump: the target
   };
   using Set = std::array<bool, 128>;
 

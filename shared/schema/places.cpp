@@ -23,7 +23,8 @@ bool all_digits(std::string_view text) {
 }
 
 bool is_checkpoint(std::string_view code) {
-  if (code.size() < 5 || code.size() > 11 || code[2] != '-' || !all_digits(code.substr(0, 2))) return false;
+  if (code.size() < 5 || code.size() > 11 || code[2] != '-' || !all_digits(code.substr(0, 2)))
+    return false;
   for (char c : code.substr(3)) {
     if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9')) return false;
   }
@@ -31,7 +32,8 @@ bool is_checkpoint(std::string_view code) {
 }
 
 bool is_place_code(std::string_view code) {
-  const bool gazetteer = all_digits(code) && code.size() >= 2 && code.size() <= 8 && code.size() % 2 == 0;
+  const bool gazetteer =
+      all_digits(code) && code.size() >= 2 && code.size() <= 8 && code.size() % 2 == 0;
   return gazetteer || is_checkpoint(code);
 }
 
@@ -73,34 +75,41 @@ Result<std::int32_t> coordinate(std::string_view name, std::string_view text, st
   auto value = scaled_from_text(text, 7);
   if (!value) return fail(Errc::malformed, std::string(name) + ": " + value.error().detail);
   if (*value < -limit || *value > limit) {
-    return fail(Errc::malformed, std::string(name) + " " + std::string(text) + " is not on this Earth");
+    return fail(Errc::malformed,
+                std::string(name) + " " + std::string(text) + " is not on this Earth");
   }
   return static_cast<std::int32_t>(*value);
 }
 
-Result<Place> place_of(const CsvRecord& record, const std::array<std::size_t, 6>& at, std::size_t columns) {
+Result<Place> place_of(const CsvRecord& record, const std::array<std::size_t, 6>& at,
+                       std::size_t columns) {
   if (!record.problem.empty()) {
-    return fail(Errc::malformed, record.problem == "csv.quote" ? "a quote is not closed, or text follows it"
-                                                               : "the line is too long");
+    return fail(Errc::malformed, record.problem == "csv.quote"
+                                     ? "a quote is not closed, or text follows it"
+                                     : "the line is too long");
   }
   if (record.cells.size() != columns) {
     return fail(Errc::malformed, std::to_string(record.cells.size()) + " columns, expected " +
                                      std::to_string(columns));
   }
-  if (!record.bad_utf8.empty()) return fail(Errc::malformed, "not valid UTF-8: save the file as UTF-8");
+  if (!record.bad_utf8.empty())
+    return fail(Errc::malformed, "not valid UTF-8: save the file as UTF-8");
   Place place;
   place.code = ascii_digits(record.cells[at[0]]);
   place.name_km = record.cells[at[1]];
   place.name_latin = record.cells[at[2]];
   if (!is_place_code(place.code)) {
-    return fail(Errc::malformed, "code '" + place.code + "' is neither 2, 4, 6 or 8 digits nor like 01-PPT");
+    return fail(Errc::malformed,
+                "code '" + place.code + "' is neither 2, 4, 6 or 8 digits nor like 01-PPT");
   }
-  if (place.name_km.empty() && place.name_latin.empty()) return fail(Errc::malformed, "the place has no name");
+  if (place.name_km.empty() && place.name_latin.empty())
+    return fail(Errc::malformed, "the place has no name");
   FP_TRY(place.lat, coordinate("lat", record.cells[at[3]], 900'000'000));
   FP_TRY(place.lon, coordinate("lon", record.cells[at[4]], 1'800'000'000));
   place.valid_from = ascii_digits(record.cells[at[5]]);
   if (!days_of_date(place.valid_from)) {
-    return fail(Errc::malformed, "valid_from '" + place.valid_from + "' is not a date like 2026-01-31");
+    return fail(Errc::malformed,
+                "valid_from '" + place.valid_from + "' is not a date like 2026-01-31");
   }
   return place;
 }
@@ -162,13 +171,16 @@ Result<std::int64_t> scaled_from_text(std::string_view text, int scale) {
   if (negative) digits.remove_prefix(1);
   const std::size_t point = digits.find('.');
   std::string_view whole = digits.substr(0, point);
-  std::string_view part = point == std::string_view::npos ? std::string_view() : digits.substr(point + 1);
+  std::string_view part =
+      point == std::string_view::npos ? std::string_view() : digits.substr(point + 1);
   if (!all_digits(whole) || (point != std::string_view::npos && !all_digits(part))) {
     return fail(Errc::malformed, "'" + ascii + "' is not a number like 12.5");
   }
-  while (part.size() > static_cast<std::size_t>(scale) && part.ends_with('0')) part.remove_suffix(1);
+  while (part.size() > static_cast<std::size_t>(scale) && part.ends_with('0'))
+    part.remove_suffix(1);
   if (part.size() > static_cast<std::size_t>(scale)) {
-    return fail(Errc::malformed, "'" + ascii + "' has more than " + std::to_string(scale) + " decimals");
+    return fail(Errc::malformed,
+                "'" + ascii + "' has more than " + std::to_string(scale) + " decimals");
   }
   std::string all = std::string(whole) + std::string(part);
   all.append(static_cast<std::size_t>(scale) - part.size(), '0');

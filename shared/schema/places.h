@@ -16,17 +16,17 @@
 namespace fieldpost::schema {
 
 struct Place {
-  std::string code;        ///< two, four, six or eight digits, or "01-PPT"
+  std::string code;  ///< two, four, six or eight digits, or "01-PPT"
   std::string name_km;
   std::string name_latin;
-  std::int32_t lat = 0;    ///< 1e-7 degrees; 0,0 when not given
+  std::int32_t lat = 0;  ///< 1e-7 degrees; 0,0 when not given
   std::int32_t lon = 0;
   std::string valid_from;  ///< YYYY-MM-DD
 };
 
 struct PlaceProblem {
-  std::size_t line = 0;    ///< physical line
-  std::string text;        ///< what is wrong and what to do
+  std::size_t line = 0;  ///< physical line
+  std::string text;      ///< what is wrong and what to do
 };
 
 class PlaceList {

@@ -49,7 +49,8 @@ class Builder {
 
  private:
   static std::vector<Question> in_order(std::vector<std::pair<int, Question>> asked) {
-    std::stable_sort(asked.begin(), asked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(asked.begin(), asked.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<Question> out;
     for (auto& [order, question] : asked) out.push_back(std::move(question));
     return out;
@@ -72,17 +73,20 @@ class Builder {
     question.when = field.when;
     question.hint = hint(field);
     for (const std::string& choice : field.choices) {
-      question.options.push_back({choice, std::string(registry_.labels().text(field.label + "." + choice, language_))});
+      question.options.push_back(
+          {choice, std::string(registry_.labels().text(field.label + "." + choice, language_))});
     }
     if (const CodeList* list = field.list.empty() ? nullptr : registry_.list(field.list)) {
       question.options_open = true;
-      for (const ListEntry& entry : list->entries()) question.options.push_back({entry.code, label_of(entry)});
+      for (const ListEntry& entry : list->entries())
+        question.options.push_back({entry.code, label_of(entry)});
     }
     if (!field.place.empty()) {
       question.options_open = true;
       for (const Place* place : registry_.places().all(field.place)) {
         const bool khmer = language_ == "km" && !place->name_km.empty();
-        question.options.push_back({place->code, khmer || place->name_latin.empty() ? place->name_km : place->name_latin});
+        question.options.push_back(
+            {place->code, khmer || place->name_latin.empty() ? place->name_km : place->name_latin});
       }
     }
     return question;
@@ -97,8 +101,11 @@ class Builder {
   }
 
   std::string hint(const Field& field) const {
-    const auto word = [&](std::string_view key) { return std::string(registry_.labels().text(key, language_)); };
-    if (field.widget == Widget::weight) return word("ui.unit.kg") + ", " + word("ui.unit.g") + ", " + word("ui.unit.mg");
+    const auto word = [&](std::string_view key) {
+      return std::string(registry_.labels().text(key, language_));
+    };
+    if (field.widget == Widget::weight)
+      return word("ui.unit.kg") + ", " + word("ui.unit.g") + ", " + word("ui.unit.mg");
     if (field.type == LeafType::boolean) return word("ui.ask.yes_no");
     if (field.kind == Kind::instant) return "HH:MM, YYYY-MM-DD HH:MM";
     if (field.kind == Kind::date) return "YYYY-MM-DD";
@@ -120,14 +127,15 @@ const json* value_at(const json* holder, std::string_view name) {
 
 }  // namespace
 
-std::vector<Question> questions(const Registry& registry, std::string_view type, std::string_view language) {
+std::vector<Question> questions(const Registry& registry, std::string_view type,
+                                std::string_view language) {
   const Form* form = registry.form(type);
   if (form == nullptr) return {};
   return Builder(registry, *form, language).all();
 }
 
-std::optional<Question> repeat_question(const Registry& registry, std::string_view type, std::string_view repeat,
-                                        std::string_view language) {
+std::optional<Question> repeat_question(const Registry& registry, std::string_view type,
+                                        std::string_view repeat, std::string_view language) {
   const Form* form = registry.form(type);
   if (form == nullptr || !form->is_repeat(repeat)) return std::nullopt;
   const auto found = form->data().containers.find(repeat);
@@ -138,7 +146,8 @@ std::optional<Question> repeat_question(const Registry& registry, std::string_vi
 
 bool is_asked(const Question& question, const json& document, const json* item) {
   const json* holder = &document;
-  if (!question.container.empty()) holder = item != nullptr ? item : value_at(&document, question.container);
+  if (!question.container.empty())
+    holder = item != nullptr ? item : value_at(&document, question.container);
   return std::all_of(question.when.begin(), question.when.end(), [&](const Condition& condition) {
     const bool from_root = condition.field.starts_with('/');
     const json* value = from_root ? value_at(&document, std::string_view(condition.field).substr(1))
@@ -147,14 +156,17 @@ bool is_asked(const Question& question, const json& document, const json* item) 
   });
 }
 
-bool is_required(const Registry& registry, std::string_view type, const Question& question, const json& document,
-                 std::string_view item_id) {
-  std::string path = question.container.empty() ? question.name : question.container + "/" + question.name;
-  if (!item_id.empty()) path = question.container + "/" + std::string(item_id) + "/" + question.name;
+bool is_required(const Registry& registry, std::string_view type, const Question& question,
+                 const json& document, std::string_view item_id) {
+  std::string path =
+      question.container.empty() ? question.name : question.container + "/" + question.name;
+  if (!item_id.empty())
+    path = question.container + "/" + std::string(item_id) + "/" + question.name;
   // Without its own answer, so that a question answered a moment ago still counts as required.
   json asked = document;
   json* holder = &asked;
-  if (!question.container.empty() && asked.contains(question.container)) holder = &asked[question.container];
+  if (!question.container.empty() && asked.contains(question.container))
+    holder = &asked[question.container];
   if (holder->is_array()) {
     for (json& item : *holder) {
       if (item.is_object() && item.value("item_id", "") == item_id) item.erase(question.name);
@@ -166,7 +178,9 @@ bool is_required(const Registry& registry, std::string_view type, const Question
     asked[question.container] = json::object();
   }
   for (const Fault& fault : check_document(registry, type, asked, Purpose::finalise)) {
-    if (fault.severity == Severity::error && fault.path == path && fault.rule != "additionalProperties") return true;
+    if (fault.severity == Severity::error && fault.path == path &&
+        fault.rule != "additionalProperties")
+      return true;
   }
   return false;
 }

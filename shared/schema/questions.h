@@ -19,15 +19,15 @@ struct Option {
 };
 
 struct Question {
-  std::string container;   ///< "" at the root, the object or the repeat else
+  std::string container;  ///< "" at the root, the object or the repeat else
   std::string name;
-  std::string label;       ///< in the language asked for
-  std::string hint;        ///< how to answer: "kg, g or mg", "yes or no"; may be empty
-  const Field* field = nullptr;    ///< nullptr for a repeat
-  std::vector<Option> options;     ///< choices, list codes or places; of an open list others pass too
-  bool options_open = false;       ///< a code not among the options is accepted (and flagged)
-  std::vector<Question> item;      ///< of a repeat: "add one?", then these, until no
-  std::vector<Condition> when;     ///< ask only if all hold: see is_asked
+  std::string label;             ///< in the language asked for
+  std::string hint;              ///< how to answer: "kg, g or mg", "yes or no"; may be empty
+  const Field* field = nullptr;  ///< nullptr for a repeat
+  std::vector<Option> options;   ///< choices, list codes or places; of an open list others pass too
+  bool options_open = false;     ///< a code not among the options is accepted (and flagged)
+  std::vector<Question> item;    ///< of a repeat: "add one?", then these, until no
+  std::vector<Condition> when;   ///< ask only if all hold: see is_asked
 
   bool is_repeat() const { return field == nullptr; }
 };

@@ -93,8 +93,8 @@ Result<Registry> Registry::load(std::span<const EmbeddedFile> files) try {
     } else if (const auto places = stem(name, "places/", ".csv"); !places.empty()) {
       const auto problems = impl->places.add_csv(bytes);
       if (!problems.empty()) {
-        return fail(Errc::malformed, name + " line " + std::to_string(problems[0].line) + ": " +
-                                         problems[0].text);
+        return fail(Errc::malformed,
+                    name + " line " + std::to_string(problems[0].line) + ": " + problems[0].text);
       }
     }
   }
@@ -110,7 +110,8 @@ Result<Registry> Registry::load(std::span<const EmbeddedFile> files) try {
   return Registry(std::move(impl));
 } catch (const json::exception& error) {
   // A member of an unexpected kind; compile_form checks most by hand with a better message.
-  return fail(Errc::malformed, std::string("a schema file is not as schemas/README.md says: ") + error.what());
+  return fail(Errc::malformed,
+              std::string("a schema file is not as schemas/README.md says: ") + error.what());
 }
 
 const Hash& Registry::digest() const { return impl_->digest; }
@@ -134,24 +135,27 @@ const CodeList* Registry::list(std::string_view name) const {
 const Labels& Registry::labels() const { return impl_->labels; }
 const PlaceList& Registry::places() const { return impl_->places; }
 
-std::string Registry::message(const Fault& fault, std::string_view language, bool with_value) const {
+std::string Registry::message(const Fault& fault, std::string_view language,
+                              bool with_value) const {
   const Labels& words = impl_->labels;
-  std::string field(fault.field_label.empty() ? fault.path : words.text(fault.field_label, language));
+  std::string field(fault.field_label.empty() ? fault.path
+                                              : words.text(fault.field_label, language));
   std::string others;
   for (const std::string& label : fault.other_labels) {
     others += (others.empty() ? "" : ", ") + std::string(words.text(label, language));
   }
   const std::string value = with_value && !fault.value.empty() ? fault.value : "…";
-  std::string text = fill_in(words.text(fault.rule_label, language),
-                             {{"field", field},
-                              {"value", value},
-                              {"limit", fault.limit},
-                              {"fields", others},
-                              {"line", std::to_string(fault.line)},
-                              {"count", value},            // csv.columns
-                              {"other", fault.limit}});    // csv.duplicate
+  std::string text =
+      fill_in(words.text(fault.rule_label, language), {{"field", field},
+                                                       {"value", value},
+                                                       {"limit", fault.limit},
+                                                       {"fields", others},
+                                                       {"line", std::to_string(fault.line)},
+                                                       {"count", value},          // csv.columns
+                                                       {"other", fault.limit}});  // csv.duplicate
   // A rule's own message speaks of the fields itself; where it stands still helps in a long form.
-  const bool names_field = words.text(fault.rule_label, language).find("{field}") != std::string_view::npos;
+  const bool names_field =
+      words.text(fault.rule_label, language).find("{field}") != std::string_view::npos;
   return names_field || field.empty() ? text : field + ": " + text;
 }
 

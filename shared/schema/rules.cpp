@@ -26,10 +26,13 @@ class Run {
   void run() {
     switch (rule_.op) {
       case RuleOp::unique:
-      case RuleOp::exists_in: return spread_rule();
+      case RuleOp::exists_in:
+        return spread_rule();
       case RuleOp::min_items:
-      case RuleOp::max_items: return count_rule();
-      default: break;
+      case RuleOp::max_items:
+        return count_rule();
+      default:
+        break;
     }
     if (rule_.scope.empty()) return one(nullptr);
     for (const LiveItem& item : live_items(document_, rule_.scope)) {
@@ -155,7 +158,8 @@ class Run {
       count += live_items(document_, path.text).size();
     }
     if (applies(nullptr) != true) return;
-    if (rule_.op == RuleOp::min_items ? count < rule_.count : count > rule_.count) broken(rule_.left[0].text);
+    if (rule_.op == RuleOp::min_items ? count < rule_.count : count > rule_.count)
+      broken(rule_.left[0].text);
   }
 
   /// Every value of array/field over the array's live items.
@@ -226,8 +230,8 @@ bool condition_holds(const Condition& condition, const json* value) {
   return false;
 }
 
-void run_rules(const std::vector<Rule>& rules, const json& document, const std::vector<std::string>& sealed,
-               std::vector<BrokenRule>& out) {
+void run_rules(const std::vector<Rule>& rules, const json& document,
+               const std::vector<std::string>& sealed, std::vector<BrokenRule>& out) {
   for (const Rule& rule : rules) Run(rule, document, sealed, out).run();
 }
 

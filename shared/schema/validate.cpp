@@ -10,18 +10,25 @@ using nlohmann::json;
 
 bool type_fits(NodeType type, const json& value) {
   switch (type) {
-    case NodeType::any: return true;
-    case NodeType::object: return value.is_object();
-    case NodeType::array: return value.is_array();
-    case NodeType::string: return value.is_string();
-    case NodeType::integer: return value.is_number_integer();
-    case NodeType::boolean: return value.is_boolean();
+    case NodeType::any:
+      return true;
+    case NodeType::object:
+      return value.is_object();
+    case NodeType::array:
+      return value.is_array();
+    case NodeType::string:
+      return value.is_string();
+    case NodeType::integer:
+      return value.is_number_integer();
+    case NodeType::boolean:
+      return value.is_boolean();
   }
   return false;
 }
 
 std::int64_t saturated(const json& value) {
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
     return INT64_MAX;
   }
   return value.get<std::int64_t>();
@@ -160,7 +167,9 @@ class Walk {
 
 }  // namespace
 
-void validate(const Node& node, const json& value, std::vector<Found>& out) { Walk(&out).run(node, value); }
+void validate(const Node& node, const json& value, std::vector<Found>& out) {
+  Walk(&out).run(node, value);
+}
 
 bool valid(const Node& node, const json& value) { return Walk(nullptr).run(node, value); }
 

@@ -48,7 +48,9 @@ bool check_text(const Node& node, std::string_view text, const Report& report) {
     if (node.max_length && length > *node.max_length && !fault("maxLength")) return false;
   }
   if (node.pattern && !node.pattern->matches(text) && !fault("pattern")) return false;
-  if (detail::negates(node, NodeType::string) && detail::fits_text(*node.not_, text) && !fault("not")) return false;
+  if (detail::negates(node, NodeType::string) && detail::fits_text(*node.not_, text) &&
+      !fault("not"))
+    return false;
   return good;
 }
 
@@ -67,7 +69,9 @@ bool check_integer(const Node& node, std::int64_t value, const Report& report) {
   if (!detail::in_enumeration(node, value, same) && !fault("enum")) return false;
   if (node.minimum && value < *node.minimum && !fault("minimum")) return false;
   if (node.maximum && value > *node.maximum && !fault("maximum")) return false;
-  if (detail::negates(node, NodeType::integer) && detail::fits_integer(*node.not_, value) && !fault("not")) return false;
+  if (detail::negates(node, NodeType::integer) && detail::fits_integer(*node.not_, value) &&
+      !fault("not"))
+    return false;
   return good;
 }
 

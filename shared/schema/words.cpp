@@ -33,7 +33,8 @@ std::string with_offset(std::string text, int offset_minutes) {
   }
   // One or more spaces between date and time stand for the T. The day may still be no real one: that
   // is then reported as such, and not as a wrong form.
-  if (text[10] == ' ') text = text.substr(0, 10) + "T" + text.substr(text.find_first_not_of(' ', 10));
+  if (text[10] == ' ')
+    text = text.substr(0, 10) + "T" + text.substr(text.find_first_not_of(' ', 10));
   const bool bare = text.size() >= 16 && text[10] == 'T' && text[13] == ':' && shaped(11, ":.");
   return bare ? text + offset_text(offset_minutes) : text;
 }

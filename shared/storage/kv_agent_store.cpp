@@ -87,7 +87,8 @@ class KvAgentStore final : public AgentStore {
   }
 
   Status erase_draft(const RecordId& id) override {
-    return kv_.update([&](KvWrite& write) { return write.erase(kDrafts, id.view()); });
+    return kv_.update([&](KvWrite& write) { return write.erase(kDrafts, id.view()); },
+                      UpdateKind::freeing);
   }
 
   Result<std::vector<Draft>> drafts() const override {
@@ -178,7 +179,8 @@ class KvAgentStore final : public AgentStore {
       }
     }
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
-    return commit(next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); });
+    return commit(next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); },
+                  UpdateKind::freeing);
   }
 
   Status acknowledge(ActorId actor, Sequence head,
@@ -187,7 +189,8 @@ class KvAgentStore final : public AgentStore {
     for (OwnActor& own : next.state.actors) {
       if (own.actor == actor) own.acked = std::clamp(head, own.acked, own.head);
     }
-    return commit(next, [&](KvWrite& write) { return put_exceptions(write, exceptions); });
+    return commit(next, [&](KvWrite& write) { return put_exceptions(write, exceptions); },
+                  UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
   }
 
   Status integrate(const std::string& unit, const Bytes& cursor,
@@ -210,7 +213,7 @@ class KvAgentStore final : public AgentStore {
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;
     next.state.last_sync = hub_time;
-    return commit(next, [](KvWrite&) -> Status { return {}; });
+    return commit(next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
   }
 
   Result<AgentCounts> counts() const override {
@@ -262,16 +265,15 @@ class KvAgentStore final : public AgentStore {
 
  private:
   /// Runs `body` and stores `next` in one commit; the cached state follows only on success.
-  Status commit(StoredAgentState& next, const std::function<Status(KvWrite&)>& body) {
-    const StoredAgentState before = next;
+  Status commit(StoredAgentState& next, const std::function<Status(KvWrite&)>& body,
+                UpdateKind kind = UpdateKind::normal) {
     const Status done = kv_.update([&](KvWrite& write) -> Status {
-      next = before;  // the engine may run the body more than once
       FP_CHECK_OK(body(write));
       next.state.waiting = 0;
       for (const OwnActor& own : next.state.actors) next.state.waiting += own.head.value - own.acked.value;
       return write.put(kMeta, as_bytes(kStateKey),
                        codec_.encode(kMeta, as_bytes(kStateKey), pack_state(next)));
-    });
+    }, kind);
     if (done) stored_ = std::move(next);
     return done;
   }

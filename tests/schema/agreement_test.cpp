@@ -1,12 +1,11 @@
 // Our evaluator against valijson, and the narrow check against the whole one, on generated documents.
+#include <filesystem>
 #include <random>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
 #include <valijson/validation_results.hpp>
 #include <valijson/validator.hpp>
-
-#include <filesystem>
 
 #include "schema/check.h"
 #include "schema/node.h"
@@ -27,10 +26,11 @@ std::size_t pick(Random& random, std::size_t count) { return random() % count; }
 std::vector<json> seeds() {
   std::vector<json> out;
   for (const char* folder : {"valid", "invalid"}) {
-    for (const auto& entry :
-         std::filesystem::directory_iterator(std::string(FIELDPOST_SOURCE_DIR) + "/tests/data/records/" + folder)) {
+    for (const auto& entry : std::filesystem::directory_iterator(std::string(FIELDPOST_SOURCE_DIR) +
+                                                                 "/tests/data/records/" + folder)) {
       if (entry.path().filename() == "expected.json") continue;
-      out.push_back(json_data(std::string("records/") + folder + "/" + entry.path().filename().string()));
+      out.push_back(
+          json_data(std::string("records/") + folder + "/" + entry.path().filename().string()));
     }
   }
   std::sort(out.begin(), out.end());
@@ -38,10 +38,34 @@ std::vector<json> seeds() {
 }
 
 json odd_value(Random& random) {
-  const std::vector<json> values = {"",     "x",   "entry", "final", "draft", "void", "ខ្មែរ", std::string(2100, 'x'),
-                                    "2026-03-14T07:05+07:00", "2026-02-30", "KH", "0", 0, 1, -1, 121, 1'000'000'000'000'000'000,
-                                    true, false, json::array(), json::array({"use"}), json::array({1, "x"}), "unknown", "weighed",
-                                    "counted", "none", "other", "confirmed"};
+  const std::vector<json> values = {"",
+                                    "x",
+                                    "entry",
+                                    "final",
+                                    "draft",
+                                    "void",
+                                    "ខ្មែរ",
+                                    std::string(2100, 'x'),
+                                    "2026-03-14T07:05+07:00",
+                                    "2026-02-30",
+                                    "KH",
+                                    "0",
+                                    0,
+                                    1,
+                                    -1,
+                                    121,
+                                    1'000'000'000'000'000'000,
+                                    true,
+                                    false,
+                                    json::array(),
+                                    json::array({"use"}),
+                                    json::array({1, "x"}),
+                                    "unknown",
+                                    "weighed",
+                                    "counted",
+                                    "none",
+                                    "other",
+                                    "confirmed"};
   return values[pick(random, values.size())];
 }
 
@@ -52,7 +76,8 @@ void mutate(Random& random, json& document, const Form& form) {
   if (!field.container.empty()) {
     json& container = document[field.container];
     if (field.in_repeat) {
-      if (!container.is_array() || container.empty()) container = json::array({{{"item_id", "t3st0001"}}});
+      if (!container.is_array() || container.empty())
+        container = json::array({{{"item_id", "t3st0001"}}});
       holder = &container[pick(random, container.size())];
     } else {
       holder = &container;
@@ -60,14 +85,17 @@ void mutate(Random& random, json& document, const Form& form) {
     if (!holder->is_object()) return;
   }
   switch (pick(random, 4)) {
-    case 0: holder->erase(field.name); break;
+    case 0:
+      holder->erase(field.name);
+      break;
     case 1:
       if (!field.choices.empty() && field.type == LeafType::text) {
         (*holder)[field.name] = field.choices[pick(random, field.choices.size())];
         break;
       }
       [[fallthrough]];
-    default: (*holder)[field.name] = odd_value(random);
+    default:
+      (*holder)[field.name] = odd_value(random);
   }
 }
 
@@ -75,7 +103,8 @@ class Valijson {
  public:
   explicit Valijson(std::string_view type) {
     for (const auto& file : embedded_schemas()) {
-      if (file.name == "records/" + std::string(type) + ".json") root_ = json::parse(as_text(file.bytes));
+      if (file.name == "records/" + std::string(type) + ".json")
+        root_ = json::parse(as_text(file.bytes));
     }
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
     parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(root_), schema_);

@@ -11,7 +11,8 @@ using nlohmann::json;
 
 namespace {
 
-std::string verdict(std::string_view type, std::string path, Value value, std::uint32_t version = 1) {
+std::string verdict(std::string_view type, std::string path, Value value,
+                    std::uint32_t version = 1) {
   model::Change change;
   change.type = type;
   change.schema_version = version;
@@ -45,18 +46,26 @@ TEST_CASE("one edit is judged by its own leaf") {
   CHECK(verdict("stop", "position/lat", number(900'000'001)) == "maximum position/lat");
   CHECK(verdict("stop", "position/lat", number(-900'000'001)) == "minimum position/lat");
   CHECK(verdict("stop", "more_than_outer_clothing", Value(true)).empty());
-  CHECK(verdict("stop", "more_than_outer_clothing", text("yes")) == "type more_than_outer_clothing");
-  CHECK(verdict("stop", "persons/p3rs0n01/age_estimate", number(121)) == "maximum persons/p3rs0n01/age_estimate");
-  CHECK(verdict("stop", "persons/p3rs0n0i/age_estimate", number(12)) == "additionalProperties persons/p3rs0n0i/age_estimate");
-  CHECK(verdict("stop", "persons/p3rs0n01/hiv", text("x")) == "additionalProperties persons/p3rs0n01/hiv");
+  CHECK(verdict("stop", "more_than_outer_clothing", text("yes")) ==
+        "type more_than_outer_clothing");
+  CHECK(verdict("stop", "persons/p3rs0n01/age_estimate", number(121)) ==
+        "maximum persons/p3rs0n01/age_estimate");
+  CHECK(verdict("stop", "persons/p3rs0n0i/age_estimate", number(12)) ==
+        "additionalProperties persons/p3rs0n0i/age_estimate");
+  CHECK(verdict("stop", "persons/p3rs0n01/hiv", text("x")) ==
+        "additionalProperties persons/p3rs0n01/hiv");
 }
 
 TEST_CASE("lists are judged member by member") {
   CHECK(verdict("case", "offence_types", Value(model::List{std::string("use")})).empty());
   CHECK(verdict("case", "offence_types", Value(model::List{})).empty());
-  CHECK(verdict("case", "offence_types", Value(model::List{std::string("use"), std::string("arson")})) == "enum offence_types/1");
-  CHECK(verdict("case", "offence_types", Value(model::List{std::int64_t{4}})) == "type offence_types/0");
-  CHECK(verdict("case", "offence_types", Value(model::List(9, std::string("use")))) == "maxItems offence_types");
+  CHECK(verdict("case", "offence_types",
+                Value(model::List{std::string("use"), std::string("arson")})) ==
+        "enum offence_types/1");
+  CHECK(verdict("case", "offence_types", Value(model::List{std::int64_t{4}})) ==
+        "type offence_types/0");
+  CHECK(verdict("case", "offence_types", Value(model::List(9, std::string("use")))) ==
+        "maxItems offence_types");
   CHECK(verdict("case", "offence_types", text("use")) == "type offence_types");
 }
 
@@ -78,11 +87,13 @@ TEST_CASE("the envelope is never edited") {
 
 TEST_CASE("exactly what a visit seals is sealed") {
   CHECK(verdict("visit", "client_pseudonym", sealed()).empty());
-  CHECK(verdict("visit", "client_pseudonym", text("7KQ2-M4TX-9ZB3-H0WD")) == "x-sealed client_pseudonym");
+  CHECK(verdict("visit", "client_pseudonym", text("7KQ2-M4TX-9ZB3-H0WD")) ==
+        "x-sealed client_pseudonym");
   CHECK(verdict("visit", "client_pseudonym", model::Null{}).empty());
   CHECK(verdict("visit", "setting", sealed()) == "x-sealed setting");
   CHECK(verdict("visit", "setting", text("private")).empty());
-  CHECK(verdict("visit", "secondary_drugs/s3c0nd01/drug", text("alcohol")) == "x-sealed secondary_drugs/s3c0nd01/drug");
+  CHECK(verdict("visit", "secondary_drugs/s3c0nd01/drug", text("alcohol")) ==
+        "x-sealed secondary_drugs/s3c0nd01/drug");
   CHECK(verdict("stop", "direction", sealed()) == "x-sealed direction");
   model::Change change;
   change.type = "visit";
@@ -107,12 +118,14 @@ TEST_CASE("how many changes a core checks, printed and not judged", "[bench]") {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   CHECK(faults == 0);
   const auto per_change_us = took.count() * 1e6 / kRounds;
-  std::printf("check_change: %zu edits, %.2f us a change, %.0f changes/s\n", change.edits.size(), per_change_us,
-              kRounds / took.count());
+  std::printf("check_change: %zu edits, %.2f us a change, %.0f changes/s\n", change.edits.size(),
+              per_change_us, kRounds / took.count());
   const json document = good_stop();
   const auto begin_document = std::chrono::steady_clock::now();
-  for (int i = 0; i < 500; ++i) faults += has_error(check_document(shipped(), "stop", document)) ? 1 : 0;
-  const std::chrono::duration<double> document_took = std::chrono::steady_clock::now() - begin_document;
+  for (int i = 0; i < 500; ++i)
+    faults += has_error(check_document(shipped(), "stop", document)) ? 1 : 0;
+  const std::chrono::duration<double> document_took =
+      std::chrono::steady_clock::now() - begin_document;
   CHECK(faults == 0);
   std::printf("check_document: %.1f us a document\n", document_took.count() * 1e6 / 500);
 }

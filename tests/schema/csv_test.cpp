@@ -1,4 +1,5 @@
 #include "schema/csv.h"
+
 #include "tests/support/catch.h"
 
 using namespace fieldpost;
@@ -16,7 +17,8 @@ std::vector<std::string> read(std::string_view text) {
       out.push_back(line + "!" + record->problem);
       continue;
     }
-    for (std::size_t i = 0; i < record->cells.size(); ++i) line += (i == 0 ? ":" : "|") + record->cells[i];
+    for (std::size_t i = 0; i < record->cells.size(); ++i)
+      line += (i == 0 ? ":" : "|") + record->cells[i];
     for (std::size_t bad : record->bad_utf8) line += " bad" + std::to_string(bad);
     out.push_back(line);
   }
@@ -32,7 +34,8 @@ TEST_CASE("records end where RFC 4180 says, with the leniencies of field files")
   CHECK(read("\xEF\xBB\xBF") == Lines{});
   CHECK(read("a,b") == Lines{"1:a|b"});
   CHECK(read("a,b\n") == Lines{"1:a|b"});
-  CHECK(read("\xEF\xBB\xBF" "a,b\r\nc,d\r\n") == Lines{"1:a|b", "2:c|d"});
+  CHECK(read("\xEF\xBB\xBF"
+             "a,b\r\nc,d\r\n") == Lines{"1:a|b", "2:c|d"});
   CHECK(read("a,\n,b\n,\n") == Lines{"1:a|", "2:|b"});
   CHECK(read("a\n\n  \n\"\"\nb") == Lines{"1:a", "5:b"});
   CHECK(read("\"a,b\",\"c\"\"d\"\n") == Lines{"1:a,b|c\"d"});

@@ -26,7 +26,8 @@ Reported reported(const std::vector<Fault>& faults) {
 int check_folder(const std::string& folder) {
   const json expected = json_data("records/" + folder + "/expected.json");
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(FIELDPOST_SOURCE_DIR) + "/tests/data/records/" + folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(FIELDPOST_SOURCE_DIR) +
+                                                               "/tests/data/records/" + folder)) {
     const std::string name = entry.path().filename();
     if (name == "expected.json") continue;
     ++count;
@@ -53,14 +54,18 @@ int check_folder(const std::string& folder) {
 
 std::set<std::string> rules(const json& document, Purpose purpose = Purpose::draft) {
   std::set<std::string> out;
-  for (const Fault& fault : check_document(shipped(), document.value("type", ""), document, purpose)) out.insert(fault.rule);
+  for (const Fault& fault :
+       check_document(shipped(), document.value("type", ""), document, purpose))
+    out.insert(fault.rule);
   return out;
 }
 
 }  // namespace
 
 TEST_CASE("valid documents report only their warnings") { CHECK(check_folder("valid") >= 25); }
-TEST_CASE("invalid documents report exactly what is wrong") { CHECK(check_folder("invalid") >= 60); }
+TEST_CASE("invalid documents report exactly what is wrong") {
+  CHECK(check_folder("invalid") >= 60);
+}
 
 TEST_CASE("a draft may lack what finalising demands") {
   json stop = good_stop();
@@ -88,14 +93,17 @@ TEST_CASE("codes that are not listed and sizes that are hard to believe are warn
     CHECK(fault.severity == Severity::warn);
     found.emplace(fault.path, fault.rule);
   }
-  CHECK(found == std::set<std::pair<std::string, std::string>>{
-                     {"legal_basis", "unlisted"}, {"checkpoint_code", "unlisted"}, {"position/accuracy_m", "implausible"}});
+  CHECK(found ==
+        std::set<std::pair<std::string, std::string>>{{"legal_basis", "unlisted"},
+                                                      {"checkpoint_code", "unlisted"},
+                                                      {"position/accuracy_m", "implausible"}});
 }
 
 TEST_CASE("documents of odd shapes are reported, not trusted") {
-  for (const char* text : {"[]", "null", "3", "{}", R"({"vehicles": 3})", R"({"vehicles": [3, null, {"item_id": 4}]})",
-                           R"({"position": []})", R"({"persons": {"item_id": "x"}})", R"({"schema_version": 1.5})",
-                           R"({"schema_version": 18446744073709551615})", R"({"state": {"a": {"b": []}}})"}) {
+  for (const char* text :
+       {"[]", "null", "3", "{}", R"({"vehicles": 3})", R"({"vehicles": [3, null, {"item_id": 4}]})",
+        R"({"position": []})", R"({"persons": {"item_id": "x"}})", R"({"schema_version": 1.5})",
+        R"({"schema_version": 18446744073709551615})", R"({"state": {"a": {"b": []}}})"}) {
     CAPTURE(text);
     CHECK(has_error(check_document(shipped(), "stop", json::parse(text))));
     CHECK(has_error(check_document(shipped(), "stop", json::parse(text), Purpose::finalise)));

@@ -10,10 +10,12 @@ using nlohmann::json;
 
 namespace {
 
-model::Dot dot(std::uint64_t actor, std::uint64_t counter) { return {ActorId{actor}, Sequence{counter}}; }
+model::Dot dot(std::uint64_t actor, std::uint64_t counter) {
+  return {ActorId{actor}, Sequence{counter}};
+}
 
-model::Change change_of(const json& document, std::vector<model::FieldValue> edits, model::Dot at, std::uint64_t prev,
-                        model::VersionVector context) {
+model::Change change_of(const json& document, std::vector<model::FieldValue> edits, model::Dot at,
+                        std::uint64_t prev, model::VersionVector context) {
   model::Change change;
   change.record = *record_id_from_text(document["id"].get<std::string>());
   change.dot = at;
@@ -51,8 +53,9 @@ std::vector<model::FieldValue> must(Result<std::vector<model::FieldValue>> edits
 }  // namespace
 
 TEST_CASE("a document becomes a record and comes back the same") {
-  for (const char* name : {"stop-searched-arrest", "stop-traffic-short", "seizure-full-custody", "seizure-everything-else",
-                           "case-major", "visit-full", "visit-newer-form", "stop-voided-item"}) {
+  for (const char* name : {"stop-searched-arrest", "stop-traffic-short", "seizure-full-custody",
+                           "seizure-everything-else", "case-major", "visit-full",
+                           "visit-newer-form", "stop-voided-item"}) {
     CAPTURE(name);
     json document = json_data("records/valid/" + std::string(name) + ".json");
     const auto record = record_of(document);
@@ -61,11 +64,13 @@ TEST_CASE("a document becomes a record and comes back the same") {
       back.erase(key);
       document.erase(key);
     }
-    std::erase_if(document.get_ref<json::object_t&>(), [](const auto& member) { return member.second == json::array(); });
+    std::erase_if(document.get_ref<json::object_t&>(),
+                  [](const auto& member) { return member.second == json::array(); });
     for (json* side : {&document, &back}) {
       for (auto& [key, value] : side->items()) {
         if (value.is_array() && !value.empty() && value[0].is_object()) {
-          std::sort(value.begin(), value.end(), [](const json& a, const json& b) { return a["item_id"] < b["item_id"]; });
+          std::sort(value.begin(), value.end(),
+                    [](const json& a, const json& b) { return a["item_id"] < b["item_id"]; });
         }
       }
     }
@@ -89,8 +94,10 @@ TEST_CASE("only what differs becomes an edit") {
   CHECK(std::find(changed.begin(), changed.end(), "grounds") == changed.end());
   for (const auto& edit : edits) {
     if (edit.path == "position/lat") CHECK(std::get<std::int64_t>(edit.value) == 136'610'000);
-    if (edit.path == "vehicles/v9h9c9e9/plate") CHECK(std::get<std::string>(edit.value) == "2a-1234");
-    if (edit.path == "vehicles/v9h9c9e9/plate_norm") CHECK(std::get<std::string>(edit.value) == "2A1234");
+    if (edit.path == "vehicles/v9h9c9e9/plate")
+      CHECK(std::get<std::string>(edit.value) == "2a-1234");
+    if (edit.path == "vehicles/v9h9c9e9/plate_norm")
+      CHECK(std::get<std::string>(edit.value) == "2A1234");
     if (edit.path == "witness") CHECK(base.contains("witness"));
   }
   CHECK(std::find(changed.begin(), changed.end(), "vehicles/v9h9c9e9/plate_norm") != changed.end());
@@ -102,7 +109,9 @@ TEST_CASE("null clears, absence leaves alone, and unknown fields stay") {
   base["drone"] = "yes";
   base["vehicles"][0]["electric"] = true;
   const std::string id = base["vehicles"][0]["item_id"];
-  json next = {{"position", nullptr}, {"outcome", nullptr}, {"vehicles", {{{"item_id", id}, {"colour", nullptr}}}}};
+  json next = {{"position", nullptr},
+               {"outcome", nullptr},
+               {"vehicles", {{{"item_id", id}, {"colour", nullptr}}}}};
   const auto edits = must(edits_from_document(shipped(), "stop", next, &base));
   for (const auto& edit : edits) CHECK(std::holds_alternative<model::Null>(edit.value));
   const auto changed = paths(edits);
@@ -123,7 +132,8 @@ TEST_CASE("new items get an id, and shapes that are no record are refused by nam
       {fresh, "vehicles"},
       {{{"vehicles", {{{"item_id", "UPPER123"}}}}}, "vehicles"},
       {{{"vehicles", {{{"item_id", "v3h1c2e1"}}, {{"item_id", "v3h1c2e1"}}}}}, "v3h1c2e1"},
-      {{{"persons", {{{"item_id", "p3rs0n01"}, {"age_estimate", 3.5}}}}}, "persons/p3rs0n01/age_estimate"},
+      {{{"persons", {{{"item_id", "p3rs0n01"}, {"age_estimate", 3.5}}}}},
+       "persons/p3rs0n01/age_estimate"},
       {{{"position", {{"lat", 1.123456789}}}}, "position/lat"},
       {{{"position", 3}}, "position"},
       {{{"vehicles", {1, 2}}}, "vehicles"},
@@ -134,7 +144,8 @@ TEST_CASE("new items get an id, and shapes that are no record are refused by nam
   for (const auto& [document, named] : bad) {
     CAPTURE(document.dump());
     const auto edits = edits_from_document(shipped(), "stop", document);
-    if (document.is_object() && document.contains("direction")) continue;  // an object of a newer form
+    if (document.is_object() && document.contains("direction"))
+      continue;  // an object of a newer form
     REQUIRE_FALSE(edits);
     CHECK_THAT(edits.error().detail, Catch::Contains(named));
   }
@@ -161,15 +172,19 @@ TEST_CASE("JSON text is read strictly") {
     REQUIRE_FALSE(parsed);
     CHECK_THAT(parsed.error().detail, Catch::Contains(named));
   }
-  CHECK(parse_document("{\"a\":\"" + std::string(5'000'000, 'x') + "\"}").error().is(Errc::too_large));
+  CHECK(parse_document("{\"a\":\"" + std::string(5'000'000, 'x') + "\"}")
+            .error()
+            .is(Errc::too_large));
 }
 
 TEST_CASE("concurrent values are all reported, the shown one marked") {
   const json document = good_stop();
   auto record = record_of(document);
   const auto context = record.vv;
-  const auto ours = change_of(document, {{"direction", std::string("exit")}}, dot(1, 2), 1, context);
-  const auto theirs = change_of(document, {{"direction", std::string("internal")}}, dot(2, 3), 0, context);
+  const auto ours =
+      change_of(document, {{"direction", std::string("exit")}}, dot(1, 2), 1, context);
+  const auto theirs =
+      change_of(document, {{"direction", std::string("internal")}}, dot(2, 3), 0, context);
   REQUIRE(model::apply(record, ours) == model::Applied::applied);
   REQUIRE(model::apply(record, theirs) == model::Applied::applied);
   const auto view = to_document(shipped(), record);
@@ -180,7 +195,8 @@ TEST_CASE("concurrent values are all reported, the shown one marked") {
   CHECK(view.conflicts[1].shown);
 }
 
-TEST_CASE("a hub that cannot open a visit skips what depends on sealed values, and reports the rest") {
+TEST_CASE(
+    "a hub that cannot open a visit skips what depends on sealed values, and reports the rest") {
   const json document = json_data("records/valid/visit-full.json");
   auto edits = must(edits_from_document(shipped(), "visit", document));
   model::Seal seal;
@@ -203,8 +219,11 @@ TEST_CASE("a hub that cannot open a visit skips what depends on sealed values, a
   CHECK_FALSE(view.document.contains("client_pseudonym"));
   CHECK(view.document["consent"].empty());
   CHECK_FALSE(has_error(check_record(shipped(), record)));
-  const Unseal unseal = [&](std::string_view path, const model::Sealed&) { return std::optional(clear.at(std::string(path))); };
-  CHECK(to_document(shipped(), record, unseal).document["client_pseudonym"] == document["client_pseudonym"]);
+  const Unseal unseal = [&](std::string_view path, const model::Sealed&) {
+    return std::optional(clear.at(std::string(path)));
+  };
+  CHECK(to_document(shipped(), record, unseal).document["client_pseudonym"] ==
+        document["client_pseudonym"]);
   CHECK_FALSE(has_error(check_record(shipped(), record, unseal)));
 
   auto worse = change_of(document, {{"visit_type", model::Null{}}}, dot(1, 2), 1, record.vv);
@@ -216,7 +235,12 @@ TEST_CASE("a hub that cannot open a visit skips what depends on sealed values, a
 }
 
 TEST_CASE("three spellings of a plate are one plate") {
-  for (const char* text : {"2A-1234", "២A-១២៣៤", "2a 1234", "2A\xC2\xA0" "1234", "2\xE2\x80\x8B" "A.12/34", "2A·1234"}) {
+  for (const char* text : {"2A-1234", "២A-១២៣៤", "2a 1234",
+                           "2A\xC2\xA0"
+                           "1234",
+                           "2\xE2\x80\x8B"
+                           "A.12/34",
+                           "2A·1234"}) {
     CHECK(plate_norm(text) == "2A1234");
   }
   CHECK(plate_norm("1ខ-5678") == "1ខ5678");

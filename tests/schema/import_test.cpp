@@ -1,7 +1,8 @@
 // The messy checkpoint day, exactly as checkpoint-day.expected.json says.
+#include "schema/import.h"
+
 #include <set>
 
-#include "schema/import.h"
 #include "tests/schema/support.h"
 
 using namespace fieldpost;
@@ -17,7 +18,10 @@ ImportOptions options() {
     std::snprintf(id, sizeof id, "0190a000-0000-7000-8000-%012zx", line);
     char ref[40];
     std::snprintf(ref, sizeof ref, "01-PPT-T07-2026-%05zu", line);
-    return json{{"id", id}, {"unit", "01-PPT"}, {"author", "import"}, {"ref_no", ref},
+    return json{{"id", id},
+                {"unit", "01-PPT"},
+                {"author", "import"},
+                {"ref_no", ref},
                 {"captured_at", "2026-03-15T08:00:00+07:00"}};
   };
   return out;
@@ -60,7 +64,9 @@ TEST_CASE("the checkpoint day imports with exactly the listed errors") {
       same_plate += vehicle.value("plate_norm", "") == expected["same_plate"]["plate_norm"] ? 1 : 0;
     }
   }
-  const auto listed = [&](const char* key) { return std::set<json>(expected[key].begin(), expected[key].end()); };
+  const auto listed = [&](const char* key) {
+    return std::set<json>(expected[key].begin(), expected[key].end());
+  };
   CHECK(errors == listed("errors"));
   CHECK(warnings == listed("warnings"));
   CHECK(unlisted == listed("unlisted"));
@@ -90,7 +96,8 @@ TEST_CASE("a header that is not the form's is refused, naming the column") {
 
 TEST_CASE("cells are read as people write them") {
   const auto rows = import_all("stop",
-                               "state,more_than_outer_clothing,position.lat,position.lon,position.source,persons.2.age_estimate,stopped_at\n"
+                               "state,more_than_outer_clothing,position.lat,position.lon,position."
+                               "source,persons.2.age_estimate,stopped_at\n"
                                "draft,ទេ,13.661,១០២.៥៤៩,GPS,២៧,2026-03-14   07:05\n"
                                "draft,maybe,13.12345678,x,gps,2.5,\n");
   REQUIRE(rows.size() == 2);

@@ -1,7 +1,8 @@
+#include "schema/questions.h"
+
 #include <set>
 
 #include "schema/check.h"
-#include "schema/questions.h"
 #include "tests/schema/support.h"
 
 using namespace fieldpost;
@@ -15,7 +16,8 @@ AnswerContext context(std::string_view language = "en") {
   return {shipped(), language, *instant_from_text("2026-03-14T06:30:00Z"), 420};
 }
 
-const Question& named(const std::vector<Question>& all, std::string_view container, std::string_view name) {
+const Question& named(const std::vector<Question>& all, std::string_view container,
+                      std::string_view name) {
   for (const Question& question : all) {
     if (question.container == container && question.name == name) return question;
     for (const Question& member : question.item) {
@@ -26,8 +28,8 @@ const Question& named(const std::vector<Question>& all, std::string_view contain
   return all.front();
 }
 
-std::string answer(std::string_view type, std::string_view container, std::string_view name, std::string_view text,
-                   std::string_view language = "en") {
+std::string answer(std::string_view type, std::string_view container, std::string_view name,
+                   std::string_view text, std::string_view language = "en") {
   const auto all = questions(shipped(), type, language);
   auto parsed = parse_answer(named(all, container, name), text, context(language));
   if (!parsed) {
@@ -62,7 +64,8 @@ TEST_CASE("every form asks its questions in order, in both languages") {
   CHECK(stop.front().options.size() >= 16);
   CHECK(stop[1].name == "direction");
   CHECK(stop.back().name == "receipt_given");
-  CHECK(repeat_question(shipped(), "seizure", "custody_events", "en")->item.front().name == "exhibit_no");
+  CHECK(repeat_question(shipped(), "seizure", "custody_events", "en")->item.front().name ==
+        "exhibit_no");
   CHECK_FALSE(repeat_question(shipped(), "seizure", "nothing", "en"));
 }
 
@@ -89,7 +92,9 @@ TEST_CASE("answers are understood as people give them") {
   CHECK(answer("stop", "", "direction", "2") == "\"exit\"");
   CHECK(answer("stop", "", "direction", "២") == "\"exit\"");
   CHECK(answer("stop", "", "direction", "EXIT") == "\"exit\"");
-  CHECK(answer("stop", "", "direction", named(questions(shipped(), "stop", "km"), "", "direction").options[1].label, "km") == "\"exit\"");
+  CHECK(answer("stop", "", "direction",
+               named(questions(shipped(), "stop", "km"), "", "direction").options[1].label,
+               "km") == "\"exit\"");
   CHECK(answer("stop", "", "direction", "sideways") == "refused");
   CHECK(answer("stop", "", "direction", "9") == "refused");
   CHECK(answer("stop", "", "direction", "  ") == "null");
@@ -109,7 +114,8 @@ TEST_CASE("answers are understood as people give them") {
   CHECK(answer("stop", "persons", "age_estimate", "២៧") == "27");
   CHECK(answer("stop", "persons", "age_estimate", "121") == "refused");
   CHECK(answer("stop", "persons", "name_km", "សុខ ១") == "\"សុខ ១\"");
-  CHECK(answer("visit", "", "visit_at", "09:00") == "\"2026-03-14T09:00+07:00\" visit_month=\"2026-03\"");
+  CHECK(answer("visit", "", "visit_at", "09:00") ==
+        "\"2026-03-14T09:00+07:00\" visit_month=\"2026-03\"");
   CHECK(answer("visit", "", "interventions", "1, 2").find(',') != std::string::npos);
 }
 
@@ -125,8 +131,10 @@ TEST_CASE("weights, volumes and money say their unit") {
   CHECK(answer("seizure", "drug_items", "gross_mg", "9999999999999999999 kg") == "refused");
   CHECK(answer("seizure", "drug_items", "volume_ml", "2.5 l") == "2500");
   CHECK(answer("seizure", "drug_items", "volume_ml", "300") == "300");
-  CHECK(answer("seizure", "property_items", "amount_minor", "12.50 usd") == "1250 amount_currency=\"USD\"");
-  CHECK(answer("seizure", "property_items", "amount_minor", "500 VND") == "500 amount_currency=\"VND\"");
+  CHECK(answer("seizure", "property_items", "amount_minor", "12.50 usd") ==
+        "1250 amount_currency=\"USD\"");
+  CHECK(answer("seizure", "property_items", "amount_minor", "500 VND") ==
+        "500 amount_currency=\"VND\"");
   CHECK(answer("seizure", "property_items", "amount_minor", "500") == "refused");
 }
 

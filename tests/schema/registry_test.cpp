@@ -44,9 +44,10 @@ TEST_CASE("a path leads to its leaf, and only a well-formed one does") {
   CHECK(stop.find("position/lat")->scale == 7);
   REQUIRE(stop.find("vehicles/v3h1c2e1/plate") != nullptr);
   CHECK(stop.find("vehicles/v3h1c2e1/plate")->in_repeat);
-  for (const char* bad : {"vehicles/plate", "vehicles", "vehicles/v3h1c2e1", "vehicles/v3h1c2ei/plate",
-                          "vehicles/v3h1c2e1/item_id", "position/x/lat", "position", "", "/", "a/b/c/d",
-                          "direction/x", "vehicles/v3h1c2e1/plate/x"}) {
+  for (const char* bad :
+       {"vehicles/plate", "vehicles", "vehicles/v3h1c2e1", "vehicles/v3h1c2ei/plate",
+        "vehicles/v3h1c2e1/item_id", "position/x/lat", "position", "", "/", "a/b/c/d",
+        "direction/x", "vehicles/v3h1c2e1/plate/x"}) {
     CAPTURE(bad);
     CHECK(stop.find(bad) == nullptr);
   }
@@ -72,7 +73,8 @@ TEST_CASE("the digest depends on the forms and on nothing else") {
   auto changed_form = stop_form();
   changed_form["description"] = "Another.";
   CHECK(with("records/stop.json", changed_form.dump())->digest() != shipped().digest());
-  CHECK(with("places/more.csv", "code,name_km,name_latin,lat,lon,valid_from\n")->digest() == shipped().digest());
+  CHECK(with("places/more.csv", "code,name_km,name_latin,lat,lon,valid_from\n")->digest() ==
+        shipped().digest());
 }
 
 TEST_CASE("what is outside the subset is refused at load, and named") {
@@ -80,7 +82,10 @@ TEST_CASE("what is outside the subset is refused at load, and named") {
       {"dependencies", [](json& f) { f["dependencies"] = json::object(); }},
       {"format", [](json& f) { f["properties"]["grounds"]["format"] = "email"; }},
       {"x-colour", [](json& f) { f["properties"]["grounds"]["x-colour"] = "red"; }},
-      {"leads nowhere", [](json& f) { f["properties"]["grounds"] = {{"$ref", "#/definitions/nothing"}}; }},
+      {"leads nowhere",
+       [](json& f) {
+         f["properties"]["grounds"] = {{"$ref", "#/definitions/nothing"}};
+       }},
       {"ignored", [](json& f) { f["properties"]["stopped_at"]["maxLength"] = 5; }},
       {"\\d", [](json& f) { f["properties"]["checkpoint_code"]["pattern"] = "^\\d{2}$"; }},
       {"op le_ish", [](json& f) { f["x-rules"][0]["op"] = "le_ish"; }},
@@ -88,7 +93,10 @@ TEST_CASE("what is outside the subset is refused at load, and named") {
       {"x-widget", [](json& f) { f["properties"]["grounds"]["x-widget"] = "hologram"; }},
       {"schemas/README.md", [](json& f) { f["properties"]["direction"]["x-ask"] = "first"; }},
       {"lists/nothing.json", [](json& f) { f["properties"]["legal_basis"]["x-list"] = "nothing"; }},
-      {"back to itself", [](json& f) { f["definitions"]["person"]["properties"]["dob"] = {{"$ref", "#/definitions/person"}}; }},
+      {"back to itself",
+       [](json& f) {
+         f["definitions"]["person"]["properties"]["dob"] = {{"$ref", "#/definitions/person"}};
+       }},
   };
   for (const auto& [named, spoil] : cases) {
     CAPTURE(named);

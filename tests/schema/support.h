@@ -28,7 +28,9 @@ inline std::string read_data(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-inline nlohmann::json json_data(const std::string& name) { return nlohmann::json::parse(read_data(name)); }
+inline nlohmann::json json_data(const std::string& name) {
+  return nlohmann::json::parse(read_data(name));
+}
 
 /// A finished stop that breaks nothing.
 inline nlohmann::json good_stop() { return json_data("records/valid/stop-searched-arrest.json"); }
