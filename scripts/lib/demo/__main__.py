@@ -48,7 +48,7 @@ def main():
     chosen = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell may start us with Ctrl-C ignored
         signal.signal(number, interrupt)
     folder = pathlib.Path(chosen.dir).resolve() if chosen.dir else pathlib.Path(tempfile.mkdtemp(prefix="fieldpost-demo-"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -261,7 +261,8 @@ class Play:
         self.t07.start()
         self.check(self.t07.json("show", kept)["place"] == "on_tablet", "a stop is recorded without a link, the agent killed with SIGKILL, started again: the stop is there")
         self.hub.start("--port", str(self.hub.port))
-        self.wait_in_sync()
+        for tablet in (self.t07, self.t08, self.rh1):
+            wait_until(lambda: tablet.status()["in_sync"], IN_SYNC_S, f"{tablet.name()} did not find the hub again by itself")
         self.check(self.hub.json("records", kept)["document"]["officer_id"] == one["officer_id"], "the tablets found the hub again by themselves, and the stop arrived")
 
     def verify(self):

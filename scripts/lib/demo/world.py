@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-START_S = 20
+START_S = 60  # sanitized builds on a busy machine are slow to begin
 COMMAND_S = 150
 
 
