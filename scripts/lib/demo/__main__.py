@@ -16,27 +16,39 @@ def interrupt(*_):
 
 
 def what_to_try(play):
-    agent, hub = play.t07.binary, play.hub.binary
-    t07, t08, data = play.t07.folder, play.t08.folder, play.hub.folder
     return f"""
-Everything keeps running: the hub on https://127.0.0.1:{play.hub.port}, T07's form interface on http://{play.t07.run_file['address']}
-Try, in another terminal:
+Everything keeps running: the hub on https://127.0.0.1:{play.hub.port}, T07's agent on http://{play.t07.run_file['address']}
+Try, in another terminal (these lines make the short names):
 
-  alias agent='"{agent}"' hub='"{hub}" --data "{data}"'
+  hub() {{ '{play.hub.binary}' --data '{play.hub.folder}' "$@"; }}
+  t07() {{ '{play.t07.binary}' --data '{play.t07.folder}' "$@"; }}
+  t08() {{ '{play.t08.binary}' --data '{play.t08.folder}' "$@"; }}
 
-  agent --data "{t07}" record stop --author NP-2231        answer its questions (--lang km asks in Khmer) …
-  hub records --type stop --limit 1000 | tail -n 1           … and see it at the hub
-  agent --data "{t08}" list --limit 0 | tail -n 1            … and on the other tablet
-  hub conflicts                                              {len(play.clashing) - 1} are open: two witnesses each
-  hub resolve ID witness --choose ACTOR:COUNTER --note WHY   settle one, as 'conflicts' names it
-  kill -9 {play.t07.process.pid:<43}        the agent of T07, in the middle of anything …
-  agent --data "{t07}" verify                                … and what it had recorded is there
-  agent --data "{t07}" run                                   start it again
-  hub records --type visit --limit 3                         what the hub knows of visits
+  t07 record stop --author NP-2231           answer its questions (--lang km asks in Khmer) …
+  hub records --limit 1000 | tail -n 1       … see it at the hub
+  t08 list --limit 0 | tail -n 1             … and on the other tablet
+  hub conflicts                              {len(play.clashing) - 1} stops with two witnesses each
+  hub resolve ID witness --choose ACTOR:COUNTER --note WHY
+  kill -9 {play.t07.process.pid:<34} T07's agent, in the middle of anything …
+  t07 verify                                 … and what it had recorded is there
+  t07 run                                    start it again
+  hub records --type visit --limit 3         what the hub knows of visits
   hub status; hub device list; hub verify; hub doctor
 
 Data and logs: {play.folder}
 Ctrl-C ends it all."""
+
+
+def keep_running(play):
+    """Until Ctrl-C; says it when a program was ended from outside."""
+    told = set()
+    while True:
+        time.sleep(0.5)
+        for program in play.programs:
+            ended = program.process is not None and program.process.poll() is not None
+            if ended and program.process.pid not in told:
+                told.add(program.process.pid)
+                print(f"\n{program.name()} was ended from outside (exit status {program.process.returncode}).", flush=True)
 
 
 def main():
@@ -59,8 +71,7 @@ def main():
         print(f"\nAll {play.checks} checks hold ({time.monotonic() - started:.0f} s).", flush=True)
         if not chosen.once:
             print(what_to_try(play), flush=True)
-            while True:
-                signal.pause()
+            keep_running(play)
     except KeyboardInterrupt:
         print("\nStopping hub and tablets.", flush=True)
         status = 130 if chosen.once else 0
