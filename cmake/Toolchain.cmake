@@ -24,6 +24,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 sees ghosts in inlined std::string and std::vector code.
   add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
                       -Wno-stringop-overread -fpch-preprocess)
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 crashes in this pass when a precompiled header is in use (seen in tests/support/history.cpp).
+    add_compile_options(-fno-ipa-cp)
+  endif()
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT FIELDPOST_SANITIZE)
   add_compile_options(-fstack-protector-strong)
