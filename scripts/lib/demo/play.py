@@ -82,10 +82,10 @@ class Play:
         self.health("device", "admit", "--dir", keys, "--unit", REHAB, "--device-key", device["device_key"], "--out", self.folder / "grant.json")
         self.say(f"The authority's fingerprint, told in person: {fingerprint}")
         wrong = fingerprint[:-1] + ("0" if fingerprint[-1] != "0" else "1")
-        self.rh1.ask("health", "accept", self.folder / "grant.json", "--authority", wrong, status=2)
-        self.check(True, "RH1 refuses the grant when the fingerprint it is told is another one")
+        words = self.rh1.refusal("health", "accept", self.folder / "grant.json", "--authority", wrong)
+        self.check("another authority" in words and self.rh1.status()["visits"] == "no grant yet", "RH1 refuses the grant when the fingerprint it is told is another one", words)
         self.rh1.ask("health", "accept", self.folder / "grant.json", "--authority", fingerprint)
-        self.check(True, f"RH1 pins the authority; its visits are sealed to the authority and to {REHAB}, not to the hub")
+        self.check(self.rh1.status()["visits"] == "sealed to the authority and the unit", f"RH1 pins the authority; its visits are sealed to the authority and to {REHAB}, not to the hub")
 
     def work_offline(self):
         self.chapter("3. The network is gone: the hub is stopped, work goes on")
@@ -102,7 +102,7 @@ class Play:
             require(done["added"] == len(records), f"{tablet.name()} took {done['added']} of {len(records)} {kind}: {done['errors'][:3]}")
             if kind == "visits":
                 self.visits_written = records
-        self.check(True, f"imported offline: {made['stops']} stops, {made['seizures']} seizures and their stops, {made['visits']} visits")
+        self.check(True, f"imported offline: {made['stops']} stops, {made['seizures'] // 2} seizures with the {made['seizures'] // 2} stops that led to them, {made['visits']} visits")
         one = Writer("by-hand", POST).stop()
         del one["external_id"], one["author"]
         typed = self.t07.json("record", "stop", "--author", self.t07.author, "--from", "-", given=json.dumps(one))
@@ -110,8 +110,8 @@ class Play:
         for tablet in (self.t07, self.t08, self.rh1):
             status = tablet.status()
             self.check(status["waiting"] == status["records"] and not status["in_sync"], f'{tablet.name()} says: "{status["words"]}"')
-        self.t07.ask("sync", "--once", "--timeout", 1, status=1)
-        self.check(self.t07.status()["waiting"] == self.t07.status()["records"], "T07 tries, finds no hub, says so, and loses nothing")
+        words = self.t07.refusal("sync", "--once", "--timeout", 1, status=1)
+        self.check("refuses connections" in words and self.t07.status()["waiting"] == self.t07.status()["records"], "T07 tries, finds no hub, says so, and loses nothing", words)
 
     def import_the_day(self):
         day = self.root / "tests/data/checkpoint-day.csv"
@@ -244,8 +244,10 @@ class Play:
             visits = {r["id"] for r in at_hub}
             require(not any(r["type"] == "visit" or r["id"] in visits for r in tablet.records("--limit", 0)), f"{tablet.name()} holds a visit")
         self.check(True, "T07 and T08 hold no visit, sealed or not")
-        self.t07.ask("record", "visit", "--author", "NP-2231", "--from", "-", given='{"type": "visit"}', status=2)
-        self.check(True, "and a police tablet refuses to record one")
+        visit = Writer("curious", REHAB).visit()
+        del visit["external_id"]
+        words = self.t07.refusal("record", "visit", "--from", "-", given=json.dumps(visit))
+        self.check("belongs to health" in words, "and a police tablet refuses to record one", words)
 
     def crash(self):
         self.chapter("9. A tablet dies")

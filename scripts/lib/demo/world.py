@@ -50,7 +50,7 @@ class Program:
         self.binary, self.folder, self.log = str(binary), pathlib.Path(folder), pathlib.Path(log)
         self.process = None
 
-    def ask(self, *arguments, given=None, status=0):
+    def ask(self, *arguments, given=None, status=0, said=False):
         """One command; answers what it printed. Any other exit status than expected is a failure."""
         command = [self.binary, "--data", str(self.folder), *map(str, arguments)]
         done = subprocess.run(command, input=given, stdin=None if given else subprocess.DEVNULL, text=True, encoding="utf-8",
@@ -58,7 +58,11 @@ class Program:
         name = f"{pathlib.Path(self.binary).name} {' '.join(map(str, arguments))[:100]}"
         require(done.returncode == status,
                 f"'{name}' ended with {done.returncode}, expected {status}. It said: {(done.stderr or done.stdout).strip()[-600:]}")
-        return done.stdout
+        return done.stderr if said else done.stdout
+
+    def refusal(self, *arguments, given=None, status=2):
+        """A command that must not succeed; answers the sentence it says instead."""
+        return self.ask(*arguments, given=given, status=status, said=True)
 
     def json(self, *arguments, **options):
         return json.loads(self.ask("--json", *arguments, **options))
