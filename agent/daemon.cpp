@@ -178,8 +178,9 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
   }
   return nlohmann::json{{"in_sync", true},
                         {"waiting", state.waiting},
-                        {"bytes_sent", last.seen.bytes_sent},
-                        {"bytes_received", last.seen.bytes_received},
+                        // Counted by the driver when the connection has closed, after the last look.
+                        {"bytes_sent", engine.driver().progress().bytes_sent},
+                        {"bytes_received", engine.driver().progress().bytes_received},
                         {"last_sync", state.last_sync ? nlohmann::json(to_text(*state.last_sync)) : nlohmann::json(nullptr)}};
 }
 
