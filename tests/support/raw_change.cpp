@@ -31,7 +31,8 @@ Result<sync::EditRequest> request_of(const json& line, const RandomSource& rando
   request.author = line.value("author", "TEST");
   request.schema_version = line.value("schema_version", 1U);
   if (line.contains("reason")) request.reason = line["reason"].get<std::string>();
-  for (const auto& [path, value] : line.value("edits", json::object()).items()) {  // an object's members are sorted
+  const json edits = line.value("edits", json::object());  // its members are sorted, as the change's must be
+  for (const auto& [path, value] : edits.items()) {
     FP_TRY(auto stored, schema::value_from_json(value));
     request.edits.push_back({path, std::move(stored)});
   }

@@ -278,7 +278,7 @@ def raw_stop(ref, **edits):
     return {"author": "NP-2231", "edits": {
         "author": "NP-2231", "checkpoint_code": "01-PPT", "direction": "entry", "officer_id": "NP-2231",
         "outcome": "no_action", "position/reason": "under a roof", "position/source": "none",
-        "ref_no": ref, "schema_version": 1, "search_type": "none", "state": "final", "stop_type": "traffic",
+        "ref_no": ref, "search_type": "none", "state": "final", "stop_type": "traffic",
         "stopped_at": "2026-03-14T07:10:00+07:00", **edits}}
 
 
