@@ -31,6 +31,7 @@ class Programs:
         self.agent = str(build / "agent/fieldpost-agent")
         self.health = str(build / "agent/fieldpost-health")
         self.raw_change = str(build / "tests/support/raw_change")
+        self.clock_shift = str(build / "tests/support/clock_shift.so")
 
 
 class Ran:
@@ -72,12 +73,12 @@ def free_port():
 class Daemon:
     """A process whose log lines are events."""
 
-    def __init__(self, command):
+    def __init__(self, command, **environment):
         self.lines = []
         self._news = threading.Condition()
         self._process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", env=clean_environment())
+            stderr=subprocess.STDOUT, text=True, errors="replace", env={**clean_environment(), **environment})
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -156,8 +157,10 @@ class Hub:
     def ask_cli(self, *arguments):
         return must(self.cli("--json", *arguments)).json()
 
-    def start(self):
-        self.daemon = Daemon([self.programs.hub, "--data", self.path, "run"])
+    def start(self, clock_shift_s=0):
+        shifted = {"LD_PRELOAD": self.programs.clock_shift, "FIELDPOST_TEST_CLOCK_SHIFT_S": str(clock_shift_s),
+                   "ASAN_OPTIONS": "verify_asan_link_order=0"} if clock_shift_s else {}
+        self.daemon = Daemon([self.programs.hub, "--data", self.path, "run"], **shifted)
         self.daemon.wait_line(r"listens on")
         return self
 
