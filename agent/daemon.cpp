@@ -140,8 +140,11 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
   });
   FP_CHECK_OK(server.start());
   gate->port = server.port();  // before the network thread runs
-  FP_CHECK_OK(write_run_file(options.data, {server.port(), ::getpid()}));
   FP_CHECK_OK(engine.start());
+  if (auto written = write_run_file(options.data, {server.port(), ::getpid()}); !written) {
+    engine.halt();
+    return written;
+  }
   spdlog::info("tablet {} of unit {}: the interface answers at http://127.0.0.1:{}", app->identity().device_name,
                app->identity().unit, server.port());
   asio::signal_set signals(store_side, SIGINT, SIGTERM);

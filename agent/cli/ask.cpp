@@ -61,12 +61,15 @@ class Interviewer {
     return std::string(trimmed(text));
   }
 
+  /// At once: who waits for a question must not see half of it.
+  void write_whole(const std::string& text) { out_ << text << std::flush; }
+
   /// False when the input ended.
   bool ask_repeat(const Question& question, json& document) {
     const std::string name = question.name.empty() ? question.container : question.name;
     std::size_t number = 0;
     for (;;) {
-      out_ << question.label << ": " << (number == 0 ? words_.add_one : words_.another) << " [" << words_.yes_no << "] " << std::flush;
+      write_whole(question.label + ": " + (number == 0 ? words_.add_one : words_.another) + " [" + words_.yes_no + "] ");
       const auto text = line();
       if (!text) return false;
       if (text->empty()) return true;
@@ -113,18 +116,18 @@ class Interviewer {
   }
 
   void prompt(const Question& question, const json& offer, bool all) {
-    out_ << question.label;
-    if (!question.hint.empty()) out_ << " (" << question.hint << ")";
+    std::string text = question.label;
+    if (!question.hint.empty()) text += " (" + question.hint + ")";
     if (all || question.options.size() <= kOptionsShownMax) {
       for (std::size_t i = 0; i < question.options.size(); ++i) {
-        out_ << "\n  " << i + 1 << " " << question.options[i].label << " (" << question.options[i].code << ")";
+        text += "\n  " + std::to_string(i + 1) + " " + question.options[i].label + " (" + question.options[i].code + ")";
       }
-      if (!question.options.empty()) out_ << "\n ";
+      if (!question.options.empty()) text += "\n ";
     } else {
-      out_ << " (" << words_.help << ")";
+      text += std::string(" (") + words_.help + ")";
     }
-    if (!offer.is_null()) out_ << " [" << (offer.is_string() ? offer.get<std::string>() : offer.dump()) << "]";
-    out_ << ": " << std::flush;
+    if (!offer.is_null()) text += " [" + (offer.is_string() ? offer.get<std::string>() : offer.dump()) + "]";
+    write_whole(text + ": ");
   }
 
   void put(json& holder, const Question& question, const schema::Answer& answer) {

@@ -120,6 +120,8 @@ void DecisionRoutes::add(Api& api) {
     probe.type = record.type;
     probe.unit = record.unit;
     probe.edits = edit.edits;
+    // As the store will write it: a field of a newer form is settled like any other.
+    for (const model::DotGroup& group : record.groups) probe.schema_version = std::max(probe.schema_version, group.meta.schema_version);
     if (const auto fault = schema::check_change(*api.parts_.registry, probe)) {
       return fail(Errc::invalid_argument, fault->path + ": " + api.parts_.registry->message(*fault, "en"));
     }

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "keys/clock.h"
+#include "keys/pki.h"
 #include "keys/secret_file.h"
 
 namespace fieldpost::test {
@@ -18,7 +20,9 @@ agent::Identity enrol_without_hub(const agent::DataDirectory& data, const std::s
   identity.host = "127.0.0.1";
   identity.port = 9;  // discard: nobody answers
   identity.server_name = "hub.example";
-  identity.ca_pem = "none";
+  const auto ca = keys::make_ca("a hub that is not there", keys::system_now());
+  if (!ca) throw std::runtime_error(ca.error().message());
+  identity.ca_pem = ca->certificate_pem;
   identity.hub.bytes.fill(7);
   identity.device_seed.bytes.fill(1);
   identity.box_seed.bytes.fill(2);

@@ -296,7 +296,7 @@ TEST_CASE("hub store: another device cannot continue a chain, a revoked one cann
   // A session's older copy does not lift it.
   device.standing = DeviceStanding::active;
   device.last_contact = Instant{5};
-  REQUIRE(hub.store->put_devices({device}));
+  REQUIRE(hub.store->note_contacts({device}));
   CHECK((*hub.store->reader()->device(hub.device))->standing == DeviceStanding::revoked);
   CHECK((*hub.store->reader()->device(hub.device))->last_contact == Instant{5});
   CHECK((*hub.store->apply({stolen}))[0].kind == BatchResult::Kind::revoked);

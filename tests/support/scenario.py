@@ -1,0 +1,62 @@
+"""What scenarios of whole programs share: a folder, a hub, tablets; all ended at the end, whatever happened."""
+
+import pathlib
+import signal
+import sys
+import tempfile
+import unittest
+
+import world
+
+
+class Scenario(unittest.TestCase):
+    programs = None
+    maxDiff = 4000
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="fieldpost-e2e-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def hub(self, name="hub", start=True):
+        hub = world.Hub(self.programs, self.folder / name)
+        self.addCleanup(end, hub)
+        world.must(hub.cli("unit", "add", "01-PPT", "--name", "Poipet"))
+        return hub.start() if start else hub
+
+    def tablet(self, hub, name, unit="01-PPT", author="NP-2231"):
+        tablet = world.Tablet(self.programs, self.folder / name, author)
+        self.addCleanup(end, tablet)
+        return tablet.enrol(hub, name, unit)
+
+    def assert_converged(self, hub, *tablets, unit="01-PPT"):
+        digest = hub.digest(unit)
+        for tablet in tablets:
+            self.assertEqual(tablet.digest(unit), digest, f"{tablet.path.name} and the hub differ")
+        self.assertEqual(hub.cli("verify").code, 0)
+
+    def assert_refused(self, ran, program, *words):
+        """One sentence that names the program, the fault and a remedy; exit code 2."""
+        self.assertEqual(ran.code, 2, ran)
+        self.assertTrue(ran.err.startswith(program + ": "), ran)
+        self.assertEqual(ran.err.count("\n"), 1, ran)
+        for word in words:
+            self.assertIn(word.lower(), ran.err.lower())
+
+
+def end(what):
+    if what.daemon is not None and what.daemon.alive():
+        what.daemon.end(signal.SIGKILL)
+
+
+def main():
+    """usage: …_test.py BUILD [unittest's arguments]"""
+    if len(sys.argv) < 2:
+        sys.exit(main.__doc__)
+    Scenario.programs = world.Programs(sys.argv.pop(1))
+    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    result = program.result
+    bad = len(result.failures) + len(result.errors)
+    print(f"{'FAILED' if bad or not result.testsRun else 'passed'}: {result.testsRun - bad} of {result.testsRun} scenarios "
+          f"of {pathlib.Path(sys.argv[0]).name}, {len(result.skipped)} skipped")
+    sys.exit(1 if bad or not result.testsRun else 0)
