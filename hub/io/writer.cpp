@@ -1,9 +1,20 @@
 #include "hub/io/writer.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <future>
 
 namespace fieldpost::hub {
+
+namespace {
+
+/// Faults of the store as a whole: trying the batches one by one would fail for each of them.
+bool store_wide(const Error& error) {
+  return error.is(Errc::store_full) || error.is(Errc::store_failed) || error.is(Errc::io) || error.is(Errc::closed);
+}
+
+}  // namespace
 
 Writer::Writer(storage::HubStore& store, FeedNews on_feed)
     : store_(store), on_feed_(std::move(on_feed)), thread_([this] { loop(); }) {}
@@ -36,33 +47,38 @@ Status Writer::submit(storage::IncomingBatch batch, Done done) {
 }
 
 void Writer::run(const Job& job) {
-  std::promise<void> finished;
+  // Shared: the writer may still be inside set_value() when the waiter is already gone.
+  const auto finished = std::make_shared<std::promise<void>>();
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    jobs_.push_back([&] {
+    jobs_.emplace_back([this, &job, finished] {
       job(store_);
-      finished.set_value();
+      finished->set_value();
     });
   }
   wake_.notify_one();
-  finished.get_future().wait();
+  finished->get_future().wait();
 }
 
 void Writer::contact(storage::Device device) {
-  {
-    const std::lock_guard lock(mutex_);
-    contacts_[device.id] = std::move(device);
-  }
-  wake_.notify_one();
+  const std::lock_guard lock(mutex_);
+  contacts_[device.id] = std::move(device);
+  side_waits();
 }
 
 void Writer::confirm(std::vector<wire::Confirm::Item> items) {
-  {
-    const std::lock_guard lock(mutex_);
-    confirmed_.insert(confirmed_.end(), items.begin(), items.end());
-  }
-  wake_.notify_one();
+  const std::lock_guard lock(mutex_);
+  const std::size_t room = kConfirmedMax - std::min(kConfirmedMax, confirmed_.size());
+  confirmed_.insert(confirmed_.end(), items.begin(),
+                    items.begin() + static_cast<std::ptrdiff_t>(std::min(room, items.size())));
+  side_waits();
+}
+
+void Writer::side_waits() {
+  if (side_since_) return;
+  side_since_ = Clock::now();
+  wake_.notify_one();  // so that the thread waits no longer than kSideDelay from here
 }
 
 Writer::Figures Writer::figures() const {
@@ -70,70 +86,100 @@ Writer::Figures Writer::figures() const {
   return figures_;
 }
 
+bool Writer::side_due() const { return side_since_ && (stopping_ || Clock::now() >= *side_since_ + kSideDelay); }
+
+void Writer::wait(std::unique_lock<std::mutex>& lock) {
+  while (!stopping_ && mailbox_.empty() && jobs_.empty() && !side_due()) {
+    if (side_since_) wake_.wait_until(lock, *side_since_ + kSideDelay);
+    else wake_.wait(lock);
+  }
+}
+
+Writer::Round Writer::take() {
+  Round round;
+  std::size_t changes = 0;
+  std::size_t count = 0;
+  while (count < mailbox_.size() && changes < kCommitChangesMax) {
+    changes += mailbox_[count].batch.changes.size();
+    figures_.mailbox_bytes -= mailbox_[count].bytes;
+    ++count;
+  }
+  const auto end = mailbox_.begin() + static_cast<std::ptrdiff_t>(count);
+  round.batches.assign(std::make_move_iterator(mailbox_.begin()), std::make_move_iterator(end));
+  mailbox_.erase(mailbox_.begin(), end);
+  round.jobs.swap(jobs_);
+  if (side_due()) {
+    round.contacts.swap(contacts_);
+    round.confirmed.swap(confirmed_);
+    side_since_.reset();
+  }
+  return round;
+}
+
 void Writer::loop() {
   while (true) {
-    std::vector<Submitted> batches;
-    std::vector<std::function<void()>> jobs;
-    std::map<DeviceId, storage::Device> contacts;
-    std::vector<wire::Confirm::Item> confirmed;
+    Round round;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] {
-        return stopping_ || !mailbox_.empty() || !jobs_.empty() || !contacts_.empty() || !confirmed_.empty();
-      });
-      std::size_t changes = 0;
-      std::size_t take = 0;
-      while (take < mailbox_.size() && changes < kCommitChangesMax) {
-        changes += mailbox_[take].batch.changes.size();
-        figures_.mailbox_bytes -= mailbox_[take].bytes;
-        ++take;
-      }
-      const auto end = mailbox_.begin() + static_cast<std::ptrdiff_t>(take);
-      batches.assign(std::make_move_iterator(mailbox_.begin()), std::make_move_iterator(end));
-      mailbox_.erase(mailbox_.begin(), end);
-      jobs.swap(jobs_);
-      // Contacts and confirmations wait while records arrive: those come first.
-      if (batches.empty() || stopping_) {
-        contacts.swap(contacts_);
-        confirmed.swap(confirmed_);
-      }
-      const bool idle = batches.empty() && jobs.empty() && contacts.empty() && confirmed.empty();
-      if (stopping_ && idle) return;
+      wait(lock);
+      round = take();
+      if (stopping_ && round.empty()) return;
     }
-    if (!batches.empty()) commit(std::move(batches));
-    for (const auto& job : jobs) job();
-    if (!contacts.empty() || !confirmed.empty()) commit_side(std::move(contacts), std::move(confirmed));
+    if (!round.batches.empty()) commit(std::move(round.batches));
+    for (const auto& job : round.jobs) job();
+    commit_side(std::move(round.contacts), round.confirmed);
   }
+}
+
+std::vector<Result<storage::BatchResult>> Writer::apply(const std::vector<storage::IncomingBatch>& batches) {
+  auto together = store_.apply(batches);
+  if (together) return {std::make_move_iterator(together->begin()), std::make_move_iterator(together->end())};
+  if (batches.size() == 1 || store_wide(together.error())) {
+    return std::vector<Result<storage::BatchResult>>(batches.size(), together.error());
+  }
+  std::vector<Result<storage::BatchResult>> results;
+  for (const storage::IncomingBatch& batch : batches) {
+    auto alone = store_.apply({batch});
+    if (alone) results.emplace_back(std::move(alone->front()));
+    else results.emplace_back(alone.error());
+  }
+  return results;
 }
 
 void Writer::commit(std::vector<Submitted> submitted) {
   std::vector<storage::IncomingBatch> batches;
   batches.reserve(submitted.size());
+  for (Submitted& one : submitted) batches.push_back(std::move(one.batch));
+  auto results = apply(batches);
+  std::vector<storage::Touched> touched;
   std::uint64_t changes = 0;
-  for (Submitted& one : submitted) {
-    changes += one.batch.changes.size();
-    batches.push_back(std::move(one.batch));
-  }
-  auto results = store_.apply(batches);
-  if (!results) {
-    {
-      const std::lock_guard lock(mutex_);
-      ++figures_.failures;
+  const Error* failed = nullptr;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i]) {
+      failed = &results[i].error();
+      continue;
     }
-    for (const Submitted& one : submitted) one.done(results.error());
+    changes += batches[i].changes.size();
+    touched.insert(touched.end(), results[i]->touched.begin(), results[i]->touched.end());
+  }
+  note(failed, changes);
+  for (std::size_t i = 0; i < results.size(); ++i) submitted[i].done(results[i]);
+  announce(touched);
+}
+
+void Writer::note(const Error* error, std::uint64_t changes) {
+  const std::lock_guard lock(mutex_);
+  if (error != nullptr) {
+    // Once, not for every push of a fleet that tries again.
+    if (!figures_.fault) spdlog::error("a commit failed: {}", error->message());
+    figures_.fault = *error;
+    ++figures_.failures;
     return;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    ++figures_.commits;
-    figures_.changes += changes;
-  }
-  std::vector<storage::Touched> touched;
-  for (std::size_t i = 0; i < submitted.size(); ++i) {
-    touched.insert(touched.end(), (*results)[i].touched.begin(), (*results)[i].touched.end());
-    submitted[i].done(std::move((*results)[i]));
-  }
-  announce(touched);
+  if (figures_.fault) spdlog::info("commits succeed again");
+  figures_.fault.reset();
+  ++figures_.commits;
+  figures_.changes += changes;
 }
 
 void Writer::announce(const std::vector<storage::Touched>& touched) {
@@ -145,17 +191,16 @@ void Writer::announce(const std::vector<storage::Touched>& touched) {
   for (const auto& [unit, end] : ends) on_feed_(unit, end);
 }
 
-void Writer::commit_side(std::map<DeviceId, storage::Device> contacts, std::vector<wire::Confirm::Item> confirmed) {
+void Writer::commit_side(std::map<DeviceId, storage::Device> contacts,
+                         const std::vector<wire::Confirm::Item>& confirmed) {
   std::vector<storage::Device> devices;
   devices.reserve(contacts.size());
   for (auto& [id, device] : contacts) devices.push_back(std::move(device));
   // Losing a contact time harms nobody; losing a confirmation only repeats an exception.
-  const bool failed = (!devices.empty() && !store_.note_contacts(devices)) ||
-                      (!confirmed.empty() && !store_.confirm(confirmed));
-  if (failed) {
-    const std::lock_guard lock(mutex_);
-    ++figures_.failures;
-  }
+  Status done;
+  if (!devices.empty()) done = store_.note_contacts(devices);
+  if (done && !confirmed.empty()) done = store_.confirm(confirmed);
+  if (!done) note(&done.error(), 0);
 }
 
 }  // namespace fieldpost::hub

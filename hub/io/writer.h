@@ -6,13 +6,19 @@
 //   1. Answers come after the commit is durable, in the order submitted; feed news of a commit come
 //      after all its answers.
 //   2. The mailbox holds at most kMailboxBytesMax of batches; above it `submit` says busy.
-//   3. When the store fails, everything waiting is answered with that error and nothing more is written.
+//   3. When the store fails, every batch of that commit is answered with the error; what the store itself
+//      then refuses is answered likewise. `figures().fault` says so until a commit succeeds.
+//   4. A batch that alone makes a commit fail (a damaged record, say) does not fail the others of its group.
+//   5. Contacts and confirmations wait kSideDelay at most, however busy the mailbox is; the waiting ones
+//      are bounded (one contact a device, kConfirmedMax confirmations).
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -26,6 +32,10 @@ class Writer {
   static constexpr std::size_t kMailboxBytesMax = 64 * 1024 * 1024;
   /// Changes in one commit: enough to make the sync cheap, few enough to answer within a blink.
   static constexpr std::size_t kCommitChangesMax = 8192;
+  /// A thousand tablets report each minute: together they cost two syncs a second, not a sync each.
+  static constexpr std::chrono::milliseconds kSideDelay{500};
+  /// Above it confirmations are dropped: the exception is repeated and confirmed again.
+  static constexpr std::size_t kConfirmedMax = 65'536;
 
   using Done = std::function<void(Result<storage::BatchResult>)>;
   using FeedNews = std::function<void(const std::string& unit, std::uint64_t end)>;
@@ -36,9 +46,10 @@ class Writer {
 
   /// Errors: `closed` when stopping, `store_full` (busy) when the mailbox is full.
   Status submit(storage::IncomingBatch batch, Done done);
-  /// An administrative act, alone in its commit; waits for it. Not from the writer thread.
+  /// An administrative act, alone in its commit; waits for it, and does nothing once the writer stops.
+  /// Not from the writer thread.
   void run(const Job& job);
-  /// Written when there is time, with the next commit; a later one for the same device replaces it.
+  /// Written when there is time; a later one for the same device replaces it.
   void contact(storage::Device device);
   void confirm(std::vector<wire::Confirm::Item> items);
   /// Finishes what is in the mailbox and ends the thread.
@@ -49,20 +60,36 @@ class Writer {
     std::uint64_t changes = 0;
     std::size_t mailbox_bytes = 0;
     std::uint64_t failures = 0;
+    std::optional<Error> fault;  ///< why the last commit failed; none after one that succeeded
   };
   Figures figures() const;
   /// Tells sessions what an administrative act moved.
   void announce(const std::vector<storage::Touched>& touched);
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct Submitted {
     storage::IncomingBatch batch;
     Done done;
     std::size_t bytes = 0;
   };
+  /// What the thread takes in one round.
+  struct Round {
+    std::vector<Submitted> batches;
+    std::vector<std::function<void()>> jobs;
+    std::map<DeviceId, storage::Device> contacts;
+    std::vector<wire::Confirm::Item> confirmed;
+    bool empty() const { return batches.empty() && jobs.empty() && contacts.empty() && confirmed.empty(); }
+  };
   void loop();
+  void wait(std::unique_lock<std::mutex>& lock);
+  bool side_due() const;
+  Round take();
+  void side_waits();
   void commit(std::vector<Submitted> submitted);
-  void commit_side(std::map<DeviceId, storage::Device> contacts, std::vector<wire::Confirm::Item> confirmed);
+  std::vector<Result<storage::BatchResult>> apply(const std::vector<storage::IncomingBatch>& batches);
+  void commit_side(std::map<DeviceId, storage::Device> contacts, const std::vector<wire::Confirm::Item>& confirmed);
+  void note(const Error* error, std::uint64_t changes);
 
   storage::HubStore& store_;
   FeedNews on_feed_;
@@ -72,6 +99,7 @@ class Writer {
   std::vector<std::function<void()>> jobs_;
   std::map<DeviceId, storage::Device> contacts_;
   std::vector<wire::Confirm::Item> confirmed_;
+  std::optional<Clock::time_point> side_since_;  ///< when the oldest contact or confirmation came
   Figures figures_;
   bool stopping_ = false;
   std::thread thread_;
