@@ -153,10 +153,10 @@ void Writer::commit(std::vector<Submitted> submitted) {
   auto results = apply(batches);
   std::vector<storage::Touched> touched;
   std::uint64_t changes = 0;
-  const Error* failed = nullptr;
+  std::optional<Error> failed;
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (!results[i]) {
-      failed = &results[i].error();
+      failed = results[i].error();
       continue;
     }
     changes += batches[i].changes.size();
@@ -167,9 +167,9 @@ void Writer::commit(std::vector<Submitted> submitted) {
   announce(touched);
 }
 
-void Writer::note(const Error* error, std::uint64_t changes) {
+void Writer::note(const std::optional<Error>& error, std::uint64_t changes) {
   const std::lock_guard lock(mutex_);
-  if (error != nullptr) {
+  if (error) {
     // Once, not for every push of a fleet that tries again.
     if (!figures_.fault) spdlog::error("a commit failed: {}", error->message());
     figures_.fault = *error;
@@ -200,7 +200,7 @@ void Writer::commit_side(std::map<DeviceId, storage::Device> contacts,
   Status done;
   if (!devices.empty()) done = store_.note_contacts(devices);
   if (done && !confirmed.empty()) done = store_.confirm(confirmed);
-  if (!done) note(&done.error(), 0);
+  if (!done) note(done.error(), 0);
 }
 
 }  // namespace fieldpost::hub

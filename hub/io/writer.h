@@ -89,7 +89,7 @@ class Writer {
   void commit(std::vector<Submitted> submitted);
   std::vector<Result<storage::BatchResult>> apply(const std::vector<storage::IncomingBatch>& batches);
   void commit_side(std::map<DeviceId, storage::Device> contacts, const std::vector<wire::Confirm::Item>& confirmed);
-  void note(const Error* error, std::uint64_t changes);
+  void note(const std::optional<Error>& error, std::uint64_t changes);
 
   storage::HubStore& store_;
   FeedNews on_feed_;
