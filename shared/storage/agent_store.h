@@ -94,7 +94,7 @@ class AgentStore {
  public:
   virtual ~AgentStore() = default;
 
-  /// Cached; refreshed by every verb below.
+  /// Cached; every verb that writes replaces it, so keep copies, not pointers into it.
   virtual const AgentState& state() const = 0;
 
   // ---- writing what the user did ----
