@@ -1,5 +1,7 @@
 #include "agent/health/sealed_json.h"
 
+#include "agent/records/member.h"
+
 #include <map>
 #include <optional>
 
@@ -28,7 +30,7 @@ json& place_of_path(json& document, const std::string& path) {
     if (!at->is_array()) *at = json::array();
     json* found = nullptr;
     for (auto& entry : *at) {
-      if (entry.value("item_id", "") == part) found = &entry;
+      if (text_or_empty(entry, "item_id") == part) found = &entry;
     }
     if (found == nullptr) {
       at->push_back({{"item_id", part}});
@@ -81,7 +83,7 @@ class Opener {
       }
     } else if (value.is_array()) {
       for (auto& item : value) {
-        if (item.is_object()) FP_CHECK_OK(walk(path + "/" + item.value("item_id", ""), item));
+        if (item.is_object()) FP_CHECK_OK(walk(path + "/" + text_or_empty(item, "item_id"), item));
       }
     }
     return {};

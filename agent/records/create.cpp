@@ -1,5 +1,6 @@
 // New records: filled in, checked, sealed, stored.
 #include "agent/records/desk.h"
+#include "agent/records/member.h"
 #include "agent/records/patch.h"
 #include "schema/calendar.h"
 #include "wire/codec.h"
@@ -59,7 +60,7 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   auto id = record_id_from_text(made.document["id"].get<std::string>());
   if (!id) return fail(Errc::invalid_argument, "id: " + id.error().detail);
   made.id = *id;
-  made.ref_no = made.document.value("ref_no", "");
+  made.ref_no = text_or_empty(made.document, "ref_no");
   made.faults = schema::check_document(*parts_.registry, made.type, made.document, schema::Purpose::finalise);
   if (schema::has_error(made.faults)) return made;
 
@@ -72,6 +73,8 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   made.request.author = author;
   made.request.schema_version = form->version();
   FP_TRY(made.request.edits, schema::edits_from_document(*parts_.registry, made.type, stored, nullptr, options));
+  // Nothing was there that a null could clear, and the hub would meet fields that no form has.
+  std::erase_if(made.request.edits, [](const auto& edit) { return std::holds_alternative<model::Null>(edit.value); });
   FP_CHECK_OK(seal(*form, made.request));
   if (numbered_here) ++ref_counter;
   return made;

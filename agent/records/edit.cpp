@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "agent/records/desk.h"
+#include "agent/records/member.h"
 #include "agent/records/patch.h"
 #include "base/text.h"
 
@@ -58,7 +59,7 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
     return fail(Errc::unauthorised, "this record is sealed to keys that this tablet does not hold (" +
                                         before.sealed.front() + "): it can only be changed by its own unit");
   }
-  if (before.document.value("state", "") == "void") {
+  if (text_or_empty(before.document, "state") == "void") {
     return fail(Errc::conflict, "record " + to_text(record.id) + " is void; a void record is not changed any more");
   }
   json document = before.document;
@@ -73,7 +74,9 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
     return fail(Errc::invalid_argument, "nothing would change: give path=value, or --json with the fields to change");
   }
   document["state"] = std::string_view(kind) == "void" ? "void" : "amended";
-  document["schema_version"] = std::max<std::uint64_t>(form->version(), document.value("schema_version", 1U));
+  // The envelope's own: what a patch says of it does not count.
+  const json version = before.document.value("schema_version", json());
+  document["schema_version"] = std::max<std::uint64_t>(form->version(), version.is_number_integer() && version > 0 ? version.get<std::uint64_t>() : 1);
   json& amendments = document["amendments"];
   if (!amendments.is_array()) amendments = json::array();
   amendments.push_back({{"item_id", new_item_id()}, {"kind", kind}, {"reason", order.reason},
@@ -121,7 +124,7 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
   FP_CHECK_OK(batch.commit());
   if (parts_.recorded) parts_.recorded();
   outcome.body = {{"id", to_text(record.id)}, {"type", record.type},        {"state", document["state"]},
-                  {"ref_no", document.value("ref_no", "")}, {"dot", model::to_text(dot)},
+                  {"ref_no", text_or_empty(document, "ref_no")}, {"dot", model::to_text(dot)},
                   {"edits", request.edits.size()},          {"warnings", fault_list(faults, asker.language)}};
   return outcome;
 }

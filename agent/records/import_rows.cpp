@@ -31,6 +31,12 @@ RecordId derived_id(const DeviceId& device, const std::string& type, const std::
   return make_record_id(event_time(document), bits);
 }
 
+/// Where a row stood; 0 when that is not said.
+json line_of(const json& row) {
+  const auto line = row.find("line");
+  return line != row.end() && line->is_number_integer() ? *line : json(0);
+}
+
 /// Items of an imported row get the same ids each time.
 std::function<std::string()> derived_items(const RecordId& id) {
   return [id, n = std::uint8_t{0}]() mutable {
@@ -53,7 +59,7 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
   std::uint64_t ref_counter = parts_.store->state().ref_counter;
   sync::ChangeBatch batch(*parts_.store, times_now(), parts_.random);
   const auto refuse = [&](const json& row, json faults) {
-    refused.push_back({{"line", row.value("line", 0)}, {"faults", std::move(faults)}});
+    refused.push_back({{"line", line_of(row)}, {"faults", std::move(faults)}});
   };
   for (const json& row : rows) {
     if (!row.is_object() || !row.contains("document") || !row["document"].is_object()) {
@@ -91,7 +97,7 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
       continue;
     }
     if (!prepared->faults.empty()) {
-      warned.push_back({{"line", row.value("line", 0)}, {"faults", fault_list(prepared->faults, asker.language)}});
+      warned.push_back({{"line", line_of(row)}, {"faults", fault_list(prepared->faults, asker.language)}});
     }
     seen.insert(prepared->id);
     ++added;

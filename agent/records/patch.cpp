@@ -1,5 +1,7 @@
 #include "agent/records/patch.h"
 
+#include "agent/records/member.h"
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -16,7 +18,7 @@ bool is_items(const json& value) {
 
 json* find_item(json& array, const std::string& id) {
   for (auto& item : array) {
-    if (item.is_object() && item.value("item_id", "") == id) return &item;
+    if (item.is_object() && text_or_empty(item, "item_id") == id) return &item;
   }
   return nullptr;
 }
@@ -62,7 +64,7 @@ Result<json*> PathSetter::item(const std::string& container, const std::string& 
       return fail(Errc::invalid_argument, container + " has " + std::to_string(array.size()) + " items, so there is no " +
                                               which + " (the first is 0; '+' adds one)");
     }
-    id = array[static_cast<std::size_t>(*index)].value("item_id", "");
+    id = text_or_empty(array[static_cast<std::size_t>(*index)], "item_id");
   } else {
     id = which;
     if (find_item(array, id) == nullptr) {

@@ -1,6 +1,7 @@
 // Reading records: one whole, many in short, digests.
 #include "agent/health/sealed_json.h"
 #include "agent/records/desk.h"
+#include "agent/records/member.h"
 
 namespace fieldpost::agent {
 
@@ -76,7 +77,7 @@ json Desk::summary(const storage::RecordView& view, const std::string& language,
   const schema::Form* form = parts_.registry->form(record.type);
   const std::string place = place_of(view, parts_.online && parts_.online());
   json out{{"id", to_text(record.id)}, {"type", record.type}, {"unit", record.unit},
-           {"state", shown.document.value("state", "")}, {"place", place}, {"words", place_words(place, language)},
+           {"state", text_or_empty(shown.document, "state")}, {"place", place}, {"words", place_words(place, language)},
            {"conflicts", shown.conflicts.size() > 0}};
   json title = json::array();
   if (form != nullptr) {
@@ -102,7 +103,7 @@ json Desk::draft_summary(const storage::Draft& draft, const std::string& languag
       if (shown.contains(name)) title.push_back(shown[name]);
     }
   }
-  json out{{"id", to_text(draft.id)}, {"type", draft.type}, {"unit", shown.value("unit", "")}, {"state", "draft"},
+  json out{{"id", to_text(draft.id)}, {"type", draft.type}, {"unit", text_or_empty(shown, "unit")}, {"state", "draft"},
            {"place", "draft"}, {"words", place_words("draft", language)}, {"conflicts", false}, {"title", std::move(title)}};
   if (document) out["document"] = shown;
   return out;

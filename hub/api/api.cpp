@@ -29,6 +29,12 @@ net::HttpResponse error_answer(const Error& error) {
 
 json body_of(const net::HttpRequest& request) { return json::parse(request.body, nullptr, false); }
 
+Result<std::string> text_member(const json& body, const char* name, std::string_view otherwise) {
+  if (!body.is_object() || !body.contains(name)) return std::string(otherwise);
+  if (!body[name].is_string()) return fail(Errc::invalid_argument, "member \"" + std::string(name) + "\" must be a text");
+  return body[name].get<std::string>();
+}
+
 Result<std::size_t> limit_of(const net::HttpRequest& request) {
   const auto text = request.query_value("limit");
   if (text.empty()) return std::size_t{100};

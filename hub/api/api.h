@@ -76,6 +76,8 @@ class Api {
 /// The status an error answers with.
 net::HttpResponse error_answer(const Error& error);
 nlohmann::json body_of(const net::HttpRequest& request);
+/// A text member of a body; `otherwise` when it is absent. Errors: `invalid_argument` when it is no text.
+Result<std::string> text_member(const nlohmann::json& body, const char* name, std::string_view otherwise = {});
 /// "limit" of a request. Errors: `invalid_argument`.
 Result<std::size_t> limit_of(const net::HttpRequest& request);
 

@@ -12,9 +12,12 @@ namespace {
 
 constexpr std::string_view kDefaultAuthor = "hub-operator";
 
-std::string author_of(const json& body) {
-  const std::string author = body.value("author", std::string(kDefaultAuthor));
-  return author.empty() || author.size() > 64 ? std::string(kDefaultAuthor) : author;
+Result<std::string> author_of(const json& body) {
+  FP_TRY(std::string author, text_member(body, "author", kDefaultAuthor));
+  if (trimmed(author).empty() || author.size() > 64) {
+    return fail(Errc::invalid_argument, "author: who decides is named with 1–64 bytes, or not at all");
+  }
+  return author;
 }
 
 json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment, Instant now) {
@@ -94,7 +97,7 @@ void DecisionRoutes::add(Api& api) {
     FP_TRY(const auto found, api.find(request.params.at("id")));
     const auto& [store, record] = found;
     const bool clear = api.parts_.stores[store].name != "health";
-    const std::string note = body.value("note", "");
+    FP_TRY(const std::string note, text_member(body, "note"));
     if (trimmed(note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
     if (body.contains("version") && body["version"] != version_text(record.vv)) {
       return fail(Errc::conflict, "the record changed since it was read; look at it again and decide again");
@@ -102,7 +105,7 @@ void DecisionRoutes::add(Api& api) {
     storage::HubStore::HubEdit edit;
     edit.record = record.id;
     edit.expected = record.vv;
-    edit.author = author_of(body);
+    FP_TRY(edit.author, author_of(body));
     const sync::TimeReading now = api.parts_.times();
     edit.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
     edit.salt = random_id<Salt>(api.parts_.random).bytes;
@@ -153,13 +156,13 @@ void DecisionRoutes::add(Api& api) {
     }
     for (std::uint8_t byte : *actor) input.actor.value = input.actor.value << 8 | byte;
     input.counter = Sequence{static_cast<std::uint64_t>(*counter)};
-    const std::string ruling = body.is_object() ? body.value("ruling", "") : "";
+    FP_TRY(const std::string ruling, text_member(body, "ruling"));
     if (ruling == "retry") input.ruling = storage::HubStore::Ruling::retry;
     else if (ruling == "accept") input.ruling = storage::HubStore::Ruling::accept;
     else if (ruling == "reject") input.ruling = storage::HubStore::Ruling::reject;
     else return fail(Errc::invalid_argument, "ruling must be retry, accept or reject");
-    input.note = body.value("note", "");
-    input.author = author_of(body);
+    FP_TRY(input.note, text_member(body, "note"));
+    FP_TRY(input.author, author_of(body));
     if (ruling != "retry" && trimmed(input.note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
     const sync::TimeReading now = api.parts_.times();
     input.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/text.h"
 #include "hub/api/routes.h"
 #include "keys/pki.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 /// An enrolment code lives at most a week: longer, and it will be found on a desk.
 constexpr std::int64_t kValidMinutesMax = 7 * 24 * 60;
+constexpr std::size_t kLabelBytesMax = 200;
 
 json time_json(const std::optional<Instant>& time) { return time ? json(to_text(*time)) : json(nullptr); }
 
@@ -22,6 +24,12 @@ bool is_unit_code(std::string_view code) {
   constexpr std::string_view kDigits = "0123456789";
   return code.size() >= 5 && code.size() <= 11 && all_of(code.substr(0, 2), kDigits) && code[2] == '-' &&
          all_of(code.substr(3), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+}
+
+/// A name for people: short, and harmless on a terminal.
+bool is_label(std::string_view text) {
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+  return !trimmed(text).empty() && text.size() <= kLabelBytesMax && std::none_of(text.begin(), text.end(), control);
 }
 
 json device_json(const ApiParts& parts, std::string_view compartment, const storage::Device& device) {
@@ -92,8 +100,10 @@ void DeviceRoutes::add(Api& api) {
       return fail(Errc::invalid_argument, "a unit code is a province number, a dash and 2–8 capitals or digits, such as 01-PPT");
     }
     if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
-    const std::string compartment = body.value("compartment", "enforcement");
-    storage::Unit unit{code, body.value("name", code), compartment};
+    FP_TRY(const std::string compartment, text_member(body, "compartment", "enforcement"));
+    FP_TRY(const std::string name, text_member(body, "name", code));
+    if (!is_label(name)) return fail(Errc::invalid_argument, "name: 1–200 bytes of text without control characters");
+    const storage::Unit unit{code, name, compartment};
     std::optional<std::size_t> target;
     for (std::size_t i = 0; i < api.parts_.stores.size(); ++i) {
       if (api.parts_.stores[i].name == compartment) target = i;

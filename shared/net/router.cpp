@@ -98,7 +98,13 @@ void Router::handle(HttpRequest request, Responder respond) const {
   std::string allow;
   if (const Route* route = match(request, allow)) {
     bind(request, route->parts);
-    return route->handler(std::move(request), std::move(respond));
+    try {
+      return route->handler(std::move(request), respond);
+    } catch (const std::exception& mistake) {
+      // A fault of this program, or no memory: it costs the request, never the process and what others wait for.
+      return respond(error_response(500, "internal", std::string("this program failed at the request (") + mistake.what() +
+                                                         "); it goes on working: report this with what was asked"));
+    }
   }
   if (allow.empty())
     return respond(error_response(404, "not_found", "there is nothing at " + request.path));

@@ -6,6 +6,7 @@
 //      add(). A {name} matches one whole, non-empty, decoded segment. A last segment {name...} matches the rest,
 //      joined by "/" (possibly empty).
 //   2. HEAD is served by the GET handler, the server leaves out the body.
+//   3. An exception of a handler ends in 500 with a sentence; it never leaves handle().
 #pragma once
 
 #include <cstddef>
