@@ -7,6 +7,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <set>
 
 using namespace fieldpost;
 using nlohmann::json;
@@ -251,8 +252,8 @@ TEST_CASE("a visit is read by its unit's tablet, and stands in clear neither in 
 
   auto& store = tablet.app->store();
   REQUIRE(store.state().current() != nullptr);
-  const ActorId own = store.state().current()->actor;  // state() is replaced by each write
-  const auto page = store.chain_page(own, Sequence{1}, SIZE_MAX, 10);
+  const ActorId actor = store.state().current()->actor;  // a copy: every verb renews the state
+  const auto page = store.chain_page(actor, Sequence{1}, SIZE_MAX, 10);
   REQUIRE(page);
   REQUIRE(page->size() == 1);
   const std::string frame(as_text((*page)[0].frame));
@@ -267,7 +268,7 @@ TEST_CASE("a visit is read by its unit's tablet, and stands in clear neither in 
   const std::string path = "/v1/records/" + made["id"].get<std::string>();
   REQUIRE(tablet.ask("POST", path + "/edits", {{"set", {{"outcome", "dropped_out"}}}, {"author", "MRU-07"}, {"reason", "did not come back"}}).first == 200);
   CHECK(tablet.ask("GET", path).second["document"]["outcome"] == "dropped_out");
-  const auto edited = store.chain_page(own, Sequence{2}, SIZE_MAX, 10);
+  const auto edited = store.chain_page(actor, Sequence{2}, SIZE_MAX, 10);
   REQUIRE(edited);
   CHECK(as_text((*edited)[0].frame).find("did not come back") == std::string_view::npos);
 }
