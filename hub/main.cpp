@@ -15,7 +15,12 @@ using namespace fieldpost::hub;
 using nlohmann::json;
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "fieldpost-hub: %s\n", error.detail.empty() ? error.message().c_str() : error.detail.c_str());
+  std::string sentence = error.detail.empty() ? error.message() : error.detail;
+  // It may repeat what was typed or stored: harmless on a terminal, and one line.
+  for (char& c : sentence) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  std::fprintf(stderr, "fieldpost-hub: %s\n", sentence.c_str());
   const bool input = error.is(Errc::invalid_argument) || error.is(Errc::malformed) || error.is(Errc::not_found) ||
                      error.is(Errc::already_exists) || error.is(Errc::conflict);
   return input ? 2 : 1;
@@ -213,8 +218,12 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int shown = app.exit(error);
-    return shown == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // help, version
+    const auto rest = app.remaining(true);
+    // A command that does not exist counts as none for CLI11: say which one was typed.
+    const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
+    const std::string what = unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
+    return complain(fail(Errc::invalid_argument, what + ". 'fieldpost-hub --help' shows how it goes."));
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "fieldpost-hub: out of memory\n");
     return 1;

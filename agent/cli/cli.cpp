@@ -65,7 +65,11 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "fieldpost-agent: " << printable(error.what()) << ". 'fieldpost-agent --help' shows how it goes.\n";
+    const auto rest = app.remaining(true);
+    // A command that does not exist counts as none for CLI11: say which one was typed.
+    const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
+    const std::string what = unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
+    std::cerr << "fieldpost-agent: " << printable(what) << ". 'fieldpost-agent --help' shows how it goes.\n";
     return 2;
   }
   return session.exit_code;

@@ -1,5 +1,6 @@
 // import FILE: many records from NDJSON or CSV, the bad lines reported and the rest taken.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -138,6 +139,8 @@ Status import_csv(Session& session, Client& client, const Options& options, Send
 Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) {
   std::ifstream file;
   if (options.file != "-") {
+    // A folder opens like a file, and ends before its first line.
+    if (std::filesystem::is_directory(options.file)) return fail(Errc::invalid_argument, "'" + options.file + "' is a folder: name a file in it");
     file.open(options.file, std::ios::binary);
     if (!file) return fail(Errc::not_found, "'" + options.file + "' cannot be opened: is the name right, and may you read it?");
   }

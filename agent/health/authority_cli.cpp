@@ -1,6 +1,7 @@
 #include "agent/health/authority_cli.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -68,6 +69,8 @@ Status open_file(const Options& options) {
   FP_TRY(const auto authority, load_authority(options.folder));
   std::ifstream file;
   if (options.file != "-") {
+    // A folder opens like a file, and ends before its first line.
+    if (std::filesystem::is_directory(options.file)) return fail(Errc::invalid_argument, "'" + options.file + "' is a folder: name a file in it");
     file.open(options.file, std::ios::binary);
     if (!file) return fail(Errc::not_found, "'" + options.file + "' cannot be opened: is the name right, and may you read it?");
   }

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "keys/pki.h"
 #include "keys/secret_file.h"
 #include "storage/kv_hub_store.h"
@@ -117,9 +118,16 @@ Result<Keys> load_keys(const fs::path& directory) {
   out.store.bytes = store.bytes;
   FP_TRY(out.ca_pem, text_of(folder / "ca.pem", false));
   FP_TRY(const std::string server, text_of(folder / "server.pem", false));
+  for (const auto& [name, pem] : {std::pair("ca.pem", &out.ca_pem), std::pair("server.pem", &server)}) {
+    if (!keys::read_certificate(*pem)) return fail(Errc::malformed, (folder / name).string() + " is damaged; restore it from a backup");
+  }
   out.server_pem = server + out.ca_pem;
   FP_TRY(out.server_key_pem, text_of(folder / "server.key", true));
   FP_TRY(out.admin_token, text_of(folder / "admin.token", true));
+  const auto token = from_base32(out.admin_token);
+  if (!token || token->size() != Nonce{}.bytes.size()) {
+    return fail(Errc::malformed, (folder / "admin.token").string() + " is damaged; restore it from a backup");
+  }
   return out;
 }
 

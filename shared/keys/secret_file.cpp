@@ -111,6 +111,10 @@ Status write_secret_file(const std::filesystem::path& path, BytesView content) {
 Result<Bytes> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
   const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return system_error(path, "read");
+  struct stat found {};
+  if (::fstat(file.get(), &found) == 0 && S_ISDIR(found.st_mode)) {
+    return fail(Errc::invalid_argument, path.string() + " is a folder, not a file");
+  }
   return read_all(file, bytes_max, path);
 }
 
