@@ -21,7 +21,8 @@ constexpr std::size_t kPlacesBytesMax = 4 * 1024 * 1024;
 std::string short_time(Instant at, Instant now, int offset_minutes) {
   const std::string then = schema::instant_text(at, offset_minutes);
   const std::string today = schema::instant_text(now, offset_minutes);
-  return then.substr(0, 10) == today.substr(0, 10) ? then.substr(11, 5) : then.substr(0, 10) + " " + then.substr(11, 5);
+  return then.substr(0, 10) == today.substr(0, 10) ? then.substr(11, 5)
+                                                   : then.substr(0, 10) + " " + then.substr(11, 5);
 }
 
 }  // namespace
@@ -42,7 +43,8 @@ Result<std::shared_ptr<const schema::Registry>> load_registry(const DataDirector
   }
   for (const auto& [name, bytes] : kept) files.push_back({name, bytes});
   FP_TRY(auto registry, schema::Registry::load(files));
-  return std::shared_ptr<const schema::Registry>(std::make_shared<schema::Registry>(std::move(registry)));
+  return std::shared_ptr<const schema::Registry>(
+      std::make_shared<schema::Registry>(std::move(registry)));
 }
 
 Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
@@ -53,9 +55,10 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   FP_TRY(app->identity_, load_identity(options.data));
   FP_TRY(auto registry, load_registry(options.data));
   FP_TRY(app->open_, open_store(options.data, app->random_, true));
-  FP_CHECK_OK(sync::ensure_actor(*app->open_.store, app->identity_.hub, app->identity_.device(), app->random_));
-  app->sync_identity_ = {app->identity_.device(), crypto::signing_key(app->identity_.device_seed), app->identity_.hub,
-                         kAppVersion, registry->digest()};
+  FP_CHECK_OK(sync::ensure_actor(*app->open_.store, app->identity_.hub, app->identity_.device(),
+                                 app->random_));
+  app->sync_identity_ = {app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
+                         app->identity_.hub, kAppVersion, registry->digest()};
   Desk::Parts parts;
   App* self = app.get();
   parts.identity = &app->identity_;
@@ -80,7 +83,9 @@ const net::Router& App::router() {
   api.status = [this] { return status(); };
   api.verify = [this] { return verify(); };
   api.dial_now = hooks.dial_now;
-  api.import_places = [this](const std::string& name, const std::string& csv) { return import_places(name, csv); };
+  api.import_places = [this](const std::string& name, const std::string& csv) {
+    return import_places(name, csv);
+  };
   router_ = std::make_unique<net::Router>(make_router(std::move(api)));
   return *router_;
 }
@@ -89,7 +94,9 @@ SyncTarget App::sync_target() const {
   return {identity_.host, identity_.port, identity_.server_name, identity_.ca_pem};
 }
 
-sync::TimeReading App::read_clock() const { return {keys::system_now(), boot_, keys::monotonic_ms()}; }
+sync::TimeReading App::read_clock() const {
+  return {keys::system_now(), boot_, keys::monotonic_ms()};
+}
 
 Result<json> App::status() {
   FP_TRY(const auto counts, open_.store->counts());
@@ -98,24 +105,43 @@ Result<json> App::status() {
   const Progress progress = daemon ? hooks.progress() : Progress{};
   const auto facts = read_device_facts(options_.data.path);
   const Instant now = keys::system_now();
-  const std::string last = state.last_sync ? short_time(*state.last_sync, now, options_.offset_minutes) : "never";
-  std::string words = progress.online ? (progress.in_sync ? "Online, all at the hub." : "Online, sending.") : "Offline.";
-  words += counts.waiting == 0 ? " Nothing waiting." : " " + std::to_string(counts.waiting) + " waiting.";
+  const std::string last =
+      state.last_sync ? short_time(*state.last_sync, now, options_.offset_minutes) : "never";
+  std::string words = progress.online
+                          ? (progress.in_sync ? "Online, all at the hub." : "Online, sending.")
+                          : "Offline.";
+  words += counts.waiting == 0 ? " Nothing waiting."
+                               : " " + std::to_string(counts.waiting) + " waiting.";
   words += state.last_sync ? " Last sync " + last + "." : " Not synced yet.";
   if (counts.exceptions > 0) words += " " + std::to_string(counts.exceptions) + " need attention.";
-  json out{{"words", words}, {"daemon", daemon}, {"online", progress.online}, {"in_sync", progress.in_sync},
-           {"device", identity_.device_name}, {"device_id", identity_.device().hex()}, {"unit", identity_.unit},
-           {"compartment", identity_.compartment}, {"hub", identity_.host + ":" + std::to_string(identity_.port)},
-           {"records", counts.records}, {"waiting", counts.waiting}, {"drafts", counts.drafts},
-           {"exceptions", counts.exceptions}, {"store_bytes", counts.store_bytes},
+  json out{{"words", words},
+           {"daemon", daemon},
+           {"online", progress.online},
+           {"in_sync", progress.in_sync},
+           {"device", identity_.device_name},
+           {"device_id", identity_.device().hex()},
+           {"unit", identity_.unit},
+           {"compartment", identity_.compartment},
+           {"hub", identity_.host + ":" + std::to_string(identity_.port)},
+           {"records", counts.records},
+           {"waiting", counts.waiting},
+           {"drafts", counts.drafts},
+           {"exceptions", counts.exceptions},
+           {"store_bytes", counts.store_bytes},
            {"last_sync", state.last_sync ? json(to_text(*state.last_sync)) : json(nullptr)},
-           {"last_error", progress.last_error}, {"bytes_sent", progress.bytes_sent},
-           {"bytes_received", progress.bytes_received}, {"storage_free_bytes", facts.storage_free_bytes},
-           {"app_version", kAppVersion}, {"offset_minutes", options_.offset_minutes}};
+           {"last_error", progress.last_error},
+           {"bytes_sent", progress.bytes_sent},
+           {"bytes_received", progress.bytes_received},
+           {"storage_free_bytes", facts.storage_free_bytes},
+           {"app_version", kAppVersion},
+           {"offset_minutes", options_.offset_minutes}};
   out["battery_percent"] = facts.battery_percent ? json(*facts.battery_percent) : json(nullptr);
-  out["last_attempt"] = progress.last_attempt ? json(to_text(*progress.last_attempt)) : json(nullptr);
-  out["next_attempt"] = progress.next_attempt ? json(to_text(*progress.next_attempt)) : json(nullptr);
-  if (identity_.compartment == "health") out["visits"] = identity_.health ? "sealed to the authority and the unit" : "no grant yet";
+  out["last_attempt"] =
+      progress.last_attempt ? json(to_text(*progress.last_attempt)) : json(nullptr);
+  out["next_attempt"] =
+      progress.next_attempt ? json(to_text(*progress.next_attempt)) : json(nullptr);
+  if (identity_.compartment == "health")
+    out["visits"] = identity_.health ? "sealed to the authority and the unit" : "no grant yet";
   return out;
 }
 
@@ -130,13 +156,18 @@ Result<json> App::import_places(const std::string& name, const std::string& csv)
   schema::PlaceList list;
   const auto problems = list.add_csv(as_bytes(csv));
   json found = json::array();
-  for (const auto& problem : problems) found.push_back({{"line", problem.line}, {"message", problem.text}});
+  for (const auto& problem : problems)
+    found.push_back({{"line", problem.line}, {"message", problem.text}});
   if (list.size() == 0) {
-    return fail(Errc::invalid_argument, "no place was found in the file" +
-                                            (problems.empty() ? std::string() : ": line " + std::to_string(problems.front().line) + ", " + problems.front().text));
+    return fail(Errc::invalid_argument,
+                "no place was found in the file" +
+                    (problems.empty() ? std::string()
+                                      : ": line " + std::to_string(problems.front().line) + ", " +
+                                            problems.front().text));
   }
   std::string safe;
-  for (const char c : name) safe += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '-';
+  for (const char c : name)
+    safe += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '-';
   if (safe.empty() || safe.size() > 100) safe = "places";
   FP_CHECK_OK(keys::make_private_directory(options_.data.places()));
   FP_CHECK_OK(keys::write_file_atomically(options_.data.places() / (safe + ".csv"), as_bytes(csv)));

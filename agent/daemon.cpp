@@ -1,14 +1,13 @@
 #include "agent/daemon.h"
 
-#include <spdlog/spdlog.h>
-#include <unistd.h>
-
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <spdlog/spdlog.h>
 #include <thread>
+#include <unistd.h>
 
 #include "agent/api/guard.h"
 #include "agent/io/device_facts.h"
@@ -31,8 +30,10 @@ class Engine {
  public:
   explicit Engine(App& app)
       : app_(app),
-        driver_(store_side, network, app.sync_identity(), app.sync_target(), app.store(), app.random(),
-                {[&app] { return app.read_clock(); }, [&app] { return read_device_facts(app.data().path); }},
+        driver_(store_side, network, app.sync_identity(), app.sync_target(), app.store(),
+                app.random(),
+                {[&app] { return app.read_clock(); },
+                 [&app] { return read_device_facts(app.data().path); }},
                 [this] { changed(); }),
         network_work_(asio::make_work_guard(network)),
         store_work_(asio::make_work_guard(store_side)) {
@@ -76,8 +77,10 @@ class Engine {
  private:
   void changed() {
     const Progress& now = driver_.progress();
-    if (now.online != was_online_) spdlog::info(now.online ? "connected to the hub" : "no connection to the hub");
-    if (!now.last_error.empty() && now.last_error != last_error_) spdlog::warn("{}", now.last_error);
+    if (now.online != was_online_)
+      spdlog::info(now.online ? "connected to the hub" : "no connection to the hub");
+    if (!now.last_error.empty() && now.last_error != last_error_)
+      spdlog::warn("{}", now.last_error);
     was_online_ = now.online;
     last_error_ = now.last_error;
   }
@@ -130,14 +133,19 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
   net::ServerConfig config;
   config.port = port;
   config.connections_max = 32;  // a form, a script and some to spare
-  config.body_limit = [&router](const net::HttpRequest& request) { return router.body_bytes_max(request); };
+  config.body_limit = [&router](const net::HttpRequest& request) {
+    return router.body_bytes_max(request);
+  };
   auto& store_side = engine.store_side;
-  net::HttpServer server({&engine.network}, config, [gate, &router, &store_side](net::HttpRequest request, net::Responder respond) {
-    if (auto refusal = refuse(request, *gate)) return respond(*std::move(refusal));
-    asio::post(store_side, [&router, request = std::move(request), respond = std::move(respond)]() mutable {
-      router.handle(std::move(request), std::move(respond));
-    });
-  });
+  net::HttpServer server(
+      {&engine.network}, config,
+      [gate, &router, &store_side](net::HttpRequest request, net::Responder respond) {
+        if (auto refusal = refuse(request, *gate)) return respond(*std::move(refusal));
+        asio::post(store_side,
+                   [&router, request = std::move(request), respond = std::move(respond)]() mutable {
+                     router.handle(std::move(request), std::move(respond));
+                   });
+      });
   FP_CHECK_OK(server.start());
   gate->port = server.port();  // before the network thread runs
   FP_CHECK_OK(engine.start());
@@ -145,8 +153,8 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
     engine.halt();
     return written;
   }
-  spdlog::info("tablet {} of unit {}: the interface answers at http://127.0.0.1:{}", app->identity().device_name,
-               app->identity().unit, server.port());
+  spdlog::info("tablet {} of unit {}: the interface answers at http://127.0.0.1:{}",
+               app->identity().device_name, app->identity().unit, server.port());
   asio::signal_set signals(store_side, SIGINT, SIGTERM);
   asio::steady_timer housekeeping(store_side);
   signals.async_wait([&](const boost::system::error_code& error, int) {
@@ -173,15 +181,19 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
   engine.halt();
   const auto& state = app->store().state();
   if (!last.seen.in_sync) {
-    return fail(Errc::timeout, "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " + std::to_string(state.waiting) +
-                                   " waiting" + (last.seen.last_error.empty() ? std::string() : ": " + last.seen.last_error));
+    return fail(Errc::timeout,
+                "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +
+                    std::to_string(state.waiting) + " waiting" +
+                    (last.seen.last_error.empty() ? std::string() : ": " + last.seen.last_error));
   }
-  return nlohmann::json{{"in_sync", true},
-                        {"waiting", state.waiting},
-                        // Counted by the driver when the connection has closed, after the last look.
-                        {"bytes_sent", engine.driver().progress().bytes_sent},
-                        {"bytes_received", engine.driver().progress().bytes_received},
-                        {"last_sync", state.last_sync ? nlohmann::json(to_text(*state.last_sync)) : nlohmann::json(nullptr)}};
+  return nlohmann::json{
+      {"in_sync", true},
+      {"waiting", state.waiting},
+      // Counted by the driver when the connection has closed, after the last look.
+      {"bytes_sent", engine.driver().progress().bytes_sent},
+      {"bytes_received", engine.driver().progress().bytes_received},
+      {"last_sync",
+       state.last_sync ? nlohmann::json(to_text(*state.last_sync)) : nlohmann::json(nullptr)}};
 }
 
 }  // namespace fieldpost::agent

@@ -12,14 +12,22 @@ struct Row {
   const char* code;
 };
 constexpr Row kRows[] = {
-    {Errc::not_found, 404, "not_found"},       {Errc::already_exists, 409, "already_exists"},
-    {Errc::conflict, 409, "conflict"},         {Errc::invalid_argument, 400, "invalid_argument"},
-    {Errc::malformed, 400, "malformed"},       {Errc::too_large, 413, "too_large"},
-    {Errc::unsupported, 400, "unsupported"},   {Errc::unauthorised, 403, "unauthorised"},
-    {Errc::bad_signature, 400, "bad_signature"}, {Errc::locked, 423, "locked"},
-    {Errc::store_full, 507, "store_full"},     {Errc::store_failed, 500, "store_failed"},
-    {Errc::corrupt, 500, "corrupt"},           {Errc::timeout, 504, "timeout"},
-    {Errc::io, 500, "io"},                     {Errc::closed, 503, "closed"},
+    {Errc::not_found, 404, "not_found"},
+    {Errc::already_exists, 409, "already_exists"},
+    {Errc::conflict, 409, "conflict"},
+    {Errc::invalid_argument, 400, "invalid_argument"},
+    {Errc::malformed, 400, "malformed"},
+    {Errc::too_large, 413, "too_large"},
+    {Errc::unsupported, 400, "unsupported"},
+    {Errc::unauthorised, 403, "unauthorised"},
+    {Errc::bad_signature, 400, "bad_signature"},
+    {Errc::locked, 423, "locked"},
+    {Errc::store_full, 507, "store_full"},
+    {Errc::store_failed, 500, "store_failed"},
+    {Errc::corrupt, 500, "corrupt"},
+    {Errc::timeout, 504, "timeout"},
+    {Errc::io, 500, "io"},
+    {Errc::closed, 503, "closed"},
 };
 
 }  // namespace
@@ -52,13 +60,15 @@ net::HttpResponse to_response(const Result<Outcome>& outcome, int status) {
     const std::string path = fault["path"];
     sentence += (path.empty() ? " " : " " + path + ": ") + fault["message"].get<std::string>();
   }
-  return json_response({{"error", {{"code", "invalid"}, {"message", sentence}}}, {"faults", outcome->faults}}, 422);
+  return json_response(
+      {{"error", {{"code", "invalid"}, {"message", sentence}}}, {"faults", outcome->faults}}, 422);
 }
 
 Error error_of(const net::HttpResponse& response) {
   const json body = json::parse(response.body, nullptr, false);
   std::string code;
-  std::string message = "the agent answered " + std::to_string(response.status) + " without saying why";
+  std::string message =
+      "the agent answered " + std::to_string(response.status) + " without saying why";
   if (body.is_object() && body.contains("error") && body["error"].is_object()) {
     code = body["error"].value("code", "");
     message = body["error"].value("message", message);

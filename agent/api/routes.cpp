@@ -27,7 +27,8 @@ Result<json> body_of(const HttpRequest& request) {
 
 Result<std::string> text_member(const json& body, const char* name) {
   if (!body.contains(name) || body[name].is_null()) return std::string();
-  if (!body[name].is_string()) return fail(Errc::invalid_argument, std::string("'") + name + "' must be a text");
+  if (!body[name].is_string())
+    return fail(Errc::invalid_argument, std::string("'") + name + "' must be a text");
   return body[name].get<std::string>();
 }
 
@@ -45,19 +46,28 @@ Result<Asker> asker_of(const json& body) {
 Result<RecordId> id_of(const HttpRequest& request) {
   const std::string& text = request.params.at("id");
   auto id = record_id_from_text(text);
-  if (!id) return fail(Errc::invalid_argument, "'" + text + "' is no record id (" + id.error().detail + "); 'list' shows them");
+  if (!id)
+    return fail(Errc::invalid_argument,
+                "'" + text + "' is no record id (" + id.error().detail + "); 'list' shows them");
   return *id;
 }
 
-std::string language_of(const HttpRequest& request) { return request.query_value("lang") == "km" ? "km" : "en"; }
+std::string language_of(const HttpRequest& request) {
+  return request.query_value("lang") == "km" ? "km" : "en";
+}
 
 Result<std::optional<model::VersionVector>> context_of(const json& body) {
   if (!body.contains("context")) return std::optional<model::VersionVector>();
-  const auto wrong = [] { return fail(Errc::invalid_argument, "'context' is what 'show' answered: a list of [actor, counter]"); };
+  const auto wrong = [] {
+    return fail(Errc::invalid_argument,
+                "'context' is what 'show' answered: a list of [actor, counter]");
+  };
   if (!body["context"].is_array()) return wrong();
   std::vector<model::VersionVector::Entry> entries;
   for (const json& pair : body["context"]) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_number_integer()) return wrong();
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() ||
+        !pair[1].is_number_integer())
+      return wrong();
     if (pair[1].get<std::int64_t>() < 1) return wrong();
     const auto bytes = from_hex(pair[0].get_ref<const std::string&>());
     if (!bytes || bytes->size() != 8) return wrong();
@@ -81,7 +91,8 @@ Result<json> list(const Desk& desk, const HttpRequest& request) {
   if (const auto limit = request.query_value("limit"); !limit.empty()) {
     const auto number = integer_from_text(limit);
     if (!number || *number < 1 || *number > static_cast<std::int64_t>(kListMax)) {
-      return fail(Errc::invalid_argument, "'limit' is a number from 1 to " + std::to_string(kListMax));
+      return fail(Errc::invalid_argument,
+                  "'limit' is a number from 1 to " + std::to_string(kListMax));
     }
     query.limit = static_cast<std::size_t>(*number);
   }
@@ -97,7 +108,8 @@ Result<json> list(const Desk& desk, const HttpRequest& request) {
 Result<Outcome> create(Desk& desk, const HttpRequest& request) {
   FP_TRY(json body, body_of(request));
   FP_TRY(const Asker asker, asker_of(body));
-  if (!body.contains("document")) return fail(Errc::invalid_argument, "'document' is missing: the record to make");
+  if (!body.contains("document"))
+    return fail(Errc::invalid_argument, "'document' is missing: the record to make");
   const bool draft = body.contains("draft") && body["draft"] == true;
   return desk.create(std::move(body["document"]), draft, asker);
 }
@@ -110,7 +122,8 @@ Result<Outcome> edit(Desk& desk, const HttpRequest& request) {
   if (body.contains("set")) order.set = body["set"];
   if (body.contains("patch")) order.patch = body["patch"];
   if (!order.set.is_object() || !order.patch.is_object()) {
-    return fail(Errc::invalid_argument, "'set' (path → value) and 'patch' (part of a document) must be objects");
+    return fail(Errc::invalid_argument,
+                "'set' (path → value) and 'patch' (part of a document) must be objects");
   }
   FP_TRY(order.reason, text_member(body, "reason"));
   FP_TRY(order.context, context_of(body));
@@ -148,7 +161,8 @@ Result<Outcome> import_rows(Desk& desk, const HttpRequest& request) {
   FP_TRY(const json body, body_of(request));
   FP_TRY(const Asker asker, asker_of(body));
   FP_TRY(const auto type, text_member(body, "type"));
-  if (!body.contains("rows")) return fail(Errc::invalid_argument, "'rows' is missing: a list of {line, document}");
+  if (!body.contains("rows"))
+    return fail(Errc::invalid_argument, "'rows' is missing: a list of {line, document}");
   return desk.import_rows(body["rows"], type, asker);
 }
 
@@ -165,25 +179,52 @@ net::Router make_router(ApiParts made) {
   const auto parts = std::make_shared<const ApiParts>(std::move(made));
   Desk& desk = *parts->desk;
   net::Router router;
-  router.add("GET", "/v1/status", [parts](HttpRequest, Responder respond) { respond(to_response(parts->status())); });
-  router.add("GET", "/v1/records", [&desk](HttpRequest request, Responder respond) { respond(to_response(list(desk, request))); });
-  router.add("POST", "/v1/records", [&desk](HttpRequest request, Responder respond) { respond(to_response(create(desk, request), 201)); });
-  router.add("GET", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) { respond(to_response(show(desk, request))); });
-  router.add("POST", "/v1/records/{id}/edits", [&desk](HttpRequest request, Responder respond) { respond(to_response(edit(desk, request))); });
-  router.add("POST", "/v1/records/{id}/void", [&desk](HttpRequest request, Responder respond) { respond(to_response(void_record(desk, request))); });
-  router.add("POST", "/v1/records/{id}/finalise", [&desk](HttpRequest request, Responder respond) { respond(to_response(finalise(desk, request))); });
-  router.add("DELETE", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) { respond(to_response(discard(desk, request))); });
+  router.add("GET", "/v1/status",
+             [parts](HttpRequest, Responder respond) { respond(to_response(parts->status())); });
+  router.add("GET", "/v1/records", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(list(desk, request)));
+  });
+  router.add("POST", "/v1/records", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(create(desk, request), 201));
+  });
+  router.add("GET", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(show(desk, request)));
+  });
+  router.add("POST", "/v1/records/{id}/edits", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(edit(desk, request)));
+  });
+  router.add("POST", "/v1/records/{id}/void", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(void_record(desk, request)));
+  });
+  router.add("POST", "/v1/records/{id}/finalise", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(finalise(desk, request)));
+  });
+  router.add("DELETE", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) {
+    respond(to_response(discard(desk, request)));
+  });
   router.add("GET", "/v1/forms/{type}/defaults", [&desk](HttpRequest request, Responder respond) {
     respond(to_response(desk.defaults(request.params.at("type"))));
   });
-  router.add("POST", "/v1/import", [&desk](HttpRequest request, Responder respond) { respond(to_response(import_rows(desk, request))); },
-             kLargeBodyBytesMax);
-  router.add("POST", "/v1/places", [parts](HttpRequest request, Responder respond) { respond(to_response(import_places(*parts, request))); },
-             kLargeBodyBytesMax);
-  router.add("GET", "/v1/digests", [&desk](HttpRequest, Responder respond) { respond(to_response(desk.digests())); });
-  router.add("POST", "/v1/verify", [parts](HttpRequest, Responder respond) { respond(to_response(parts->verify())); });
+  router.add(
+      "POST", "/v1/import",
+      [&desk](HttpRequest request, Responder respond) {
+        respond(to_response(import_rows(desk, request)));
+      },
+      kLargeBodyBytesMax);
+  router.add(
+      "POST", "/v1/places",
+      [parts](HttpRequest request, Responder respond) {
+        respond(to_response(import_places(*parts, request)));
+      },
+      kLargeBodyBytesMax);
+  router.add("GET", "/v1/digests",
+             [&desk](HttpRequest, Responder respond) { respond(to_response(desk.digests())); });
+  router.add("POST", "/v1/verify",
+             [parts](HttpRequest, Responder respond) { respond(to_response(parts->verify())); });
   router.add("POST", "/v1/sync", [parts](HttpRequest, Responder respond) {
-    if (!parts->dial_now) return respond(net::error_response(409, "conflict", "no daemon runs: 'fieldpost-agent run' starts one"));
+    if (!parts->dial_now)
+      return respond(
+          net::error_response(409, "conflict", "no daemon runs: 'fieldpost-agent run' starts one"));
     parts->dial_now();
     respond(json_response({{"dialling", true}}, 202));
   });

@@ -22,14 +22,20 @@ struct Words {
   const char* help;
   const char* yes_no;
 };
-constexpr Words kEnglish{"this must be answered", "add one?", "add another?", "'?' lists the choices", "yes/no"};
+constexpr Words kEnglish{"this must be answered", "add one?", "add another?",
+                         "'?' lists the choices", "yes/no"};
 constexpr Words kKhmer{"ទាមទារ", "បន្ថែមមួយ?", "បន្ថែមមួយទៀត?", "'?' បង្ហាញជម្រើស", "បាទ/ទេ"};
 
 class Interviewer {
  public:
-  Interviewer(const schema::AnswerContext& context, std::string_view type, const Offers& offers, std::istream& in,
-              std::ostream& out)
-      : context_(context), type_(type), offers_(offers), in_(in), out_(out), words_(context.language == "km" ? kKhmer : kEnglish) {}
+  Interviewer(const schema::AnswerContext& context, std::string_view type, const Offers& offers,
+              std::istream& in, std::ostream& out)
+      : context_(context),
+        type_(type),
+        offers_(offers),
+        in_(in),
+        out_(out),
+        words_(context.language == "km" ? kKhmer : kEnglish) {}
 
   Interview run(json known) {
     Interview made;
@@ -39,9 +45,12 @@ class Interviewer {
     made.document["state"] = "final";
     made.complete = true;
     for (const auto& question : schema::questions(context_.registry, type_, context_.language)) {
-      if (question.is_repeat() ? made.document.contains(question.container) : has(made.document, question)) continue;
+      if (question.is_repeat() ? made.document.contains(question.container)
+                               : has(made.document, question))
+        continue;
       if (!schema::is_asked(question, made.document)) continue;
-      made.complete = question.is_repeat() ? ask_repeat(question, made.document) : ask(question, made.document, nullptr);
+      made.complete = question.is_repeat() ? ask_repeat(question, made.document)
+                                           : ask(question, made.document, nullptr);
       if (!made.complete) break;
     }
     made.document.erase("state");
@@ -69,7 +78,8 @@ class Interviewer {
     const std::string name = question.name.empty() ? question.container : question.name;
     std::size_t number = 0;
     for (;;) {
-      write_whole(question.label + ": " + (number == 0 ? words_.add_one : words_.another) + " [" + words_.yes_no + "] ");
+      write_whole(question.label + ": " + (number == 0 ? words_.add_one : words_.another) + " [" +
+                  words_.yes_no + "] ");
       const auto text = line();
       if (!text) return false;
       if (text->empty()) return true;
@@ -98,7 +108,8 @@ class Interviewer {
   }
 
   static std::optional<bool> yes_or_no(const std::string& text) {
-    for (const char* yes : {"y", "yes", "Y", "Yes", "YES", "1", "បាទ", "ចាស", "បាទ/ចាស", "បាទ/ទេ"}) {
+    for (const char* yes :
+         {"y", "yes", "Y", "Yes", "YES", "1", "បាទ", "ចាស", "បាទ/ចាស", "បាទ/ទេ"}) {
       if (text == yes) return true;
     }
     for (const char* no : {"n", "no", "N", "No", "NO", "0", "ទេ"}) {
@@ -109,9 +120,12 @@ class Interviewer {
 
   json offered(const Question& question) const {
     const schema::Field& field = *question.field;
-    const std::string path = field.container.empty() ? field.name : field.container + "/" + field.name;
-    if (field.default_kind == "author") return offers_.author.empty() ? json() : json(offers_.author);
-    if (field.default_kind == "last") return field.in_repeat ? json() : offers_.last.value(path, json());
+    const std::string path =
+        field.container.empty() ? field.name : field.container + "/" + field.name;
+    if (field.default_kind == "author")
+      return offers_.author.empty() ? json() : json(offers_.author);
+    if (field.default_kind == "last")
+      return field.in_repeat ? json() : offers_.last.value(path, json());
     return schema::default_answer(field, context_);
   }
 
@@ -120,13 +134,15 @@ class Interviewer {
     if (!question.hint.empty()) text += " (" + question.hint + ")";
     if (all || question.options.size() <= kOptionsShownMax) {
       for (std::size_t i = 0; i < question.options.size(); ++i) {
-        text += "\n  " + std::to_string(i + 1) + " " + question.options[i].label + " (" + question.options[i].code + ")";
+        text += "\n  " + std::to_string(i + 1) + " " + question.options[i].label + " (" +
+                question.options[i].code + ")";
       }
       if (!question.options.empty()) text += "\n ";
     } else {
       text += std::string(" (") + words_.help + ")";
     }
-    if (!offer.is_null()) text += " [" + (offer.is_string() ? offer.get<std::string>() : offer.dump()) + "]";
+    if (!offer.is_null())
+      text += " [" + (offer.is_string() ? offer.get<std::string>() : offer.dump()) + "]";
     write_whole(text + ": ");
   }
 
@@ -144,12 +160,15 @@ class Interviewer {
       if (!text) return false;
       all = *text == "?";
       if (all) continue;
-      json& holder = item != nullptr ? *item : question.container.empty() ? document : document[question.container];
+      json& holder = item != nullptr              ? *item
+                     : question.container.empty() ? document
+                                                  : document[question.container];
       if (holder.is_null()) holder = json::object();
       if (text->empty()) {
         if (!offer.is_null()) {
           // Through the same reading as typed answers, so that derived fields come along.
-          auto answer = schema::parse_answer(question, offer.is_string() ? offer.get<std::string>() : offer.dump(), context_);
+          auto answer = schema::parse_answer(
+              question, offer.is_string() ? offer.get<std::string>() : offer.dump(), context_);
           put(holder, question, answer ? *answer : schema::Answer{offer, {}});
           return true;
         }
@@ -178,9 +197,12 @@ class Interviewer {
 
 const Question* find_question(const std::vector<Question>& all, const schema::Field& field) {
   for (const auto& question : all) {
-    if (!question.is_repeat() && question.container == field.container && question.name == field.name) return &question;
+    if (!question.is_repeat() && question.container == field.container &&
+        question.name == field.name)
+      return &question;
     for (const auto& part : question.item) {
-      if (part.field == &field || (part.container == field.container && part.name == field.name)) return &part;
+      if (part.field == &field || (part.container == field.container && part.name == field.name))
+        return &part;
     }
   }
   return nullptr;
@@ -188,8 +210,8 @@ const Question* find_question(const std::vector<Question>& all, const schema::Fi
 
 }  // namespace
 
-Interview interview(const schema::AnswerContext& context, std::string_view type, json known, const Offers& offers,
-                    std::istream& in, std::ostream& out) {
+Interview interview(const schema::AnswerContext& context, std::string_view type, json known,
+                    const Offers& offers, std::istream& in, std::ostream& out) {
   return Interviewer(context, type, offers, in, out).run(std::move(known));
 }
 
@@ -197,11 +219,14 @@ Result<schema::Answer> answer_field(const schema::AnswerContext& context, const 
                                     const schema::Field& field, std::string_view text) {
   if (trimmed(text).empty()) return schema::Answer{nullptr, {}};
   const auto all = schema::questions(context.registry, form.type(), context.language);
-  if (const Question* question = find_question(all, field)) return schema::parse_answer(*question, text, context);
+  if (const Question* question = find_question(all, field))
+    return schema::parse_answer(*question, text, context);
   if (field.in_repeat) {
-    const auto repeat = schema::repeat_question(context.registry, form.type(), field.container, context.language);
+    const auto repeat =
+        schema::repeat_question(context.registry, form.type(), field.container, context.language);
     if (repeat) {
-      if (const Question* question = find_question({*repeat}, field)) return schema::parse_answer(*question, text, context);
+      if (const Question* question = find_question({*repeat}, field))
+        return schema::parse_answer(*question, text, context);
     }
   }
   // Not one of the short form's questions: read by its type alone; the form's check judges the value.
@@ -211,7 +236,8 @@ Result<schema::Answer> answer_field(const schema::AnswerContext& context, const 
   plain.label = std::string(context.registry.labels().text(field.label, context.language));
   plain.field = &field;
   for (const auto& choice : field.choices) {
-    plain.options.push_back({choice, std::string(context.registry.labels().text(field.label + "." + choice, context.language))});
+    plain.options.push_back({choice, std::string(context.registry.labels().text(
+                                         field.label + "." + choice, context.language))});
   }
   plain.options_open = !field.list.empty() || !field.place.empty();
   return schema::parse_answer(plain, text, context);

@@ -26,8 +26,9 @@ struct Offers {
 };
 
 /// `known` are fields that need not be asked.
-Interview interview(const schema::AnswerContext& context, std::string_view type, nlohmann::json known,
-                    const Offers& offers, std::istream& in, std::ostream& out);
+Interview interview(const schema::AnswerContext& context, std::string_view type,
+                    nlohmann::json known, const Offers& offers, std::istream& in,
+                    std::ostream& out);
 
 /// The answer to one field, given by path: what 'edit' takes. Errors: `invalid_argument`.
 Result<schema::Answer> answer_field(const schema::AnswerContext& context, const schema::Form& form,

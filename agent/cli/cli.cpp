@@ -1,8 +1,7 @@
-#include <malloc.h>
-#include <spdlog/spdlog.h>
-
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <malloc.h>
+#include <spdlog/spdlog.h>
 
 #include "agent/cli/session.h"
 #include "crypto/crypto.h"
@@ -23,13 +22,17 @@ a file given by --config (lines such as: author="NP-2231"). 'fieldpost-agent COM
 Exit code: 0 done, 2 the input was at fault, 1 anything else.)";
 
 void add_options(CLI::App& app, Session& session) {
-  app.add_option("--data", session.data, "folder with this tablet's keys and records")->envname("FIELDPOST_AGENT_DATA");
-  app.add_option("--author", session.author, "badge or staff id of who records")->envname("FIELDPOST_AGENT_AUTHOR");
+  app.add_option("--data", session.data, "folder with this tablet's keys and records")
+      ->envname("FIELDPOST_AGENT_DATA");
+  app.add_option("--author", session.author, "badge or staff id of who records")
+      ->envname("FIELDPOST_AGENT_AUTHOR");
   app.add_option("--lang", session.language, "language of questions and messages")
       ->envname("FIELDPOST_AGENT_LANG")
       ->check(CLI::IsMember({"en", "km"}));
-  app.add_option("--utc-offset", session.utc_offset, "local time of this tablet")->envname("FIELDPOST_AGENT_UTC_OFFSET");
-  app.add_option("--log-level", session.log_level, "of the daemon: trace, debug, info, warn, error, off")
+  app.add_option("--utc-offset", session.utc_offset, "local time of this tablet")
+      ->envname("FIELDPOST_AGENT_UTC_OFFSET");
+  app.add_option("--log-level", session.log_level,
+                 "of the daemon: trace, debug, info, warn, error, off")
       ->envname("FIELDPOST_AGENT_LOG_LEVEL")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_flag("--json", session.json, "answer in JSON, for scripts");
@@ -46,14 +49,16 @@ int run_cli(int argc, char** argv) {
     return 1;
   }
   Session session;
-  CLI::App app("fieldpost-agent: records made on this tablet, kept safe without a link, sent when there is one");
+  CLI::App app(
+      "fieldpost-agent: records made on this tablet, kept safe without a link, sent when there is "
+      "one");
   app.footer(kFooter);
   app.set_version_flag("--version", kAppVersion);
   app.fallthrough();
   app.require_subcommand(1);
   add_options(app, session);
-  for (auto* add : {add_enroll, add_run, add_record, add_edit, add_list, add_show, add_import, add_export, add_status,
-                    add_places, add_health}) {
+  for (auto* add : {add_enroll, add_run, add_record, add_edit, add_list, add_show, add_import,
+                    add_export, add_status, add_places, add_health}) {
     add(app, session);
   }
   try {
@@ -68,8 +73,10 @@ int run_cli(int argc, char** argv) {
     const auto rest = app.remaining(true);
     // A command that does not exist counts as none for CLI11: say which one was typed.
     const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
-    const std::string what = unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
-    std::cerr << "fieldpost-agent: " << printable(what) << ". 'fieldpost-agent --help' shows how it goes.\n";
+    const std::string what =
+        unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
+    std::cerr << "fieldpost-agent: " << printable(what)
+              << ". 'fieldpost-agent --help' shows how it goes.\n";
     return 2;
   }
   return session.exit_code;

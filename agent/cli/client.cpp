@@ -1,10 +1,11 @@
+#include "net/client.h"
+
 #include <iostream>
 
 #include "agent/api/answers.h"
 #include "agent/cli/session.h"
 #include "base/text.h"
 #include "keys/random.h"
-#include "net/client.h"
 #include "schema/calendar.h"
 
 namespace fieldpost::agent {
@@ -17,8 +18,10 @@ constexpr std::int64_t kCallTimeoutMs = 120'000;  // a verify of a full tablet t
 
 Result<int> offset_minutes_of(const std::string& text) {
   const bool shape = text.size() == 6 && (text[0] == '+' || text[0] == '-') && text[3] == ':';
-  const auto hours = shape ? integer_from_text(text.substr(1, 2)) : Result<std::int64_t>(fail(Errc::malformed, ""));
-  const auto minutes = shape ? integer_from_text(text.substr(4, 2)) : Result<std::int64_t>(fail(Errc::malformed, ""));
+  const auto hours = shape ? integer_from_text(text.substr(1, 2))
+                           : Result<std::int64_t>(fail(Errc::malformed, ""));
+  const auto minutes = shape ? integer_from_text(text.substr(4, 2))
+                             : Result<std::int64_t>(fail(Errc::malformed, ""));
   if (!hours || !minutes || *hours > 14 || *minutes > 59) {
     return fail(Errc::invalid_argument, "--utc-offset is written like +07:00, not '" + text + "'");
   }
@@ -29,8 +32,10 @@ Result<int> offset_minutes_of(const std::string& text) {
 }  // namespace
 
 int exit_code_of(const Error& error) {
-  for (const Errc errc : {Errc::invalid_argument, Errc::malformed, Errc::not_found, Errc::already_exists, Errc::conflict,
-                          Errc::unsupported, Errc::unauthorised, Errc::bad_signature, Errc::too_large, Errc::expired}) {
+  for (const Errc errc :
+       {Errc::invalid_argument, Errc::malformed, Errc::not_found, Errc::already_exists,
+        Errc::conflict, Errc::unsupported, Errc::unauthorised, Errc::bad_signature, Errc::too_large,
+        Errc::expired}) {
     if (error.is(errc)) return 2;
   }
   return 1;
@@ -41,7 +46,8 @@ std::string printable(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     // C1 controls are U+0080–U+009F: C2 80 … C2 9F in UTF-8.
-    const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const bool c1 =
+        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     if (c == '\n' || c == '\t') {
       out += ' ';
     } else if (c < 0x20 || c == 0x7F) {
@@ -73,7 +79,8 @@ Result<Client*> Session::client() {
 
 void Session::fail_with(const Error& error) {
   std::cout.flush();
-  std::cerr << "fieldpost-agent: " << printable(error.detail.empty() ? error.message() : error.detail) << '\n';
+  std::cerr << "fieldpost-agent: "
+            << printable(error.detail.empty() ? error.message() : error.detail) << '\n';
   exit_code = exit_code_of(error);
 }
 
@@ -102,7 +109,8 @@ Result<bool> Client::daemon() {
   return running_.has_value();
 }
 
-Result<net::HttpResponse> Client::ask_daemon(const std::string& method, const std::string& target, const std::string& body) {
+Result<net::HttpResponse> Client::ask_daemon(const std::string& method, const std::string& target,
+                                             const std::string& body) {
   net::ClientRequest request;
   request.method = method;
   request.host = "127.0.0.1";
@@ -116,7 +124,8 @@ Result<net::HttpResponse> Client::ask_daemon(const std::string& method, const st
   return std::move(answer.response);
 }
 
-Result<net::HttpResponse> Client::ask(const std::string& method, const std::string& target, const json& body) {
+Result<net::HttpResponse> Client::ask(const std::string& method, const std::string& target,
+                                      const json& body) {
   FP_CHECK_OK(connect());
   const std::string text = body.is_null() ? std::string() : body.dump();
   if (running_) return ask_daemon(method, target, text);
@@ -126,7 +135,9 @@ Result<net::HttpResponse> Client::ask(const std::string& method, const std::stri
   FP_CHECK_OK(net::parse_target(request));
   request.body = text;
   std::optional<net::HttpResponse> answer;
-  app_->router().handle(std::move(request), net::Responder([&](net::HttpResponse response) { answer = std::move(response); }));
+  app_->router().handle(std::move(request), net::Responder([&](net::HttpResponse response) {
+                          answer = std::move(response);
+                        }));
   if (!answer) return fail(Errc::closed, "the agent did not answer");
   return *std::move(answer);
 }

@@ -29,15 +29,20 @@ void report(Session& session, const json& answer) {
     return;
   }
   const std::string state = answer["state"];
-  std::cout << (state == "draft" ? "Draft kept: " : state == "void" ? "Voided: " : state == "final" ? "Recorded: " : "Amended: ")
+  std::cout << (state == "draft"   ? "Draft kept: "
+                : state == "void"  ? "Voided: "
+                : state == "final" ? "Recorded: "
+                                   : "Amended: ")
             << answer.value("ref_no", "") << ' ' << answer["id"].get<std::string>() << '\n';
 }
 
 /// "vehicles.0.plate=2A-1" → the typed value, and what follows from it.
-Status read_change(const schema::AnswerContext& context, const schema::Form& form, const std::string& change, json& set) {
+Status read_change(const schema::AnswerContext& context, const schema::Form& form,
+                   const std::string& change, json& set) {
   const std::size_t equals = change.find('=');
   if (equals == std::string::npos || equals == 0) {
-    return fail(Errc::invalid_argument, "'" + change + "' is not written FIELD=VALUE (an empty value clears the field)");
+    return fail(Errc::invalid_argument,
+                "'" + change + "' is not written FIELD=VALUE (an empty value clears the field)");
   }
   std::string path = change.substr(0, equals);
   std::replace(path.begin(), path.end(), '.', '/');
@@ -45,7 +50,8 @@ Status read_change(const schema::AnswerContext& context, const schema::Form& for
   const std::string container = parts.size() > 1 ? std::string(parts.front()) : "";
   const schema::Field* field = parts.size() > 3 ? nullptr : form.find(container, parts.back());
   if (field == nullptr) {
-    return fail(Errc::invalid_argument, "a " + std::string(form.type()) + " has no field '" + path + "'; 'fieldpost-agent show ID' lists the paths in use");
+    return fail(Errc::invalid_argument, "a " + std::string(form.type()) + " has no field '" + path +
+                                            "'; 'fieldpost-agent show ID' lists the paths in use");
   }
   const std::string prefix = path.substr(0, path.size() - field->name.size());
   auto answer = answer_field(context, form, *field, change.substr(equals + 1));
@@ -57,7 +63,10 @@ Status read_change(const schema::AnswerContext& context, const schema::Form& for
 
 Status edit(Session& session, const Options& options) {
   FP_TRY(Client * client, session.client());
-  json request{{"author", session.author}, {"lang", session.language}, {"reason", options.reason}, {"finalise", options.finalise}};
+  json request{{"author", session.author},
+               {"lang", session.language},
+               {"reason", options.reason},
+               {"finalise", options.finalise}};
   if (!options.json_file.empty()) {
     FP_TRY(request["patch"], read_json_input(options.json_file));
   }
@@ -67,9 +76,12 @@ Status edit(Session& session, const Options& options) {
     FP_TRY(const auto app_options, session.options());
     FP_TRY(const auto registry, load_registry(app_options.data));
     const schema::Form* form = registry->form(shown["type"].get<std::string>());
-    if (form == nullptr) return fail(Errc::unsupported, "this program has no form " + shown["type"].dump());
-    const schema::AnswerContext context{*registry, session.language, keys::system_now(), app_options.offset_minutes};
-    for (const auto& change : options.changes) FP_CHECK_OK(read_change(context, *form, change, set));
+    if (form == nullptr)
+      return fail(Errc::unsupported, "this program has no form " + shown["type"].dump());
+    const schema::AnswerContext context{*registry, session.language, keys::system_now(),
+                                        app_options.offset_minutes};
+    for (const auto& change : options.changes)
+      FP_CHECK_OK(read_change(context, *form, change, set));
     if (shown.contains("context")) request["context"] = shown["context"];
   }
   request["set"] = std::move(set);
@@ -82,20 +94,26 @@ Status edit(Session& session, const Options& options) {
 
 void add_edit(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
-  auto* edit_command = app.add_subcommand("edit", "change a draft, or amend a record with a reason");
+  auto* edit_command =
+      app.add_subcommand("edit", "change a draft, or amend a record with a reason");
   edit_command->add_option("ID", options->id, "of the record, as 'list' shows it")->required();
   edit_command->add_option("CHANGES", options->changes, "FIELD=VALUE …");
-  edit_command->add_option("--json,--from", options->json_file, "the fields to change as a JSON object: FILE or -");
+  edit_command->add_option("--json,--from", options->json_file,
+                           "the fields to change as a JSON object: FILE or -");
   edit_command->add_option("--reason", options->reason, "why; needed once a record is final");
   edit_command->add_flag("--finalise", options->finalise, "of a draft: make it a record");
-  edit_command->footer("Examples:\n  fieldpost-agent edit ID direction=exit --reason \"typed the wrong way\"\n"
-                       "  fieldpost-agent edit ID vehicles.0.plate=2A-1234 --reason \"misread in the dark\"\n"
-                       "  fieldpost-agent edit ID vehicles.+.plate=1B-2 vehicles.+.class=car --reason \"second car\"\n"
-                       "  fieldpost-agent edit DRAFT outcome=warning --finalise\n"
-                       "Naming a field in conflict settles it for the value given.");
-  edit_command->callback([&session, options] { session.run([&] { return edit(session, *options); }); });
+  edit_command->footer(
+      "Examples:\n  fieldpost-agent edit ID direction=exit --reason \"typed the wrong way\"\n"
+      "  fieldpost-agent edit ID vehicles.0.plate=2A-1234 --reason \"misread in the dark\"\n"
+      "  fieldpost-agent edit ID vehicles.+.plate=1B-2 vehicles.+.class=car --reason \"second "
+      "car\"\n"
+      "  fieldpost-agent edit DRAFT outcome=warning --finalise\n"
+      "Naming a field in conflict settles it for the value given.");
+  edit_command->callback(
+      [&session, options] { session.run([&] { return edit(session, *options); }); });
 
-  auto* void_command = app.add_subcommand("void", "declare a record void; it stays readable, with the reason");
+  auto* void_command =
+      app.add_subcommand("void", "declare a record void; it stays readable, with the reason");
   void_command->add_option("ID", options->id, "of the record")->required();
   void_command->add_option("--reason", options->reason, "why")->required();
   void_command->footer("Example:\n  fieldpost-agent void ID --reason \"recorded twice\"");
@@ -103,7 +121,9 @@ void add_edit(CLI::App& app, Session& session) {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
       FP_TRY(const json answer, client->call("POST", "/v1/records/" + options->id + "/void",
-                                             {{"author", session.author}, {"lang", session.language}, {"reason", options->reason}}));
+                                             {{"author", session.author},
+                                              {"lang", session.language},
+                                              {"reason", options->reason}}));
       report(session, answer);
       return {};
     });
@@ -114,8 +134,9 @@ void add_edit(CLI::App& app, Session& session) {
   finalise->callback([&session, options] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
-      FP_TRY(const json answer, client->call("POST", "/v1/records/" + options->id + "/finalise",
-                                             {{"author", session.author}, {"lang", session.language}}));
+      FP_TRY(const json answer,
+             client->call("POST", "/v1/records/" + options->id + "/finalise",
+                          {{"author", session.author}, {"lang", session.language}}));
       report(session, answer);
       return {};
     });

@@ -29,15 +29,17 @@ struct Code {
 
 Result<Code> parse_code(std::string_view text) {
   const auto wrong = [](const std::string& why) {
-    return fail(Errc::invalid_argument, "this is no enrolment code (" + why +
-                                            "): type it as the hub's operator gave it, HOST:PORT/LETTERS");
+    return fail(Errc::invalid_argument,
+                "this is no enrolment code (" + why +
+                    "): type it as the hub's operator gave it, HOST:PORT/LETTERS");
   };
   const std::string_view bare = trimmed(text);
   const std::size_t slash = bare.find('/');
   if (slash == std::string_view::npos) return wrong("there is no '/' in it");
   const std::string_view address = bare.substr(0, slash);
   const std::size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return wrong("HOST:PORT must stand before the '/'");
+  if (colon == std::string_view::npos || colon == 0)
+    return wrong("HOST:PORT must stand before the '/'");
   const auto port = integer_from_text(address.substr(colon + 1));
   if (!port || *port < 1 || *port > 65535) return wrong("the port is not a number from 1 to 65535");
   const auto bytes = from_base32(bare.substr(slash + 1));
@@ -46,7 +48,8 @@ Result<Code> parse_code(std::string_view text) {
   }
   Code code;
   code.host = std::string(address.substr(0, colon));
-  if (code.host.size() > 2 && code.host.front() == '[') code.host = code.host.substr(1, code.host.size() - 2);
+  if (code.host.size() > 2 && code.host.front() == '[')
+    code.host = code.host.substr(1, code.host.size() - 2);
   code.port = static_cast<std::uint16_t>(*port);
   std::copy_n(bytes->begin(), kFingerprintBytes, code.ca.bytes.begin());
   code.secret.assign(bytes->begin() + kFingerprintBytes, bytes->end());
@@ -55,7 +58,8 @@ Result<Code> parse_code(std::string_view text) {
 
 /// Eight characters that both sides show: people compare them.
 std::string compare_code(const HubId& hub, const DeviceId& device) {
-  const std::string text = to_base32(crypto::hash("fieldpost.v1.compare", {hub.view(), device.view()}).view());
+  const std::string text =
+      to_base32(crypto::hash("fieldpost.v1.compare", {hub.view(), device.view()}).view());
   return text.substr(0, 4) + "-" + text.substr(4, 4);
 }
 
@@ -69,9 +73,13 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
   request.port = code.port;
   request.target = "/v1/enrol";
   FP_TRY(request.trust, net::trust_fingerprint(code.ca));
-  request.body = json{{"secret", to_hex(code.secret)}, {"device", device.hex()}, {"signature", signature.hex()},
-                      {"box_key", crypto::box_key_pair(identity.box_seed).public_key.hex()},
-                      {"app_version", kAppVersion}}.dump();
+  request.body = json{
+      {"secret", to_hex(code.secret)},
+      {"device", device.hex()},
+      {"signature", signature.hex()},
+      {"box_key", crypto::box_key_pair(identity.box_seed).public_key.hex()},
+      {"app_version",
+       kAppVersion}}.dump();
   FP_TRY(auto answer, net::http_request(std::move(request)));
   if (answer.response.status != 200) {
     const Error error = error_of(answer.response);
@@ -79,7 +87,9 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
   }
   ca_pem = answer.ca_pem;
   const auto body = json::parse(answer.response.body, nullptr, false);
-  if (!body.is_object()) return fail(Errc::malformed, "the hub's answer is not JSON: is " + code.host + " a fieldpost-hub?");
+  if (!body.is_object())
+    return fail(Errc::malformed,
+                "the hub's answer is not JSON: is " + code.host + " a fieldpost-hub?");
   return body;
 }
 
@@ -87,7 +97,8 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   const DataDirectory& data = options.data;
   FP_TRY(const Code code, parse_code(text));
   if (std::filesystem::exists(data.identity())) {
-    return fail(Errc::already_exists, "this tablet is enrolled already (" + data.identity().string() +
+    return fail(Errc::already_exists, "this tablet is enrolled already (" +
+                                          data.identity().string() +
                                           "): give another folder with --data for another tablet");
   }
   FP_CHECK_OK(keys::make_private_directory(data.path));
@@ -104,11 +115,14 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   FP_TRY(identity.compartment, text_field(answer, "compartment"));
   FP_TRY(identity.server_name, text_field(answer, "server_name"));
   if (identity.compartment != "enforcement" && identity.compartment != "health") {
-    return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" + identity.compartment + "'");
+    return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +
+                                       identity.compartment + "'");
   }
   const std::string compare = compare_code(identity.hub, identity.device());
   FP_TRY(const auto shown, text_field(answer, "compare"));
-  if (shown != compare) return fail(Errc::bad_signature, "the hub's answer does not belong to this tablet's key: ask for a new code");
+  if (shown != compare)
+    return fail(Errc::bad_signature,
+                "the hub's answer does not belong to this tablet's key: ask for a new code");
   FP_CHECK_OK(save_identity(data, identity));
   FP_CHECK_OK(api_token(data, random));
   FP_TRY(auto app, App::open(options));
@@ -120,20 +134,29 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
 void add_enroll(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("enroll", "join a hub with the code its operator gives you");
   auto code = std::make_shared<std::string>();
-  command->add_option("CODE", *code, "HOST:PORT/LETTERS; dashes and case do not matter")->required();
-  command->footer("Example:\n  fieldpost-agent enroll hub.example:8443/4k7q-m2xt-…\nThen compare the short code shown with the one "
-                  "on the operator's screen: they must be equal.");
+  command->add_option("CODE", *code, "HOST:PORT/LETTERS; dashes and case do not matter")
+      ->required();
+  command->footer(
+      "Example:\n  fieldpost-agent enroll hub.example:8443/4k7q-m2xt-…\nThen compare the short "
+      "code shown with the one "
+      "on the operator's screen: they must be equal.");
   command->callback([&session, code] {
     session.run([&]() -> Status {
       FP_TRY(const auto options, session.options());
       FP_TRY(const auto compare, enroll(options, *code));
       FP_TRY(const auto identity, load_identity(options.data));
       if (session.json) {
-        std::cout << json{{"device_name", identity.device_name}, {"unit", identity.unit}, {"compare", compare},
-                          {"compartment", identity.compartment}, {"device", identity.device().hex()}}.dump() << '\n';
+        std::cout << json{{"device_name", identity.device_name},
+                          {"unit", identity.unit},
+                          {"compare", compare},
+                          {"compartment", identity.compartment},
+                          {"device", identity.device().hex()}}
+                         .dump()
+                  << '\n';
       } else {
-        std::cout << "Enrolled as " << identity.device_name << " of unit " << identity.unit << " (" << identity.compartment
-                  << ").\nCompare with the operator's screen: " << compare << '\n';
+        std::cout << "Enrolled as " << identity.device_name << " of unit " << identity.unit << " ("
+                  << identity.compartment << ").\nCompare with the operator's screen: " << compare
+                  << '\n';
       }
       return {};
     });

@@ -13,8 +13,12 @@ using nlohmann::json;
 
 std::string csv_cell(std::string_view text) {
   // A spreadsheet runs what begins so; a plain number may keep its sign.
-  const bool number = !text.empty() && text.find_first_not_of("0123456789", text[0] == '-' ? 1 : 0) == std::string_view::npos && text != "-";
-  const bool formula = !number && !text.empty() && std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos;
+  const bool number =
+      !text.empty() &&
+      text.find_first_not_of("0123456789", text[0] == '-' ? 1 : 0) == std::string_view::npos &&
+      text != "-";
+  const bool formula = !number && !text.empty() &&
+                       std::string_view("=+-@\t\r").find(text[0]) != std::string_view::npos;
   std::string out = "\"";
   if (formula) out += '\'';
   for (const char c : text) {
@@ -37,7 +41,9 @@ std::string cell_text(const json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return value.dump();
   std::string joined;
-  for (const json& part : value) joined += (joined.empty() ? "" : ";") + (part.is_string() ? part.get<std::string>() : part.dump());
+  for (const json& part : value)
+    joined +=
+        (joined.empty() ? "" : ";") + (part.is_string() ? part.get<std::string>() : part.dump());
   return joined;
 }
 
@@ -45,12 +51,15 @@ std::string cell_text(const json& value) {
 class CsvWriter {
  public:
   explicit CsvWriter(std::ostream& out) : out_(out) {
-    out_ << "\xEF\xBB\xBF" << "record_id,type,unit,state,ref_no,container,item_id,field,value\r\n";
+    out_ << "\xEF\xBB\xBF"
+         << "record_id,type,unit,state,ref_no,container,item_id,field,value\r\n";
   }
   void write(const json& entry) {
     entry_ = &entry;
     for (const auto& [name, value] : entry["document"].items()) {
-      if (name == "id" || name == "type" || name == "unit" || name == "state" || name == "ref_no" || name == "seals") continue;
+      if (name == "id" || name == "type" || name == "unit" || name == "state" || name == "ref_no" ||
+          name == "seals")
+        continue;
       if (value.is_array() && !value.empty() && value.front().is_object()) {
         for (const json& item : value) {
           for (const auto& [part, inner] : item.items()) {
@@ -66,12 +75,17 @@ class CsvWriter {
   }
 
  private:
-  void line(const std::string& container, const std::string& item, const std::string& field, const json& value) {
+  void line(const std::string& container, const std::string& item, const std::string& field,
+            const json& value) {
     const json& document = (*entry_)["document"];
     const bool sealed = value.is_object();
-    const std::string ref = document.contains("ref_no") && document["ref_no"].is_string() ? document["ref_no"].get<std::string>() : "";
-    for (const auto& text : {(*entry_)["id"].get<std::string>(), (*entry_)["type"].get<std::string>(), (*entry_)["unit"].get<std::string>(),
-                             (*entry_)["state"].get<std::string>(), ref, container, item, field}) {
+    const std::string ref = document.contains("ref_no") && document["ref_no"].is_string()
+                                ? document["ref_no"].get<std::string>()
+                                : "";
+    for (const auto& text :
+         {(*entry_)["id"].get<std::string>(), (*entry_)["type"].get<std::string>(),
+          (*entry_)["unit"].get<std::string>(), (*entry_)["state"].get<std::string>(), ref,
+          container, item, field}) {
       out_ << csv_cell(text) << ',';
     }
     out_ << csv_cell(sealed ? "(sealed)" : cell_text(value)) << "\r\n";
@@ -88,16 +102,21 @@ Status export_records(Session& session, const Options& options) {
   std::ofstream file;
   if (options.out != "-") {
     file.open(options.out, std::ios::binary | std::ios::trunc);
-    if (!file) return fail(Errc::invalid_argument, "'" + options.out + "' cannot be written: is the folder there, and may you write to it?");
+    if (!file)
+      return fail(
+          Errc::invalid_argument,
+          "'" + options.out + "' cannot be written: is the folder there, and may you write to it?");
   }
   std::ostream& out = options.out == "-" ? std::cout : file;
   std::optional<CsvWriter> csv;
   if (format == "csv") csv.emplace(out);
   std::uint64_t count = 0;
   bool visits = false;
-  const std::string query = "&documents=1&type=" + url_part(options.type) + "&state=" + url_part(options.state);
+  const std::string query =
+      "&documents=1&type=" + url_part(options.type) + "&state=" + url_part(options.state);
   FP_CHECK_OK(for_each_record(*client, query, [&](const json& entry) -> Result<bool> {
-    if (entry["state"] == "draft" && options.state != "draft") return true;  // drafts never leave the tablet unasked
+    if (entry["state"] == "draft" && options.state != "draft")
+      return true;  // drafts never leave the tablet unasked
     visits = visits || entry["type"] == "visit";
     if (csv) {
       csv->write(entry);
@@ -105,13 +124,18 @@ Status export_records(Session& session, const Options& options) {
       out << entry["document"].dump() << '\n';
     }
     ++count;
-    if (!out) return fail(Errc::io, "writing to '" + options.out + "' failed after " + std::to_string(count) + " records: is the disk full?");
+    if (!out)
+      return fail(Errc::io, "writing to '" + options.out + "' failed after " +
+                                std::to_string(count) + " records: is the disk full?");
     return true;
   }));
   out.flush();
   if (!out) return fail(Errc::io, "writing to '" + options.out + "' failed: is the disk full?");
-  if (options.out != "-") std::cout << count << " records exported to " << printable(options.out) << ".\n";
-  if (visits) std::cerr << "Notice: this export holds records of treatment. Passing it on is restricted; account for every disclosure.\n";
+  if (options.out != "-")
+    std::cout << count << " records exported to " << printable(options.out) << ".\n";
+  if (visits)
+    std::cerr << "Notice: this export holds records of treatment. Passing it on is restricted; "
+                 "account for every disclosure.\n";
   return {};
 }
 
@@ -121,13 +145,18 @@ void add_export(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("export", "write the records here to a file");
   auto options = std::make_shared<Options>();
   command->add_option("--out", options->out, "FILE, or - for standard output");
-  command->add_option("--format", options->format, "ndjson or csv; else by the file's name")->check(CLI::IsMember({"csv", "ndjson"}));
+  command->add_option("--format", options->format, "ndjson or csv; else by the file's name")
+      ->check(CLI::IsMember({"csv", "ndjson"}));
   command->add_option("--type", options->type, "only this type");
   command->add_option("--state", options->state, "only this state");
-  command->footer("Examples:\n  fieldpost-agent export --out day.ndjson\n  fieldpost-agent export --out day.csv --type seizure\n"
-                  "The CSV has a line for each value (record, container, item, field, value), opens in a spreadsheet with Khmer\n"
-                  "intact, and its cells are never run as formulas.");
-  command->callback([&session, options] { session.run([&] { return export_records(session, *options); }); });
+  command->footer(
+      "Examples:\n  fieldpost-agent export --out day.ndjson\n  fieldpost-agent export --out "
+      "day.csv --type seizure\n"
+      "The CSV has a line for each value (record, container, item, field, value), opens in a "
+      "spreadsheet with Khmer\n"
+      "intact, and its cells are never run as formulas.");
+  command->callback(
+      [&session, options] { session.run([&] { return export_records(session, *options); }); });
 }
 
 }  // namespace fieldpost::agent

@@ -1,4 +1,6 @@
 // import FILE: many records from NDJSON or CSV, the bad lines reported and the rest taken.
+#include "schema/import.h"
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
@@ -11,7 +13,6 @@
 #include "base/text.h"
 #include "keys/secret_file.h"
 #include "schema/document.h"
-#include "schema/import.h"
 
 namespace fieldpost::agent {
 
@@ -34,7 +35,8 @@ struct Options {
 /// Collects rows, sends them in batches, adds up what came of them.
 class Sender {
  public:
-  Sender(Session& session, Client& client, const Options& options) : session_(session), client_(client), options_(options) {}
+  Sender(Session& session, Client& client, const Options& options)
+      : session_(session), client_(client), options_(options) {}
 
   Status add(std::size_t line, const std::string& external_id, json document) {
     json row{{"line", line}, {"document", std::move(document)}};
@@ -47,8 +49,11 @@ class Sender {
 
   Status flush() {
     if (rows_.empty()) return {};
-    FP_TRY(const json answer, client_.call("POST", "/v1/import", {{"rows", std::move(rows_)}, {"type", options_.type},
-                                                                  {"author", session_.author}, {"lang", session_.language}}));
+    FP_TRY(const json answer, client_.call("POST", "/v1/import",
+                                           {{"rows", std::move(rows_)},
+                                            {"type", options_.type},
+                                            {"author", session_.author},
+                                            {"lang", session_.language}}));
     rows_ = json::array();
     bytes_ = 0;
     added += answer["added"].get<std::uint64_t>();
@@ -56,7 +61,8 @@ class Sender {
     for (const json& row : answer["refused"]) refuse(row["line"].get<std::size_t>(), row["faults"]);
     for (const json& row : answer["warnings"]) note(row["line"].get<std::size_t>(), row["faults"]);
     if (!options_.quiet && ::isatty(STDERR_FILENO) != 0) {
-      std::cerr << '\r' << added << " added, " << present << " there already, " << refused << " refused …" << std::flush;
+      std::cerr << '\r' << added << " added, " << present << " there already, " << refused
+                << " refused …" << std::flush;
     }
     return {};
   }
@@ -79,9 +85,13 @@ class Sender {
 
  private:
   void say(std::size_t line, const json& fault, bool error) {
-    json entry{{"line", line}, {"field", fault.value("path", "")}, {"rule", fault.value("rule", "")}, {"message", fault.value("message", "")}};
+    json entry{{"line", line},
+               {"field", fault.value("path", "")},
+               {"rule", fault.value("rule", "")},
+               {"message", fault.value("message", "")}};
     if (!session_.json) {
-      std::cerr << (error ? "line " : "note: line ") << line << ": " << (entry["field"] == "" ? "" : printable(entry["field"].get<std::string>()) + ": ")
+      std::cerr << (error ? "line " : "note: line ") << line << ": "
+                << (entry["field"] == "" ? "" : printable(entry["field"].get<std::string>()) + ": ")
                 << printable(entry["message"].get<std::string>()) << '\n';
     }
     (error ? errors : notes).push_back(std::move(entry));
@@ -94,24 +104,30 @@ class Sender {
   std::size_t bytes_ = 0;
 };
 
-json faults_json(const schema::Registry& registry, const std::vector<schema::Fault>& faults, const std::string& language) {
+json faults_json(const schema::Registry& registry, const std::vector<schema::Fault>& faults,
+                 const std::string& language) {
   json list = json::array();
   for (const auto& fault : faults) {
-    list.push_back({{"path", fault.path}, {"rule", fault.rule}, {"severity", fault.severity == schema::Severity::error ? "error" : "warn"},
+    list.push_back({{"path", fault.path},
+                    {"rule", fault.rule},
+                    {"severity", fault.severity == schema::Severity::error ? "error" : "warn"},
                     {"message", registry.message(fault, language)}});
   }
   return list;
 }
 
 Status import_csv(Session& session, Client& client, const Options& options, Sender& sender) {
-  if (options.type.empty()) return fail(Errc::invalid_argument, "a CSV does not say what it holds: give --type stop, seizure, case or visit");
+  if (options.type.empty())
+    return fail(Errc::invalid_argument,
+                "a CSV does not say what it holds: give --type stop, seizure, case or visit");
   FP_TRY(const Bytes bytes, keys::read_file(options.file, kCsvFileBytesMax));
   FP_TRY(const auto app_options, session.options());
   FP_TRY(const auto registry, load_registry(app_options.data));
   FP_TRY(const json status, client.call("GET", "/v1/status"));
   // What the agent gives a new record; here only so that the rows can be checked as a whole.
   const std::string unit = status["unit"];
-  const json stand_in{{"id", "00000000-0000-7000-8000-000000000000"}, {"unit", unit},
+  const json stand_in{{"id", "00000000-0000-7000-8000-000000000000"},
+                      {"unit", unit},
                       {"author", session.author.empty() ? "IMPORT" : session.author},
                       {"captured_at", "2026-01-01T00:00:00Z"},
                       {"ref_no", unit + "-" + status["device"].get<std::string>() + "-2026-00000"}};
@@ -119,7 +135,8 @@ Status import_csv(Session& session, Client& client, const Options& options, Send
   import.offset_minutes = app_options.offset_minutes;
   import.envelope = [&](std::size_t, std::string_view) { return stand_in; };
   auto opened = schema::CsvImport::open(*registry, options.type, bytes, std::move(import));
-  if (!opened) return fail(Errc::invalid_argument, "'" + options.file + "': " + opened.error().detail);
+  if (!opened)
+    return fail(Errc::invalid_argument, "'" + options.file + "': " + opened.error().detail);
   while (auto row = opened->next()) {
     if (!row->good()) {
       sender.refuse(row->line, faults_json(*registry, row->faults, session.language));
@@ -130,7 +147,8 @@ Status import_csv(Session& session, Client& client, const Options& options, Send
       if (document.value(name, json()) == value) document.erase(name);
     }
     // Who stopped the car wrote the record, unless somebody is named.
-    if (session.author.empty() && !document.contains("author") && document.contains("officer_id")) document["author"] = document["officer_id"];
+    if (session.author.empty() && !document.contains("author") && document.contains("officer_id"))
+      document["author"] = document["officer_id"];
     FP_CHECK_OK(sender.add(row->line, row->external_id, std::move(document)));
   }
   return sender.flush();
@@ -140,9 +158,13 @@ Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) 
   std::ifstream file;
   if (options.file != "-") {
     // A folder opens like a file, and ends before its first line.
-    if (std::filesystem::is_directory(options.file)) return fail(Errc::invalid_argument, "'" + options.file + "' is a folder: name a file in it");
+    if (std::filesystem::is_directory(options.file))
+      return fail(Errc::invalid_argument, "'" + options.file + "' is a folder: name a file in it");
     file.open(options.file, std::ios::binary);
-    if (!file) return fail(Errc::not_found, "'" + options.file + "' cannot be opened: is the name right, and may you read it?");
+    if (!file)
+      return fail(
+          Errc::not_found,
+          "'" + options.file + "' cannot be opened: is the name right, and may you read it?");
   }
   std::istream& in = options.file == "-" ? std::cin : file;
   std::string text;
@@ -151,12 +173,19 @@ Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) 
     if (bare.empty()) continue;
     auto document = schema::parse_document(bare);
     if (!document || !document->is_object()) {
-      sender.refuse(line, json::array({{{"path", ""}, {"rule", "json"}, {"severity", "error"},
-                                        {"message", "This line is not one JSON object" + (document ? std::string(".") : ": " + document.error().detail)}}}));
+      sender.refuse(
+          line,
+          json::array(
+              {{{"path", ""},
+                {"rule", "json"},
+                {"severity", "error"},
+                {"message", "This line is not one JSON object" +
+                                (document ? std::string(".") : ": " + document.error().detail)}}}));
       continue;
     }
     std::string external;
-    if (document->contains("external_id") && (*document)["external_id"].is_string()) external = (*document)["external_id"];
+    if (document->contains("external_id") && (*document)["external_id"].is_string())
+      external = (*document)["external_id"];
     document->erase("external_id");
     FP_CHECK_OK(sender.add(line, external, *std::move(document)));
   }
@@ -166,19 +195,29 @@ Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) 
 Status import(Session& session, const Options& options) {
   FP_TRY(Client * client, session.client());
   std::string format = options.format;
-  if (format.empty()) format = options.file.ends_with(".csv") || options.file.ends_with(".CSV") ? "csv" : "ndjson";
+  if (format.empty())
+    format = options.file.ends_with(".csv") || options.file.ends_with(".CSV") ? "csv" : "ndjson";
   Sender sender(session, *client, options);
-  FP_CHECK_OK(format == "csv" ? import_csv(session, *client, options, sender) : import_ndjson(session, *client, options, sender));
+  FP_CHECK_OK(format == "csv" ? import_csv(session, *client, options, sender)
+                              : import_ndjson(session, *client, options, sender));
   if (session.json) {
-    std::cout << json{{"added", sender.added}, {"present", sender.present}, {"refused", sender.refused},
-                      {"errors", sender.errors}, {"notes", sender.notes}}.dump() << '\n';
+    std::cout << json{{"added", sender.added},
+                      {"present", sender.present},
+                      {"refused", sender.refused},
+                      {"errors", sender.errors},
+                      {"notes", sender.notes}}
+                     .dump()
+              << '\n';
   } else {
     std::cerr << (::isatty(STDERR_FILENO) != 0 && !options.quiet ? "\n" : "");
-    std::cout << sender.added << " recorded, " << sender.present << " there already, " << sender.refused << " refused.\n";
+    std::cout << sender.added << " recorded, " << sender.present << " there already, "
+              << sender.refused << " refused.\n";
   }
   if (sender.refused > 0) {
-    return fail(Errc::invalid_argument, std::to_string(sender.refused) + " of the lines in '" + options.file +
-                                            "' were refused (named above), the others are recorded: mend those lines and import the file again");
+    return fail(Errc::invalid_argument, std::to_string(sender.refused) + " of the lines in '" +
+                                            options.file +
+                                            "' were refused (named above), the others are "
+                                            "recorded: mend those lines and import the file again");
   }
   return {};
 }
@@ -186,16 +225,24 @@ Status import(Session& session, const Options& options) {
 }  // namespace
 
 void add_import(CLI::App& app, Session& session) {
-  auto* command = app.add_subcommand("import", "take in many records from a file; running it twice changes nothing");
+  auto* command = app.add_subcommand(
+      "import", "take in many records from a file; running it twice changes nothing");
   auto options = std::make_shared<Options>();
-  command->add_option("FILE", options->file, "NDJSON (one record a line; - for standard input) or CSV")->required();
+  command
+      ->add_option("FILE", options->file, "NDJSON (one record a line; - for standard input) or CSV")
+      ->required();
   command->add_option("--type", options->type, "of the records, where they do not say it");
-  command->add_option("--format", options->format, "csv or ndjson; else by the file's name")->check(CLI::IsMember({"csv", "ndjson"}));
+  command->add_option("--format", options->format, "csv or ndjson; else by the file's name")
+      ->check(CLI::IsMember({"csv", "ndjson"}));
   command->add_flag("--quiet", options->quiet, "no progress");
-  command->footer("Examples:\n  fieldpost-agent import checkpoint-day.csv --type stop\n  fieldpost-agent import day.ndjson\n"
-                  "A bad line is reported with its number and left out; the rest is recorded, and the exit code is 2. A column or\n"
-                  "member external_id names a row for good; without it, a row is known by its content.");
-  command->callback([&session, options] { session.run([&] { return import(session, *options); }); });
+  command->footer(
+      "Examples:\n  fieldpost-agent import checkpoint-day.csv --type stop\n  fieldpost-agent "
+      "import day.ndjson\n"
+      "A bad line is reported with its number and left out; the rest is recorded, and the exit "
+      "code is 2. A column or\n"
+      "member external_id names a row for good; without it, a row is known by its content.");
+  command->callback(
+      [&session, options] { session.run([&] { return import(session, *options); }); });
 }
 
 }  // namespace fieldpost::agent

@@ -28,7 +28,8 @@ Result<json> read_json_input(const std::string& file) {
   }
   auto document = schema::parse_document(text);
   if (!document) {
-    return fail(Errc::invalid_argument, (file == "-" ? "the standard input" : "'" + file + "'") + " is not one JSON object: " + document.error().detail);
+    return fail(Errc::invalid_argument, (file == "-" ? "the standard input" : "'" + file + "'") +
+                                            " is not one JSON object: " + document.error().detail);
   }
   return document;
 }
@@ -44,7 +45,8 @@ struct Options {
 void print_faults(const json& faults) {
   for (const json& fault : faults) {
     const std::string path = fault.value("path", "");
-    std::cerr << "  " << (fault["severity"] == "warn" ? "note: " : "") << (path.empty() ? "" : printable(path) + ": ")
+    std::cerr << "  " << (fault["severity"] == "warn" ? "note: " : "")
+              << (path.empty() ? "" : printable(path) + ": ")
               << printable(fault.value("message", "")) << '\n';
   }
 }
@@ -55,8 +57,8 @@ Status report(Session& session, const json& answer) {
     return {};
   }
   const bool draft = answer["state"] == "draft";
-  std::cout << (draft ? "Kept as a draft: " : "Recorded: ") << answer.value("ref_no", "") << (draft ? "" : " ")
-            << answer["id"].get<std::string>() << '\n';
+  std::cout << (draft ? "Kept as a draft: " : "Recorded: ") << answer.value("ref_no", "")
+            << (draft ? "" : " ") << answer["id"].get<std::string>() << '\n';
   print_faults(answer["warnings"]);
   return {};
 }
@@ -66,11 +68,15 @@ Status record_json(Session& session, const Options& options) {
   if (!document.is_object()) return fail(Errc::invalid_argument, "a record is a JSON object");
   if (!document.contains("type")) document["type"] = options.type;
   if (document["type"] != options.type) {
-    return fail(Errc::invalid_argument, "the document's type is " + document["type"].dump() + ", the command's is " + options.type);
+    return fail(Errc::invalid_argument, "the document's type is " + document["type"].dump() +
+                                            ", the command's is " + options.type);
   }
   FP_TRY(Client * client, session.client());
-  FP_TRY(const json answer, client->call("POST", "/v1/records", {{"document", document}, {"draft", options.draft},
-                                                                  {"author", session.author}, {"lang", session.language}}));
+  FP_TRY(const json answer, client->call("POST", "/v1/records",
+                                         {{"document", document},
+                                          {"draft", options.draft},
+                                          {"author", session.author},
+                                          {"lang", session.language}}));
   return report(session, answer);
 }
 
@@ -90,20 +96,27 @@ Status record_asking(Session& session, const Options& options) {
   FP_TRY(const auto app_options, session.options());
   FP_TRY(const auto registry, load_registry(app_options.data));
   const schema::Form* form = registry->form(options.type);
-  if (form == nullptr) return fail(Errc::invalid_argument, "there is no record type '" + options.type + "'");
-  const schema::AnswerContext context{*registry, session.language, keys::system_now(), app_options.offset_minutes};
+  if (form == nullptr)
+    return fail(Errc::invalid_argument, "there is no record type '" + options.type + "'");
+  const schema::AnswerContext context{*registry, session.language, keys::system_now(),
+                                      app_options.offset_minutes};
   Offers offers{session.author, known["last"]};
   Interview made = interview(context, options.type, json::object(), offers, std::cin, std::cerr);
   std::cerr << '\n';
   json& document = made.document;
   std::string author = session.author;
   // Whoever answers for the stop is its author, unless another is signed in.
-  if (author.empty() && document.contains("officer_id")) author = document["officer_id"].get<std::string>();
+  if (author.empty() && document.contains("officer_id"))
+    author = document["officer_id"].get<std::string>();
   if (form->is_object("position") && !form->sealed() && !document.contains("position")) {
-    document["position"] = {{"source", "none"}, {"reason", "typed at a terminal without a position"}};
+    document["position"] = {{"source", "none"},
+                            {"reason", "typed at a terminal without a position"}};
   }
   drop_item_ids(document);
-  json request{{"document", document}, {"draft", options.draft || !made.complete}, {"author", author}, {"lang", session.language}};
+  json request{{"document", document},
+               {"draft", options.draft || !made.complete},
+               {"author", author},
+               {"lang", session.language}};
   FP_TRY(auto response, client->ask("POST", "/v1/records", request));
   if (response.status == 422) {
     // What was answered stays: as a draft, with what it lacks.
@@ -112,14 +125,17 @@ Status record_asking(Session& session, const Options& options) {
     FP_TRY(const json draft, client->call("POST", "/v1/records", request));
     print_faults(refusal["faults"]);
     const std::string id = draft["id"];
-    return fail(Errc::invalid_argument, "not recorded yet, kept as draft " + id + ": mend it with 'fieldpost-agent edit " + id + " FIELD=VALUE --finalise'");
+    return fail(Errc::invalid_argument, "not recorded yet, kept as draft " + id +
+                                            ": mend it with 'fieldpost-agent edit " + id +
+                                            " FIELD=VALUE --finalise'");
   }
   if (response.status >= 400) return error_of(response);
   const json answer = json::parse(response.body, nullptr, false);
   if (!made.complete) {
     const std::string id = answer["id"];
-    return fail(Errc::invalid_argument, "the input ended before the last question; what was answered is kept as draft " + id +
-                                            ": go on with 'fieldpost-agent edit " + id + " FIELD=VALUE --finalise'");
+    return fail(Errc::invalid_argument,
+                "the input ended before the last question; what was answered is kept as draft " +
+                    id + ": go on with 'fieldpost-agent edit " + id + " FIELD=VALUE --finalise'");
   }
   return report(session, answer);
 }
@@ -127,16 +143,25 @@ Status record_asking(Session& session, const Options& options) {
 }  // namespace
 
 void add_record(CLI::App& app, Session& session) {
-  auto* command = app.add_subcommand("record", "make a record: asks its questions, or takes it as JSON");
+  auto* command =
+      app.add_subcommand("record", "make a record: asks its questions, or takes it as JSON");
   auto options = std::make_shared<Options>();
   command->add_option("TYPE", options->type, "stop, seizure, case or visit")->required();
-  command->add_option("--json,--from", options->json_file, "a document instead of questions: FILE, or - for standard input");
+  command->add_option("--json,--from", options->json_file,
+                      "a document instead of questions: FILE, or - for standard input");
   command->add_flag("--draft", options->draft, "keep it here as a draft, complete or not");
-  command->footer("Examples:\n  fieldpost-agent record stop --author NP-2231\n  fieldpost-agent record stop --lang km\n"
-                  "  fieldpost-agent record seizure --json seizure.json\n  fieldpost-agent record stop --json - < stop.json\n"
-                  "An empty answer takes what stands in [brackets]; '?' lists long choices. Weights are typed with their unit: 2.5 kg.");
+  command->footer(
+      "Examples:\n  fieldpost-agent record stop --author NP-2231\n  fieldpost-agent record stop "
+      "--lang km\n"
+      "  fieldpost-agent record seizure --json seizure.json\n  fieldpost-agent record stop --json "
+      "- < stop.json\n"
+      "An empty answer takes what stands in [brackets]; '?' lists long choices. Weights are typed "
+      "with their unit: 2.5 kg.");
   command->callback([&session, options] {
-    session.run([&] { return options->json_file.empty() ? record_asking(session, *options) : record_json(session, *options); });
+    session.run([&] {
+      return options->json_file.empty() ? record_asking(session, *options)
+                                        : record_json(session, *options);
+    });
   });
 }
 

@@ -33,7 +33,8 @@ Result<json> watch_daemon(Client& client, std::int64_t timeout_ms) {
     if (keys::monotonic_ms() >= deadline) {
       const std::string error = status.value("last_error", "");
       return fail(Errc::timeout, "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +
-                                     std::to_string(status.value("waiting", 0)) + " waiting" + (error.empty() ? "" : ": " + error));
+                                     std::to_string(status.value("waiting", 0)) + " waiting" +
+                                     (error.empty() ? "" : ": " + error));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -42,11 +43,16 @@ Result<json> watch_daemon(Client& client, std::int64_t timeout_ms) {
 }  // namespace
 
 void add_run(CLI::App& app, Session& session) {
-  auto* run = app.add_subcommand("run", "stay, sync whenever there is a link, and serve the form and scripts on loopback");
+  auto* run = app.add_subcommand(
+      "run", "stay, sync whenever there is a link, and serve the form and scripts on loopback");
   auto port = std::make_shared<std::uint16_t>(0);
-  run->add_option("--port", *port, "of the loopback interface; 0 takes any that is free")->envname("FIELDPOST_AGENT_PORT");
-  run->footer("Example:\n  fieldpost-agent run --log-level warn &\n  curl -H \"Authorization: Bearer $(cat DATA/api.token)\" "
-              "http://127.0.0.1:PORT/v1/status\nAddress and process id stand in run.json of the data folder.");
+  run->add_option("--port", *port, "of the loopback interface; 0 takes any that is free")
+      ->envname("FIELDPOST_AGENT_PORT");
+  run->footer(
+      "Example:\n  fieldpost-agent run --log-level warn &\n  curl -H \"Authorization: Bearer $(cat "
+      "DATA/api.token)\" "
+      "http://127.0.0.1:PORT/v1/status\nAddress and process id stand in run.json of the data "
+      "folder.");
   run->callback([&session, port] {
     session.run([&]() -> Status {
       start_log(session.log_level);
@@ -55,15 +61,19 @@ void add_run(CLI::App& app, Session& session) {
     });
   });
 
-  auto* sync = app.add_subcommand("sync", "exchange everything with the hub once, then say whether it worked");
+  auto* sync = app.add_subcommand(
+      "sync", "exchange everything with the hub once, then say whether it worked");
   auto timeout_s = std::make_shared<std::int64_t>(60);
   auto once = std::make_shared<bool>(false);
-  sync->add_flag("--once", *once, "exchange everything, then leave; to stay is the matter of 'run'");
+  sync->add_flag("--once", *once,
+                 "exchange everything, then leave; to stay is the matter of 'run'");
   sync->add_option("--timeout", *timeout_s, "seconds to try")->check(CLI::Range(1, 86'400));
   sync->footer("Example:\n  fieldpost-agent sync --once --timeout 120 && echo all at the hub");
   sync->callback([&session, timeout_s, once] {
     session.run([&]() -> Status {
-      if (!*once) return fail(Errc::invalid_argument, "say 'sync --once'; to stay and sync whenever there is a link is 'run'");
+      if (!*once)
+        return fail(Errc::invalid_argument,
+                    "say 'sync --once'; to stay and sync whenever there is a link is 'run'");
       spdlog::set_level(spdlog::level::off);
       FP_TRY(const auto options, session.options());
       const auto running = read_run_file(options.data);
@@ -83,8 +93,8 @@ void add_run(CLI::App& app, Session& session) {
       if (session.json) {
         std::cout << done.dump() << '\n';
       } else {
-        std::cout << "In sync: everything recorded here is at the hub (" << done["bytes_sent"] << " bytes sent, "
-                  << done["bytes_received"] << " received).\n";
+        std::cout << "In sync: everything recorded here is at the hub (" << done["bytes_sent"]
+                  << " bytes sent, " << done["bytes_received"] << " received).\n";
       }
       return {};
     });

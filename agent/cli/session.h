@@ -35,7 +35,8 @@ class Client {
 
  private:
   Status connect();
-  Result<net::HttpResponse> ask_daemon(const std::string& method, const std::string& target, const std::string& body);
+  Result<net::HttpResponse> ask_daemon(const std::string& method, const std::string& target,
+                                       const std::string& body);
 
   AppOptions options_;
   std::optional<RunningDaemon> running_;
@@ -71,12 +72,12 @@ std::string printable(std::string_view text);
 void add_enroll(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_record(CLI::App& app, Session& session);
-void add_edit(CLI::App& app, Session& session);      ///< edit, void, finalise, discard
+void add_edit(CLI::App& app, Session& session);  ///< edit, void, finalise, discard
 void add_list(CLI::App& app, Session& session);
 void add_show(CLI::App& app, Session& session);
 void add_import(CLI::App& app, Session& session);
 void add_export(CLI::App& app, Session& session);
-void add_status(CLI::App& app, Session& session);    ///< status, verify
+void add_status(CLI::App& app, Session& session);  ///< status, verify
 void add_places(CLI::App& app, Session& session);
 void add_health(CLI::App& app, Session& session);
 

@@ -12,25 +12,33 @@ using nlohmann::json;
 
 namespace {
 
-std::string text_of(const json& value) { return printable(value.is_string() ? value.get<std::string>() : value.dump()); }
+std::string text_of(const json& value) {
+  return printable(value.is_string() ? value.get<std::string>() : value.dump());
+}
 
 class Printer {
  public:
   Printer(const json& shown, const schema::Registry& registry, std::string language)
-      : shown_(shown), registry_(registry), form_(registry.form(shown["type"].get<std::string>())), language_(std::move(language)) {}
+      : shown_(shown),
+        registry_(registry),
+        form_(registry.form(shown["type"].get<std::string>())),
+        language_(std::move(language)) {}
 
   void print() {
-    std::cout << registry_.labels().text(form_ != nullptr ? form_->label() : "", language_) << ' ' << shown_["id"].get<std::string>()
-              << "  " << shown_["state"].get<std::string>() << ", " << shown_["words"].get<std::string>() << '\n';
+    std::cout << registry_.labels().text(form_ != nullptr ? form_->label() : "", language_) << ' '
+              << shown_["id"].get<std::string>() << "  " << shown_["state"].get<std::string>()
+              << ", " << shown_["words"].get<std::string>() << '\n';
     for (const auto& [name, value] : shown_["document"].items()) {
       if (name == "seals") continue;
       member(name, value);
     }
     for (const json& exception : shown_.value("exceptions", json::array())) {
-      std::cout << "! " << printable(exception["words"].get<std::string>()) << " [" << exception["dot"].get<std::string>() << "]\n";
+      std::cout << "! " << printable(exception["words"].get<std::string>()) << " ["
+                << exception["dot"].get<std::string>() << "]\n";
     }
     for (const json& fault : shown_.value("faults", json::array())) {
-      std::cout << (fault["severity"] == "error" ? "! " : "note: ") << printable(fault["message"].get<std::string>()) << '\n';
+      std::cout << (fault["severity"] == "error" ? "! " : "note: ")
+                << printable(fault["message"].get<std::string>()) << '\n';
     }
   }
 
@@ -70,7 +78,8 @@ class Printer {
     if (field != nullptr) std::cout << " · " << registry_.labels().text(field->label, language_);
     std::cout << ": " << text;
     const auto& writers = shown_.value("writers", json::object());
-    if (writers.contains(path)) std::cout << "   — " << printable(writers[path]["author"].get<std::string>());
+    if (writers.contains(path))
+      std::cout << "   — " << printable(writers[path]["author"].get<std::string>());
     std::cout << '\n';
     const auto& conflicts = shown_.value("conflicts", json());
     if (!conflicts.is_object() || !conflicts.contains(path)) return;
@@ -78,10 +87,13 @@ class Printer {
     for (const json& sibling : conflicts[path]) {
       std::cout << "    " << (sibling["shown"] == true ? "* " : "  ")
                 << (sibling["sealed"] == true ? "(sealed)" : text_of(sibling["value"])) << "   — "
-                << printable(sibling["author"].get<std::string>()) << ", " << sibling["at"].get<std::string>() << " by the "
-                << sibling["clock"].get<std::string>() << "'s clock [" << sibling["dot"].get<std::string>() << "]\n";
+                << printable(sibling["author"].get<std::string>()) << ", "
+                << sibling["at"].get<std::string>() << " by the "
+                << sibling["clock"].get<std::string>() << "'s clock ["
+                << sibling["dot"].get<std::string>() << "]\n";
     }
-    std::cout << "    settle it: fieldpost-agent edit " << shown_["id"].get<std::string>() << " " << path << "=VALUE --reason …\n";
+    std::cout << "    settle it: fieldpost-agent edit " << shown_["id"].get<std::string>() << " "
+              << path << "=VALUE --reason …\n";
   }
 
   const json& shown_;
@@ -93,14 +105,18 @@ class Printer {
 }  // namespace
 
 void add_show(CLI::App& app, Session& session) {
-  auto* command = app.add_subcommand("show", "one record: its fields, who wrote them, conflicts, and where it is");
+  auto* command = app.add_subcommand(
+      "show", "one record: its fields, who wrote them, conflicts, and where it is");
   auto id = std::make_shared<std::string>();
   command->add_option("ID", *id, "of the record, as 'list' shows it")->required();
-  command->footer("Examples:\n  fieldpost-agent show ID\n  fieldpost-agent show ID --lang km\n  fieldpost-agent show ID --json");
+  command->footer(
+      "Examples:\n  fieldpost-agent show ID\n  fieldpost-agent show ID --lang km\n  "
+      "fieldpost-agent show ID --json");
   command->callback([&session, id] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
-      FP_TRY(const json shown, client->call("GET", "/v1/records/" + *id + "?lang=" + session.language));
+      FP_TRY(const json shown,
+             client->call("GET", "/v1/records/" + *id + "?lang=" + session.language));
       if (session.json) {
         std::cout << shown.dump() << '\n';
         return {};

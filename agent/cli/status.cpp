@@ -9,7 +9,8 @@ namespace fieldpost::agent {
 using nlohmann::json;
 
 void add_status(CLI::App& app, Session& session) {
-  auto* status = app.add_subcommand("status", "in words: what is here, what waits, when it last synced");
+  auto* status =
+      app.add_subcommand("status", "in words: what is here, what waits, when it last synced");
   status->footer("Examples:\n  fieldpost-agent status\n  fieldpost-agent status --json");
   status->callback([&session] {
     session.run([&]() -> Status {
@@ -19,18 +20,24 @@ void add_status(CLI::App& app, Session& session) {
         std::cout << answer.dump() << '\n';
         return {};
       }
-      std::cout << answer["words"].get<std::string>() << "\nTablet " << answer["device"].get<std::string>() << " of unit "
-                << answer["unit"].get<std::string>() << " (" << answer["compartment"].get<std::string>() << "), hub "
-                << answer["hub"].get<std::string>() << ". " << answer["records"] << " records, " << answer["drafts"] << " drafts.\n";
-      if (answer.contains("visits")) std::cout << "Visits: " << answer["visits"].get<std::string>() << ".\n";
-      if (answer["daemon"] == false) std::cout << "Nothing syncs by itself: 'fieldpost-agent run' is not running.\n";
+      std::cout << answer["words"].get<std::string>() << "\nTablet "
+                << answer["device"].get<std::string>() << " of unit "
+                << answer["unit"].get<std::string>() << " ("
+                << answer["compartment"].get<std::string>() << "), hub "
+                << answer["hub"].get<std::string>() << ". " << answer["records"] << " records, "
+                << answer["drafts"] << " drafts.\n";
+      if (answer.contains("visits"))
+        std::cout << "Visits: " << answer["visits"].get<std::string>() << ".\n";
+      if (answer["daemon"] == false)
+        std::cout << "Nothing syncs by itself: 'fieldpost-agent run' is not running.\n";
       const std::string error = answer.value("last_error", "");
       if (!error.empty()) std::cout << "Last attempt failed: " << printable(error) << '\n';
       return {};
     });
   });
 
-  auto* verify = app.add_subcommand("verify", "check every chain and open every value; print the records' digests");
+  auto* verify = app.add_subcommand(
+      "verify", "check every chain and open every value; print the records' digests");
   verify->callback([&session] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
@@ -40,7 +47,8 @@ void add_status(CLI::App& app, Session& session) {
         return {};
       }
       std::cout << "Verified: " << answer["checked"] << " entries, all as they were written.\n";
-      for (const auto& [unit, digest] : answer["digests"].items()) std::cout << "Digest of " << unit << ": " << digest.get<std::string>() << '\n';
+      for (const auto& [unit, digest] : answer["digests"].items())
+        std::cout << "Digest of " << unit << ": " << digest.get<std::string>() << '\n';
       return {};
     });
   });

@@ -27,7 +27,8 @@ Result<Authority> make_authority(const std::filesystem::path& folder, const Rand
 Result<Authority> load_authority(const std::filesystem::path& folder);
 
 /// A new key of the unit: version 1, or one more than the newest.
-Result<Recipients> add_unit(const std::filesystem::path& folder, const std::string& unit, const RandomSource& random);
+Result<Recipients> add_unit(const std::filesystem::path& folder, const std::string& unit,
+                            const RandomSource& random);
 /// The newest key of the unit, for one device.
 Result<Grant> admit_device(const std::filesystem::path& folder, const std::string& unit,
                            const crypto::PublicKey& device_box, const RandomSource& random);

@@ -1,10 +1,9 @@
 #include "agent/health/sealed_json.h"
 
-#include "agent/records/member.h"
-
 #include <map>
 #include <optional>
 
+#include "agent/records/member.h"
 #include "agent/store/json_fields.h"
 #include "base/text.h"
 #include "schema/document.h"
@@ -52,7 +51,8 @@ const model::Seal* find_seal(const model::Record& record, const SealId& id) {
 
 class Opener {
  public:
-  Opener(const RecordId& record, const std::vector<crypto::BoxKeyPair>& keys) : record_(record), keys_(keys) {}
+  Opener(const RecordId& record, const std::vector<crypto::BoxKeyPair>& keys)
+      : record_(record), keys_(keys) {}
 
   Status read_seals(const json& seals) {
     if (!seals.is_object()) return fail(Errc::malformed, "'seals' must be an object");
@@ -102,8 +102,9 @@ class Opener {
       return {};
     }
     auto clear = wire::open_value(key->second, record_, path, sealed);
-    if (!clear) return fail(clear.error().is(Errc::bad_signature) ? Errc::bad_signature : Errc::malformed,
-                            path + " was changed, or comes from another record: " + clear.error().detail);
+    if (!clear)
+      return fail(clear.error().is(Errc::bad_signature) ? Errc::bad_signature : Errc::malformed,
+                  path + " was changed, or comes from another record: " + clear.error().detail);
     value = schema::to_json(*clear);
     return {};
   }
@@ -115,17 +116,20 @@ class Opener {
 
 }  // namespace
 
-void add_sealed(const model::Record& record, const std::vector<std::string>& paths, json& document) {
+void add_sealed(const model::Record& record, const std::vector<std::string>& paths,
+                json& document) {
   json seals = json::object();
   for (const auto& path : paths) {
     const model::Value* value = model::shown(record, path);
     const auto* sealed = value == nullptr ? nullptr : std::get_if<model::Sealed>(value);
     if (sealed == nullptr) continue;
-    place_of_path(document, path) = {{"sealed", {{"seal", sealed->seal.hex()}, {"data", to_hex(sealed->ciphertext)}}}};
+    place_of_path(document, path) = {
+        {"sealed", {{"seal", sealed->seal.hex()}, {"data", to_hex(sealed->ciphertext)}}}};
     const model::Seal* seal = find_seal(record, sealed->seal);
     if (seal == nullptr || seals.contains(seal->id.hex())) continue;
     json boxes = json::array();
-    for (const auto& box : seal->boxes) boxes.push_back({{"to", box.recipient.hex()}, {"box", to_hex(box.box)}});
+    for (const auto& box : seal->boxes)
+      boxes.push_back({{"to", box.recipient.hex()}, {"box", to_hex(box.box)}});
     seals[seal->id.hex()] = std::move(boxes);
   }
   if (!seals.empty()) document["seals"] = std::move(seals);

@@ -19,10 +19,12 @@
 namespace fieldpost::agent {
 
 /// Puts the shown sealed values of `paths` into their places, and the seals they use.
-void add_sealed(const model::Record& record, const std::vector<std::string>& paths, nlohmann::json& document);
+void add_sealed(const model::Record& record, const std::vector<std::string>& paths,
+                nlohmann::json& document);
 
 /// Opens every sealed value that `keys` open and takes "seals" out when none is left closed; answers how
 /// many stayed closed. Errors: `malformed` for a document that is not of the shape above.
-Result<std::size_t> open_sealed(nlohmann::json& document, const std::vector<crypto::BoxKeyPair>& keys);
+Result<std::size_t> open_sealed(nlohmann::json& document,
+                                const std::vector<crypto::BoxKeyPair>& keys);
 
 }  // namespace fieldpost::agent

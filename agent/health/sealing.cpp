@@ -8,8 +8,8 @@
 
 namespace fieldpost::agent {
 
-Status seal_request(const schema::Form& form, const Recipients& recipients, const RandomSource& random,
-                    sync::EditRequest& request) {
+Status seal_request(const schema::Form& form, const Recipients& recipients,
+                    const RandomSource& random, sync::EditRequest& request) {
   crypto::SymmetricKey content;
   random(content.bytes);
   const SealId id = random_id<SealId>(random);
@@ -22,7 +22,8 @@ Status seal_request(const schema::Form& form, const Recipients& recipients, cons
     used = true;
   }
   if (form.sealed() && !std::holds_alternative<model::Null>(request.reason)) {
-    FP_TRY(auto sealed, wire::seal_value(content, id, request.record, wire::kReasonPath, request.reason));
+    FP_TRY(auto sealed,
+           wire::seal_value(content, id, request.record, wire::kReasonPath, request.reason));
     request.reason = std::move(sealed);
     used = true;
   }
@@ -42,13 +43,15 @@ std::vector<crypto::BoxKeyPair> unit_key_pairs(const HealthKeys& keys) {
   return pairs;
 }
 
-schema::Unseal unseal_with(const model::Record& record, const std::vector<crypto::BoxKeyPair>& keys) {
+schema::Unseal unseal_with(const model::Record& record,
+                           const std::vector<crypto::BoxKeyPair>& keys) {
   if (keys.empty()) return {};
   struct Cache {
     std::map<SealId, std::optional<crypto::SymmetricKey>> content;
   };
   auto cache = std::make_shared<Cache>();
-  const auto content_key = [&record, &keys, cache](const SealId& id) -> const std::optional<crypto::SymmetricKey>& {
+  const auto content_key = [&record, &keys,
+                            cache](const SealId& id) -> const std::optional<crypto::SymmetricKey>& {
     const auto known = cache->content.find(id);
     if (known != cache->content.end()) return known->second;
     std::optional<crypto::SymmetricKey> found;
@@ -62,7 +65,8 @@ schema::Unseal unseal_with(const model::Record& record, const std::vector<crypto
     }
     return cache->content.emplace(id, found).first->second;
   };
-  return [&record, content_key](std::string_view path, const model::Sealed& sealed) -> std::optional<model::Value> {
+  return [&record, content_key](std::string_view path,
+                                const model::Sealed& sealed) -> std::optional<model::Value> {
     const auto& key = content_key(sealed.seal);
     if (!key) return std::nullopt;
     auto value = wire::open_value(*key, record.id, path, sealed);

@@ -21,12 +21,13 @@ struct Recipients;
 struct HealthKeys;
 
 /// Does nothing for a form without sealed fields. Errors: those of wire/seal.h.
-Status seal_request(const schema::Form& form, const Recipients& recipients, const RandomSource& random,
-                    sync::EditRequest& request);
+Status seal_request(const schema::Form& form, const Recipients& recipients,
+                    const RandomSource& random, sync::EditRequest& request);
 
 std::vector<crypto::BoxKeyPair> unit_key_pairs(const HealthKeys& keys);
 
 /// Opens what one of the keys opens. `record` and `keys` must outlive it.
-schema::Unseal unseal_with(const model::Record& record, const std::vector<crypto::BoxKeyPair>& keys);
+schema::Unseal unseal_with(const model::Record& record,
+                           const std::vector<crypto::BoxKeyPair>& keys);
 
 }  // namespace fieldpost::agent

@@ -25,8 +25,8 @@ void sign_recipients(const crypto::SigningKey& authority, Recipients& recipients
   recipients.authority = authority.public_key;
   const auto version = little_endian(recipients.version);
   recipients.signature = crypto::sign(authority, kRecipientsTag,
-                                      {recipients.authority_box.view(), recipients.unit_box.view(), version,
-                                       as_bytes(recipients.unit)});
+                                      {recipients.authority_box.view(), recipients.unit_box.view(),
+                                       version, as_bytes(recipients.unit)});
 }
 
 Grant make_grant(const crypto::SigningKey& authority, const Recipients& recipients,
@@ -36,8 +36,8 @@ Grant make_grant(const crypto::SigningKey& authority, const Recipients& recipien
   grant.recipients = recipients;
   grant.device_box = device_box;
   grant.unit_key_box = crypto::box_seal(ephemeral, device_box, unit_seed.view());
-  grant.signature = crypto::sign(authority, kGrantTag,
-                                 {device_box.view(), recipients.signature.view(), grant.unit_key_box});
+  grant.signature = crypto::sign(
+      authority, kGrantTag, {device_box.view(), recipients.signature.view(), grant.unit_key_box});
   return grant;
 }
 
@@ -59,9 +59,12 @@ bool same_fingerprint(std::string_view typed, const crypto::PublicKey& key) {
 }
 
 json to_json(const Recipients& r) {
-  return {{"kind", "fieldpost-health-recipients"}, {"unit", r.unit},
-          {"version", r.version},                  {"authority", r.authority.hex()},
-          {"authority_box", r.authority_box.hex()}, {"unit_box", r.unit_box.hex()},
+  return {{"kind", "fieldpost-health-recipients"},
+          {"unit", r.unit},
+          {"version", r.version},
+          {"authority", r.authority.hex()},
+          {"authority_box", r.authority_box.hex()},
+          {"unit_box", r.unit_box.hex()},
           {"signature", r.signature.hex()}};
 }
 
@@ -76,7 +79,8 @@ json to_json(const Grant& grant) {
 Result<Recipients> recipients_from_json(const json& object) {
   Recipients r;
   FP_TRY(r.unit, text_field(object, "unit"));
-  if (r.unit.empty() || r.unit.size() > limits::kNameBytesMax) return fail(Errc::malformed, "'unit' is empty or too long");
+  if (r.unit.empty() || r.unit.size() > limits::kNameBytesMax)
+    return fail(Errc::malformed, "'unit' is empty or too long");
   FP_TRY(const auto version, integer_field(object, "version", 1, 1'000'000));
   r.version = static_cast<std::uint32_t>(version);
   FP_TRY(r.authority, id_field<crypto::PublicKey>(object, "authority"));
@@ -84,9 +88,12 @@ Result<Recipients> recipients_from_json(const json& object) {
   FP_TRY(r.unit_box, id_field<crypto::PublicKey>(object, "unit_box"));
   FP_TRY(r.signature, id_field<crypto::Signature>(object, "signature"));
   const auto version_bytes = little_endian(r.version);
-  if (!crypto::verify(r.authority, r.signature, kRecipientsTag,
-                      {r.authority_box.view(), r.unit_box.view(), version_bytes, as_bytes(r.unit)})) {
-    return fail(Errc::bad_signature, "the recipients statement was not signed by the authority it names, or was changed");
+  if (!crypto::verify(
+          r.authority, r.signature, kRecipientsTag,
+          {r.authority_box.view(), r.unit_box.view(), version_bytes, as_bytes(r.unit)})) {
+    return fail(
+        Errc::bad_signature,
+        "the recipients statement was not signed by the authority it names, or was changed");
   }
   return r;
 }
@@ -100,9 +107,11 @@ Result<Grant> grant_from_json(const json& object) {
   FP_TRY(grant.device_box, id_field<crypto::PublicKey>(object, "device_box"));
   FP_TRY(grant.unit_key_box, hex_field(object, "unit_key_box"));
   FP_TRY(grant.signature, id_field<crypto::Signature>(object, "signature"));
-  if (!crypto::verify(grant.recipients.authority, grant.signature, kGrantTag,
-                      {grant.device_box.view(), grant.recipients.signature.view(), grant.unit_key_box})) {
-    return fail(Errc::bad_signature, "the grant was not signed by the authority it names, or was changed");
+  if (!crypto::verify(
+          grant.recipients.authority, grant.signature, kGrantTag,
+          {grant.device_box.view(), grant.recipients.signature.view(), grant.unit_key_box})) {
+    return fail(Errc::bad_signature,
+                "the grant was not signed by the authority it names, or was changed");
   }
   return grant;
 }

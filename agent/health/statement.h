@@ -17,9 +17,9 @@ namespace fieldpost::agent {
 struct Recipients {
   std::string unit;
   std::uint32_t version = 1;
-  crypto::PublicKey authority;       ///< Ed25519
-  crypto::PublicKey authority_box;   ///< X25519
-  crypto::PublicKey unit_box;        ///< X25519, of this version
+  crypto::PublicKey authority;      ///< Ed25519
+  crypto::PublicKey authority_box;  ///< X25519
+  crypto::PublicKey unit_box;       ///< X25519, of this version
   crypto::Signature signature;
 };
 
@@ -27,7 +27,7 @@ struct Recipients {
 struct Grant {
   Recipients recipients;
   crypto::PublicKey device_box;
-  Bytes unit_key_box;                ///< box_seal of the unit key's seed
+  Bytes unit_key_box;  ///< box_seal of the unit key's seed
   crypto::Signature signature;
 };
 

@@ -17,7 +17,8 @@ std::optional<std::string> small_file(const std::filesystem::path& path) {
 
 std::optional<std::uint32_t> battery_percent() {
   std::error_code failed;
-  for (const auto& supply : std::filesystem::directory_iterator("/sys/class/power_supply", failed)) {
+  for (const auto& supply :
+       std::filesystem::directory_iterator("/sys/class/power_supply", failed)) {
     if (small_file(supply.path() / "type") != "Battery") continue;
     const auto text = small_file(supply.path() / "capacity");
     const auto percent = integer_from_text(text.value_or(""));

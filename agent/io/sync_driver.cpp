@@ -17,9 +17,9 @@ constexpr auto kTick = std::chrono::seconds(60);
 }  // namespace
 
 struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
-  Impl(asio::io_context& store_side_in, asio::io_context& network_in, const sync::AgentIdentity& identity_in,
-       SyncTarget target_in, storage::AgentStore& store_in, RandomSource random_in, Clocks clocks_in,
-       std::function<void()> on_change_in)
+  Impl(asio::io_context& store_side_in, asio::io_context& network_in,
+       const sync::AgentIdentity& identity_in, SyncTarget target_in, storage::AgentStore& store_in,
+       RandomSource random_in, Clocks clocks_in, std::function<void()> on_change_in)
       : store_side(store_side_in),
         network(network_in),
         identity(identity_in),
@@ -47,7 +47,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     to.server_name = target.server_name;
     to.trust = trust;
     if (session_anchor) to.verification_time = hub_now();
-    asio::post(network, [self = shared_from_this(), to = std::move(to), mine] { self->connect(to, mine); });
+    asio::post(network,
+               [self = shared_from_this(), to = std::move(to), mine] { self->connect(to, mine); });
   }
 
   Instant hub_now() const {
@@ -145,27 +146,33 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   // ---- network side ----
 
   void connect(const net::ClientTarget& to, std::uint64_t mine) {
-    net::connect_stream(network.get_executor(), to,
-                        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
-                          self->on_connect(std::move(made), mine);
-                        });
+    net::connect_stream(
+        network.get_executor(), to,
+        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
+          self->on_connect(std::move(made), mine);
+        });
   }
 
   void on_connect(Result<std::shared_ptr<net::MessageStream>> made, std::uint64_t mine) {
     if (!made) {
-      asio::post(store_side, [self = shared_from_this(), error = made.error(), mine] { self->failed(error, mine); });
+      asio::post(store_side, [self = shared_from_this(), error = made.error(), mine] {
+        self->failed(error, mine);
+      });
       return;
     }
     const std::shared_ptr<net::MessageStream> opened = *made;
-    asio::post(store_side, [self = shared_from_this(), opened, mine] { self->connected(opened, mine); });
+    asio::post(store_side,
+               [self = shared_from_this(), opened, mine] { self->connected(opened, mine); });
     net::MessageStream::Handlers handlers;
     handlers.on_message = [self = shared_from_this(), mine](Bytes&& bytes) {
-      asio::post(self->store_side, [self, bytes = std::move(bytes), mine] { self->message(bytes, mine); });
+      asio::post(self->store_side,
+                 [self, bytes = std::move(bytes), mine] { self->message(bytes, mine); });
     };
     handlers.on_closed = [self = shared_from_this(), raw = opened.get(), mine](const Error& error) {
-      asio::post(self->store_side, [self, error, mine, sent = raw->bytes_sent(), received = raw->bytes_received()] {
-        self->closed(error, mine, sent, received);
-      });
+      asio::post(self->store_side,
+                 [self, error, mine, sent = raw->bytes_sent(), received = raw->bytes_received()] {
+                   self->closed(error, mine, sent, received);
+                 });
     };
     opened->start(std::move(handlers));
   }
@@ -197,10 +204,11 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
 };
 
 SyncDriver::SyncDriver(asio::io_context& store_side, asio::io_context& network,
-                       const sync::AgentIdentity& identity, SyncTarget target, storage::AgentStore& store,
-                       RandomSource random, Clocks clocks, std::function<void()> on_change)
-    : impl_(std::make_shared<Impl>(store_side, network, identity, std::move(target), store, std::move(random),
-                                   std::move(clocks), std::move(on_change))) {}
+                       const sync::AgentIdentity& identity, SyncTarget target,
+                       storage::AgentStore& store, RandomSource random, Clocks clocks,
+                       std::function<void()> on_change)
+    : impl_(std::make_shared<Impl>(store_side, network, identity, std::move(target), store,
+                                   std::move(random), std::move(clocks), std::move(on_change))) {}
 
 SyncDriver::~SyncDriver() {
   impl_->stopping = true;

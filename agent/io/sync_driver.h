@@ -30,10 +30,10 @@ struct SyncTarget {
 struct Progress {
   bool online = false;
   bool in_sync = false;
-  std::optional<Instant> last_attempt;   ///< wall clock
-  std::string last_error;                ///< empty while online
-  std::optional<Instant> next_attempt;   ///< wall clock, while waiting
-  std::uint64_t bytes_sent = 0;          ///< TCP payload of the current or last connection
+  std::optional<Instant> last_attempt;  ///< wall clock
+  std::string last_error;               ///< empty while online
+  std::optional<Instant> next_attempt;  ///< wall clock, while waiting
+  std::uint64_t bytes_sent = 0;         ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
 };
 

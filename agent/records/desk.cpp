@@ -11,26 +11,31 @@ Desk::Desk(Parts parts) : parts_(std::move(parts)) {
   if (parts_.identity->health) unit_keys_ = unit_key_pairs(*parts_.identity->health);
 }
 
-schema::Unseal Desk::unseal_with_keys(const model::Record& record) const { return unseal_with(record, unit_keys_); }
+schema::Unseal Desk::unseal_with_keys(const model::Record& record) const {
+  return unseal_with(record, unit_keys_);
+}
 
 Result<const schema::Form*> Desk::form_for(const json& document) const {
   if (!document.is_object()) return fail(Errc::invalid_argument, "a record is a JSON object");
   const auto type = document.find("type");
   std::string known;
-  for (const auto name : parts_.registry->types()) known += (known.empty() ? "" : ", ") + std::string(name);
+  for (const auto name : parts_.registry->types())
+    known += (known.empty() ? "" : ", ") + std::string(name);
   if (type == document.end() || !type->is_string()) {
     return fail(Errc::invalid_argument, "the record has no 'type'; this tablet knows " + known);
   }
   const schema::Form* form = parts_.registry->form(type->get_ref<const std::string&>());
   if (form == nullptr) {
-    return fail(Errc::invalid_argument, "there is no form '" + type->get<std::string>() + "'; this tablet knows " + known);
+    return fail(Errc::invalid_argument,
+                "there is no form '" + type->get<std::string>() + "'; this tablet knows " + known);
   }
   const std::string_view compartment =
       form->compartment() == schema::Compartment::health ? "health" : "enforcement";
   if (compartment != parts_.identity->compartment) {
-    return fail(Errc::unauthorised, "a " + std::string(form->type()) + " belongs to " + std::string(compartment) +
-                                        ", and this tablet is enrolled for " + parts_.identity->compartment +
-                                        ": use a tablet of that service");
+    return fail(Errc::unauthorised,
+                "a " + std::string(form->type()) + " belongs to " + std::string(compartment) +
+                    ", and this tablet is enrolled for " + parts_.identity->compartment +
+                    ": use a tablet of that service");
   }
   return form;
 }
@@ -40,7 +45,8 @@ Status Desk::ensure_unit(const std::string& unit) const {
   for (const auto& grant : parts_.store->state().grants) {
     if (grant.unit == unit) return {};
   }
-  return fail(Errc::unauthorised, "unit '" + unit + "' is not this tablet's (" + parts_.identity->unit +
+  return fail(Errc::unauthorised, "unit '" + unit + "' is not this tablet's (" +
+                                      parts_.identity->unit +
                                       "): leave 'unit' out, or record it on a tablet of that unit");
 }
 
@@ -48,12 +54,15 @@ Status Desk::seal(const schema::Form& form, sync::EditRequest& request) {
   if (!form.sealed()) return {};
   if (!parts_.identity->health) {
     return fail(Errc::unauthorised,
-                "visits cannot be recorded yet: this tablet holds no grant of the health authority. Show it the key "
-                "printed by 'fieldpost-agent health key', then run 'fieldpost-agent health accept GRANT.json'");
+                "visits cannot be recorded yet: this tablet holds no grant of the health "
+                "authority. Show it the key "
+                "printed by 'fieldpost-agent health key', then run 'fieldpost-agent health accept "
+                "GRANT.json'");
   }
   if (parts_.identity->health->recipients.unit != request.unit) {
     return fail(Errc::unauthorised, "the health authority's grant is for unit '" +
-                                        parts_.identity->health->recipients.unit + "', not for '" + request.unit + "'");
+                                        parts_.identity->health->recipients.unit + "', not for '" +
+                                        request.unit + "'");
   }
   return seal_request(form, parts_.identity->health->recipients, parts_.random, request);
 }
@@ -75,7 +84,8 @@ std::string Desk::next_ref_no(std::uint64_t counter) const {
   const std::string year = to_text(parts_.clock().wall).substr(0, 4);
   std::string number = std::to_string(counter);
   if (number.size() < 5) number.insert(0, 5 - number.size(), '0');
-  std::string ref = parts_.identity->unit + "-" + parts_.identity->device_name + "-" + year + "-" + number;
+  std::string ref =
+      parts_.identity->unit + "-" + parts_.identity->device_name + "-" + year + "-" + number;
   // A cloned or restored store gives its numbers out twice: from then on they carry a suffix.
   for (const auto& actor : state.actors) {
     if (!actor.forked) continue;

@@ -46,9 +46,9 @@ class Desk {
     RandomSource random;
     std::function<sync::TimeReading()> clock;
     std::function<std::optional<sync::HubAnchor>()> anchor;  ///< may be empty
-    std::function<void()> recorded;                          ///< may be empty: something is to be sent
-    std::function<bool()> online;                            ///< may be empty: never
-    int offset_minutes = 420;                                ///< of times written here: Cambodia has one zone
+    std::function<void()> recorded;  ///< may be empty: something is to be sent
+    std::function<bool()> online;    ///< may be empty: never
+    int offset_minutes = 420;        ///< of times written here: Cambodia has one zone
   };
   explicit Desk(Parts parts);
 
@@ -63,15 +63,16 @@ class Desk {
 
   // ---- many at once (import_rows.cpp) ----
   /// rows: [{line, external_id, document}]. Answers added, present, refused [{line, faults}].
-  Result<Outcome> import_rows(const nlohmann::json& rows, const std::string& type, const Asker& asker);
+  Result<Outcome> import_rows(const nlohmann::json& rows, const std::string& type,
+                              const Asker& asker);
 
   // ---- changing (edit.cpp) ----
   struct EditOrder {
     nlohmann::json set = nlohmann::json::object();    ///< path → value; null clears
     nlohmann::json patch = nlohmann::json::object();  ///< part of a document
     std::string reason;
-    std::optional<model::VersionVector> context;      ///< the record's vector when it was opened
-    bool finalise = false;                            ///< of a draft
+    std::optional<model::VersionVector> context;  ///< the record's vector when it was opened
+    bool finalise = false;                        ///< of a draft
   };
   Result<Outcome> edit(const RecordId& id, const EditOrder& order, const Asker& asker);
   Result<Outcome> void_record(const RecordId& id, const std::string& reason, const Asker& asker);
@@ -83,47 +84,55 @@ class Desk {
     std::string state;
     RecordId after;
     std::size_t limit = 50;
-    bool documents = false;   ///< whole documents, as export needs them
-    bool drafts = true;       ///< with the first page
+    bool documents = false;  ///< whole documents, as export needs them
+    bool drafts = true;      ///< with the first page
   };
   /// {"records": […], "next": id or null}. One call looks at a bounded number of records.
   Result<nlohmann::json> list(const ListQuery& query, const std::string& language) const;
   Result<nlohmann::json> digests() const;
 
   const schema::Registry& registry() const { return *parts_.registry; }
-  void replace_registry(std::shared_ptr<const schema::Registry> registry) { parts_.registry = std::move(registry); }
+  void replace_registry(std::shared_ptr<const schema::Registry> registry) {
+    parts_.registry = std::move(registry);
+  }
   const Parts& parts() const { return parts_; }
 
  private:
   struct Prepared {
-    nlohmann::json document;        ///< normalised
+    nlohmann::json document;  ///< normalised
     std::vector<schema::Fault> faults;
     RecordId id;
     std::string type;
     std::string ref_no;
-    sync::EditRequest request;      ///< meaningless when there are errors
+    sync::EditRequest request;  ///< meaningless when there are errors
   };
   /// Shared by create, finalise and import. `ref_counter` is raised when a number is given out.
   Result<Prepared> prepare(nlohmann::json document, const Asker& asker, std::uint64_t& ref_counter,
                            const std::function<std::string()>& new_item_id);
   Status fill(nlohmann::json& document, const schema::Form& form, const Asker& asker);
-  Result<Outcome> store_draft(nlohmann::json document, const schema::Form& form, const Asker& asker);
-  Result<Outcome> commit_new(Prepared prepared, std::uint64_t ref_counter, bool was_draft, const Asker& asker);
+  Result<Outcome> store_draft(nlohmann::json document, const schema::Form& form,
+                              const Asker& asker);
+  Result<Outcome> commit_new(Prepared prepared, std::uint64_t ref_counter, bool was_draft,
+                             const Asker& asker);
   Result<const schema::Form*> form_for(const nlohmann::json& document) const;
   Status seal(const schema::Form& form, sync::EditRequest& request);
   Status ensure_unit(const std::string& unit) const;
   Result<std::optional<storage::Draft>> draft(const RecordId& id) const;
   Result<nlohmann::json> draft_document(const storage::Draft& draft) const;
-  Result<Outcome> edit_draft(const storage::Draft& draft, const EditOrder& order, const Asker& asker);
-  Result<Outcome> change_record(const storage::RecordView& view, const EditOrder& order, const char* kind,
-                                const Asker& asker);
+  Result<Outcome> edit_draft(const storage::Draft& draft, const EditOrder& order,
+                             const Asker& asker);
+  Result<Outcome> change_record(const storage::RecordView& view, const EditOrder& order,
+                                const char* kind, const Asker& asker);
   std::string next_ref_no(std::uint64_t counter) const;
   std::string new_item_id() const;
   model::ChangeTimes times_now() const;
   std::string now_text() const;
-  nlohmann::json summary(const storage::RecordView& view, const std::string& language, bool document) const;
-  nlohmann::json draft_summary(const storage::Draft& draft, const std::string& language, bool document) const;
-  nlohmann::json fault_list(const std::vector<schema::Fault>& faults, const std::string& language) const;
+  nlohmann::json summary(const storage::RecordView& view, const std::string& language,
+                         bool document) const;
+  nlohmann::json draft_summary(const storage::Draft& draft, const std::string& language,
+                               bool document) const;
+  nlohmann::json fault_list(const std::vector<schema::Fault>& faults,
+                            const std::string& language) const;
   schema::Unseal unseal(const model::Record& record) const { return unseal_with_keys(record); }
   schema::Unseal unseal_with_keys(const model::Record& record) const;
 

@@ -24,8 +24,10 @@ Instant event_time(const json& document) {
 /// The device's own namespace: two tablets that import the same paper make two records, visibly.
 RecordId derived_id(const DeviceId& device, const std::string& type, const std::string& external_id,
                     const json& document) {
-  const std::string key = external_id.empty() ? "content:" + document.dump() : "external:" + external_id;
-  const Hash hash = crypto::hash("fieldpost.v1.import-id", {device.view(), as_bytes(type + "\n" + key)});
+  const std::string key =
+      external_id.empty() ? "content:" + document.dump() : "external:" + external_id;
+  const Hash hash =
+      crypto::hash("fieldpost.v1.import-id", {device.view(), as_bytes(type + "\n" + key)});
   std::array<std::uint8_t, 10> bits{};
   std::copy_n(hash.bytes.begin(), bits.size(), bits.begin());
   return make_record_id(event_time(document), bits);
@@ -49,7 +51,8 @@ std::function<std::string()> derived_items(const RecordId& id) {
 }  // namespace
 
 Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, const Asker& asker) {
-  if (!rows.is_array()) return fail(Errc::invalid_argument, "'rows' must be a list of {line, document}");
+  if (!rows.is_array())
+    return fail(Errc::invalid_argument, "'rows' must be a list of {line, document}");
   Outcome outcome;
   std::uint64_t added = 0;
   std::uint64_t present = 0;
@@ -67,12 +70,15 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
     }
     json document = row["document"];
     if (!document.contains("type") && !type.empty()) document["type"] = type;
-    const std::string row_type = document.contains("type") && document["type"].is_string() ? document["type"] : "";
-    const std::string external = row.contains("external_id") && row["external_id"].is_string() ? row["external_id"] : "";
+    const std::string row_type =
+        document.contains("type") && document["type"].is_string() ? document["type"] : "";
+    const std::string external =
+        row.contains("external_id") && row["external_id"].is_string() ? row["external_id"] : "";
     if (!document.contains("id")) {
       document["id"] = to_text(derived_id(parts_.identity->device(), row_type, external, document));
     }
-    const auto id = record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
+    const auto id =
+        record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
     if (id) {
       FP_TRY(const auto known, parts_.store->load(*id));
       if (known || seen.contains(*id)) {
@@ -80,12 +86,17 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         continue;
       }
     }
-    auto prepared = prepare(std::move(document), asker, ref_counter, derived_items(id ? *id : RecordId{}));
+    auto prepared =
+        prepare(std::move(document), asker, ref_counter, derived_items(id ? *id : RecordId{}));
     if (!prepared) {
-      const bool rows_own = prepared.error().is(Errc::invalid_argument) || prepared.error().is(Errc::malformed) ||
-                            prepared.error().is(Errc::unauthorised) || prepared.error().is(Errc::too_large);
+      const bool rows_own =
+          prepared.error().is(Errc::invalid_argument) || prepared.error().is(Errc::malformed) ||
+          prepared.error().is(Errc::unauthorised) || prepared.error().is(Errc::too_large);
       if (!rows_own) return std::move(prepared).error();
-      refuse(row, json::array({{{"path", ""}, {"rule", "refused"}, {"severity", "error"}, {"message", prepared.error().detail}}}));
+      refuse(row, json::array({{{"path", ""},
+                                {"rule", "refused"},
+                                {"severity", "error"},
+                                {"message", prepared.error().detail}}}));
       continue;
     }
     if (schema::has_error(prepared->faults)) {
@@ -93,18 +104,25 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
       continue;
     }
     if (auto dot = batch.add(prepared->request); !dot) {
-      refuse(row, json::array({{{"path", ""}, {"rule", "too_large"}, {"severity", "error"}, {"message", dot.error().detail}}}));
+      refuse(row, json::array({{{"path", ""},
+                                {"rule", "too_large"},
+                                {"severity", "error"},
+                                {"message", dot.error().detail}}}));
       continue;
     }
     if (!prepared->faults.empty()) {
-      warned.push_back({{"line", line_of(row)}, {"faults", fault_list(prepared->faults, asker.language)}});
+      warned.push_back(
+          {{"line", line_of(row)}, {"faults", fault_list(prepared->faults, asker.language)}});
     }
     seen.insert(prepared->id);
     ++added;
   }
   FP_CHECK_OK(batch.commit(ref_counter));
   if (added > 0 && parts_.recorded) parts_.recorded();
-  outcome.body = {{"added", added}, {"present", present}, {"refused", std::move(refused)}, {"warnings", std::move(warned)}};
+  outcome.body = {{"added", added},
+                  {"present", present},
+                  {"refused", std::move(refused)},
+                  {"warnings", std::move(warned)}};
   return outcome;
 }
 

@@ -10,7 +10,9 @@ namespace fieldpost::agent {
 
 inline std::string text_or_empty(const nlohmann::json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+  return object.is_object() && found != object.end() && found->is_string()
+             ? found->get<std::string>()
+             : std::string();
 }
 
 }  // namespace fieldpost::agent

@@ -1,9 +1,8 @@
 #include "agent/records/patch.h"
 
-#include "agent/records/member.h"
-
 #include <algorithm>
 
+#include "agent/records/member.h"
 #include "base/text.h"
 
 namespace fieldpost::agent {
@@ -13,7 +12,8 @@ using nlohmann::json;
 namespace {
 
 bool is_items(const json& value) {
-  return value.is_array() && std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_object(); });
+  return value.is_array() &&
+         std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_object(); });
 }
 
 json* find_item(json& array, const std::string& id) {
@@ -25,16 +25,20 @@ json* find_item(json& array, const std::string& id) {
 
 }  // namespace
 
-Status apply_patch(json& document, const json& patch, const std::function<std::string()>& new_item_id) {
-  if (!patch.is_object()) return fail(Errc::invalid_argument, "an edit is a JSON object of the fields to change");
+Status apply_patch(json& document, const json& patch,
+                   const std::function<std::string()>& new_item_id) {
+  if (!patch.is_object())
+    return fail(Errc::invalid_argument, "an edit is a JSON object of the fields to change");
   for (const auto& [name, value] : patch.items()) {
     if (is_items(value)) {
       json& array = document[name];
       if (!array.is_array()) array = json::array();
       for (json item : value) {
-        if (!item.is_object()) return fail(Errc::invalid_argument, name + ": every item must be an object");
+        if (!item.is_object())
+          return fail(Errc::invalid_argument, name + ": every item must be an object");
         if (!item.contains("item_id")) item["item_id"] = new_item_id();
-        if (!item["item_id"].is_string()) return fail(Errc::invalid_argument, name + ": an item_id is a text");
+        if (!item["item_id"].is_string())
+          return fail(Errc::invalid_argument, name + ": an item_id is a text");
         if (json* known = find_item(array, item["item_id"].get<std::string>())) {
           known->update(item);
         } else {
@@ -52,7 +56,8 @@ Status apply_patch(json& document, const json& patch, const std::function<std::s
   return {};
 }
 
-Result<json*> PathSetter::item(const std::string& container, const std::string& which, std::string& id) {
+Result<json*> PathSetter::item(const std::string& container, const std::string& which,
+                               std::string& id) {
   json& array = document_[container];
   if (!array.is_array()) array = json::array();
   if (which == "+") {
@@ -61,14 +66,16 @@ Result<json*> PathSetter::item(const std::string& container, const std::string& 
     id = slot->second;
   } else if (const auto index = integer_from_text(which); index && which.size() < 8) {
     if (*index < 0 || static_cast<std::size_t>(*index) >= array.size()) {
-      return fail(Errc::invalid_argument, container + " has " + std::to_string(array.size()) + " items, so there is no " +
-                                              which + " (the first is 0; '+' adds one)");
+      return fail(Errc::invalid_argument, container + " has " + std::to_string(array.size()) +
+                                              " items, so there is no " + which +
+                                              " (the first is 0; '+' adds one)");
     }
     id = text_or_empty(array[static_cast<std::size_t>(*index)], "item_id");
   } else {
     id = which;
     if (find_item(array, id) == nullptr) {
-      return fail(Errc::invalid_argument, container + " has no item '" + id + "'; 'show' lists them, '+' adds one");
+      return fail(Errc::invalid_argument,
+                  container + " has no item '" + id + "'; 'show' lists them, '+' adds one");
     }
   }
   if (json* known = find_item(array, id)) return known;
@@ -93,7 +100,7 @@ Result<std::string> PathSetter::set(const std::string& path, const json& value) 
   }
   if (parts.size() == 3 && form_.is_repeat(first) && form_.find(first, parts[2]) != nullptr) {
     std::string id;
-    FP_TRY(json* target, item(first, std::string(parts[1]), id));
+    FP_TRY(json * target, item(first, std::string(parts[1]), id));
     (*target)[std::string(parts[2])] = value;
     return first + "/" + id + "/" + std::string(parts[2]);
   }

@@ -23,12 +23,14 @@ Status apply_patch(nlohmann::json& document, const nlohmann::json& patch,
 /// slashes. Answers the path as stored. Errors: `invalid_argument`.
 class PathSetter {
  public:
-  PathSetter(const schema::Form& form, nlohmann::json& document, std::function<std::string()> new_item_id)
+  PathSetter(const schema::Form& form, nlohmann::json& document,
+             std::function<std::string()> new_item_id)
       : form_(form), document_(document), new_item_id_(std::move(new_item_id)) {}
   Result<std::string> set(const std::string& path, const nlohmann::json& value);
 
  private:
-  Result<nlohmann::json*> item(const std::string& container, const std::string& which, std::string& id);
+  Result<nlohmann::json*> item(const std::string& container, const std::string& which,
+                               std::string& id);
 
   const schema::Form& form_;
   nlohmann::json& document_;

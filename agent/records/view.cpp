@@ -14,11 +14,16 @@ constexpr std::size_t kLooksMax = 2'000;
 
 std::string kind_word(wire::ExceptionKind kind) {
   switch (kind) {
-    case wire::ExceptionKind::quarantined: return "quarantined";
-    case wire::ExceptionKind::held: return "held";
-    case wire::ExceptionKind::accepted: return "accepted";
-    case wire::ExceptionKind::rejected: return "rejected";
-    case wire::ExceptionKind::unauthorised: return "unauthorised";
+    case wire::ExceptionKind::quarantined:
+      return "quarantined";
+    case wire::ExceptionKind::held:
+      return "held";
+    case wire::ExceptionKind::accepted:
+      return "accepted";
+    case wire::ExceptionKind::rejected:
+      return "rejected";
+    case wire::ExceptionKind::unauthorised:
+      return "unauthorised";
   }
   return "unknown";
 }
@@ -28,11 +33,16 @@ std::string exception_words(const wire::ChangeException& e) {
   const std::string why = e.detail.empty() ? e.rule : e.detail;
   switch (e.kind) {
     case wire::ExceptionKind::quarantined:
-      return "The hub keeps this change aside" + where + ": " + why + " An operator decides; later edits of this record wait.";
-    case wire::ExceptionKind::held: return "The hub waits for an earlier change of this record: " + why;
-    case wire::ExceptionKind::accepted: return "An operator accepted this change.";
-    case wire::ExceptionKind::rejected: return "An operator rejected this change" + where + ": " + why;
-    case wire::ExceptionKind::unauthorised: return "The hub did not take this change" + where + ": " + why;
+      return "The hub keeps this change aside" + where + ": " + why +
+             " An operator decides; later edits of this record wait.";
+    case wire::ExceptionKind::held:
+      return "The hub waits for an earlier change of this record: " + why;
+    case wire::ExceptionKind::accepted:
+      return "An operator accepted this change.";
+    case wire::ExceptionKind::rejected:
+      return "An operator rejected this change" + where + ": " + why;
+    case wire::ExceptionKind::unauthorised:
+      return "The hub did not take this change" + where + ": " + why;
   }
   return why;
 }
@@ -49,7 +59,9 @@ json vector_json(const model::VersionVector& vv) {
 }
 
 const char* clock_word(model::ClockKind clock) {
-  return clock == model::ClockKind::hub ? "hub" : clock == model::ClockKind::receipt ? "receipt" : "device";
+  return clock == model::ClockKind::hub       ? "hub"
+         : clock == model::ClockKind::receipt ? "receipt"
+                                              : "device";
 }
 
 }  // namespace
@@ -71,13 +83,18 @@ std::string place_words(std::string_view place, std::string_view language) {
   return km ? "នៅលើថេប្លេតនេះ" : "on this tablet";
 }
 
-json Desk::summary(const storage::RecordView& view, const std::string& language, bool document) const {
+json Desk::summary(const storage::RecordView& view, const std::string& language,
+                   bool document) const {
   const model::Record& record = view.record;
   const auto shown = schema::to_document(*parts_.registry, record, unseal(record));
   const schema::Form* form = parts_.registry->form(record.type);
   const std::string place = place_of(view, parts_.online && parts_.online());
-  json out{{"id", to_text(record.id)}, {"type", record.type}, {"unit", record.unit},
-           {"state", text_or_empty(shown.document, "state")}, {"place", place}, {"words", place_words(place, language)},
+  json out{{"id", to_text(record.id)},
+           {"type", record.type},
+           {"unit", record.unit},
+           {"state", text_or_empty(shown.document, "state")},
+           {"place", place},
+           {"words", place_words(place, language)},
            {"conflicts", shown.conflicts.size() > 0}};
   json title = json::array();
   if (form != nullptr) {
@@ -93,7 +110,8 @@ json Desk::summary(const storage::RecordView& view, const std::string& language,
   return out;
 }
 
-json Desk::draft_summary(const storage::Draft& draft, const std::string& language, bool document) const {
+json Desk::draft_summary(const storage::Draft& draft, const std::string& language,
+                         bool document) const {
   auto body = draft_document(draft);
   const json empty = json::object();
   const json& shown = body ? *body : empty;
@@ -103,8 +121,14 @@ json Desk::draft_summary(const storage::Draft& draft, const std::string& languag
       if (shown.contains(name)) title.push_back(shown[name]);
     }
   }
-  json out{{"id", to_text(draft.id)}, {"type", draft.type}, {"unit", text_or_empty(shown, "unit")}, {"state", "draft"},
-           {"place", "draft"}, {"words", place_words("draft", language)}, {"conflicts", false}, {"title", std::move(title)}};
+  json out{{"id", to_text(draft.id)},
+           {"type", draft.type},
+           {"unit", text_or_empty(shown, "unit")},
+           {"state", "draft"},
+           {"place", "draft"},
+           {"words", place_words("draft", language)},
+           {"conflicts", false},
+           {"title", std::move(title)}};
   if (document) out["document"] = shown;
   return out;
 }
@@ -128,7 +152,8 @@ Result<json> Desk::list(const ListQuery& query, const std::string& language) con
     FP_TRY(const auto view, parts_.store->load(id));
     if (!view || (!query.type.empty() && view->record.type != query.type)) continue;
     json entry = summary(*view, language, query.documents);
-    if (!query.state.empty() && entry["state"] != query.state && entry["place"] != query.state) continue;
+    if (!query.state.empty() && entry["state"] != query.state && entry["place"] != query.state)
+      continue;
     records.push_back(std::move(entry));
     ++taken;
   }
@@ -141,7 +166,8 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
   if (!view) {
     FP_TRY(const auto found, draft(id));
     if (found) return draft_summary(*found, language, true);
-    return fail(Errc::not_found, "there is no record " + to_text(id) + " on this tablet; 'fieldpost-agent list' shows them");
+    return fail(Errc::not_found, "there is no record " + to_text(id) +
+                                     " on this tablet; 'fieldpost-agent list' shows them");
   }
   const model::Record& record = view->record;
   json out = summary(*view, language, true);
@@ -150,28 +176,36 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
   out["sealed"] = shown.sealed;
   json conflicts = json::object();
   for (const auto& sibling : shown.conflicts) {
-    conflicts[sibling.path].push_back({{"value", sibling.value}, {"sealed", sibling.sealed}, {"author", sibling.author},
-                                       {"dot", model::to_text(sibling.dot)}, {"at", to_text(sibling.time.at)},
-                                       {"clock", clock_word(sibling.time.clock)}, {"shown", sibling.shown}});
+    conflicts[sibling.path].push_back({{"value", sibling.value},
+                                       {"sealed", sibling.sealed},
+                                       {"author", sibling.author},
+                                       {"dot", model::to_text(sibling.dot)},
+                                       {"at", to_text(sibling.time.at)},
+                                       {"clock", clock_word(sibling.time.clock)},
+                                       {"shown", sibling.shown}});
   }
   out["conflicts"] = std::move(conflicts);
   json writers = json::object();
   for (const auto& field : model::shown_fields(record)) {
-    writers[std::string(field.path)] = {{"author", field.group->meta.author}, {"at", to_text(field.group->meta.time.at)}};
+    writers[std::string(field.path)] = {{"author", field.group->meta.author},
+                                        {"at", to_text(field.group->meta.time.at)}};
   }
   out["writers"] = std::move(writers);
   json exceptions = json::array();
   for (const auto& own : view->own) {
     if (!own.exception) continue;
-    exceptions.push_back({{"dot", model::to_text(own.change.dot)}, {"kind", kind_word(own.exception->kind)},
-                          {"rule", own.exception->rule}, {"path", own.exception->path},
+    exceptions.push_back({{"dot", model::to_text(own.change.dot)},
+                          {"kind", kind_word(own.exception->kind)},
+                          {"rule", own.exception->rule},
+                          {"path", own.exception->path},
                           {"words", exception_words(*own.exception)}});
   }
   out["exceptions"] = std::move(exceptions);
   std::uint64_t waiting = 0;
   for (const auto& own : view->own) waiting += own.acked ? 0 : 1;
   out["changes_waiting"] = waiting;
-  out["faults"] = fault_list(schema::check_record(*parts_.registry, record, unseal(record)), language);
+  out["faults"] =
+      fault_list(schema::check_record(*parts_.registry, record, unseal(record)), language);
   return out;
 }
 

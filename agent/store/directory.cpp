@@ -38,10 +38,12 @@ std::optional<RunningDaemon> read_run_file(const DataDirectory& data) {
   const auto bytes = keys::read_file(data.run(), keys::kSecretFileBytesMax);
   if (!bytes) return std::nullopt;
   const auto json = nlohmann::json::parse(as_text(*bytes), nullptr, false);
-  if (!json.is_object() || !json.contains("port") || !json["port"].is_number_unsigned()) return std::nullopt;
+  if (!json.is_object() || !json.contains("port") || !json["port"].is_number_unsigned())
+    return std::nullopt;
   RunningDaemon daemon;
   daemon.port = json["port"].get<std::uint16_t>();
-  if (json.contains("pid") && json["pid"].is_number_integer()) daemon.pid = json["pid"].get<std::int64_t>();
+  if (json.contains("pid") && json["pid"].is_number_integer())
+    daemon.pid = json["pid"].get<std::int64_t>();
   return daemon;
 }
 

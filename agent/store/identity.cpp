@@ -23,7 +23,8 @@ Result<HealthKeys> health_from_json(const json& object) {
   if (recipients == object.end()) return fail(Errc::malformed, "health.recipients is missing");
   FP_TRY(keys.recipients, recipients_from_json(*recipients));
   const auto list = object.find("unit_keys");
-  if (list == object.end() || !list->is_array()) return fail(Errc::malformed, "health.unit_keys is missing");
+  if (list == object.end() || !list->is_array())
+    return fail(Errc::malformed, "health.unit_keys is missing");
   for (const json& entry : *list) {
     HealthKeys::UnitKey key;
     FP_TRY(const auto version, integer_field(entry, "version", 1, UINT32_MAX));
@@ -36,7 +37,8 @@ Result<HealthKeys> health_from_json(const json& object) {
 
 json health_to_json(const HealthKeys& keys) {
   json list = json::array();
-  for (const auto& key : keys.unit_keys) list.push_back({{"version", key.version}, {"seed", to_hex(key.seed.view())}});
+  for (const auto& key : keys.unit_keys)
+    list.push_back({{"version", key.version}, {"seed", to_hex(key.seed.view())}});
   return {{"recipients", to_json(keys.recipients)}, {"unit_keys", std::move(list)}};
 }
 
@@ -64,14 +66,17 @@ Result<Identity> from_json(const json& object) {
 Result<Identity> load_identity(const DataDirectory& data) {
   auto bytes = keys::read_secret_file(data.identity());
   if (!bytes && bytes.error().is(Errc::not_found)) {
-    return fail(Errc::not_found, "this tablet is not enrolled (no " + data.identity().string() +
-                                     "): ask the hub's operator for a code and run 'fieldpost-agent enroll CODE'");
+    return fail(Errc::not_found,
+                "this tablet is not enrolled (no " + data.identity().string() +
+                    "): ask the hub's operator for a code and run 'fieldpost-agent enroll CODE'");
   }
   if (!bytes) return std::move(bytes).error();
   const json object = json::parse(as_text(*bytes), nullptr, false);
-  if (!object.is_object()) return fail(Errc::malformed, data.identity().string() + " is not a JSON object");
+  if (!object.is_object())
+    return fail(Errc::malformed, data.identity().string() + " is not a JSON object");
   auto identity = from_json(object);
-  if (!identity) return fail(Errc::malformed, data.identity().string() + ": " + identity.error().detail);
+  if (!identity)
+    return fail(Errc::malformed, data.identity().string() + ": " + identity.error().detail);
   return identity;
 }
 

@@ -18,12 +18,12 @@ namespace fieldpost::agent {
 
 /// What a rehab unit's tablet holds to seal its visits and to read its own unit's.
 struct HealthKeys {
-  Recipients recipients;                     ///< the newest accepted
+  Recipients recipients;  ///< the newest accepted
   struct UnitKey {
     std::uint32_t version = 0;
     crypto::Seed seed;
   };
-  std::vector<UnitKey> unit_keys;            ///< every version ever granted: earlier visits stay readable
+  std::vector<UnitKey> unit_keys;  ///< every version ever granted: earlier visits stay readable
 };
 
 struct Identity {
@@ -33,10 +33,10 @@ struct Identity {
   std::string ca_pem;
   HubId hub;
   crypto::Seed device_seed;
-  crypto::Seed box_seed;                     ///< X25519, for what is sealed to this device
-  std::string device_name;                   ///< "T07"
-  std::string unit;                          ///< "01-PPT"
-  std::string compartment;                   ///< "enforcement" or "health"
+  crypto::Seed box_seed;    ///< X25519, for what is sealed to this device
+  std::string device_name;  ///< "T07"
+  std::string unit;         ///< "01-PPT"
+  std::string compartment;  ///< "enforcement" or "health"
   std::optional<HealthKeys> health;
 
   DeviceId device() const;

@@ -19,10 +19,10 @@ inline Result<std::string> text_field(const nlohmann::json& object, const char* 
   return found->get<std::string>();
 }
 
-inline Result<std::int64_t> integer_field(const nlohmann::json& object, const char* name, std::int64_t least,
-                                          std::int64_t most) {
-  const std::string what = std::string("'") + name + "' must be a whole number from " + std::to_string(least) +
-                           " to " + std::to_string(most);
+inline Result<std::int64_t> integer_field(const nlohmann::json& object, const char* name,
+                                          std::int64_t least, std::int64_t most) {
+  const std::string what = std::string("'") + name + "' must be a whole number from " +
+                           std::to_string(least) + " to " + std::to_string(most);
   if (!object.is_object() || !object.contains(name) || !object[name].is_number_integer()) {
     return fail(Errc::malformed, what);
   }

@@ -8,12 +8,14 @@ namespace fieldpost::agent {
 
 namespace {
 
-Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random, bool create) {
+Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
+                                       bool create) {
   crypto::SymmetricKey key;
   auto found = keys::read_secret_file(data.store_key());
   if (found) {
     if (found->size() != key.bytes.size()) {
-      return fail(Errc::corrupt, data.store_key().string() + " does not hold a key of 32 bytes: restore it from a backup");
+      return fail(Errc::corrupt, data.store_key().string() +
+                                     " does not hold a key of 32 bytes: restore it from a backup");
     }
     std::copy(found->begin(), found->end(), key.bytes.begin());
     return key;

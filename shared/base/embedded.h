@@ -16,7 +16,8 @@ struct EmbeddedFile {
 };
 
 /// Each is defined in the target that embeds it.
-std::span<const EmbeddedFile> embedded_schemas();       ///< fieldpost_schema: schemas/{records,labels,lists,places}
+std::span<const EmbeddedFile>
+embedded_schemas();  ///< fieldpost_schema: schemas/{records,labels,lists,places}
 std::span<const EmbeddedFile> embedded_dictionaries();  ///< fieldpost_wire: schemas/dictionaries
 std::span<const EmbeddedFile> embedded_api();           ///< fieldpost_hub: hub/api/openapi.json
 

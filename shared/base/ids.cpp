@@ -111,7 +111,8 @@ std::string to_text(const RecordId& id) {
 }
 
 Result<RecordId> record_id_from_text(std::string_view text) {
-  if (text.size() != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') {
+  if (text.size() != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' ||
+      text[23] != '-') {
     return fail(Errc::malformed,
                 "a record id has the form 0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b (36 characters)");
   }
@@ -181,8 +182,9 @@ Result<Instant> instant_from_text(std::string_view text) {
     return bad("it must end in Z or an offset such as +07:00");
   }
   const std::int64_t days = days_from_civil(year, month, day);
-  return Instant{days * kDayMs + ((static_cast<std::int64_t>(hour) * 60 + minute) * 60 + second) * 1000 +
-                 ms - offset_ms};
+  return Instant{days * kDayMs +
+                 ((static_cast<std::int64_t>(hour) * 60 + minute) * 60 + second) * 1000 + ms -
+                 offset_ms};
 }
 
 }  // namespace fieldpost

@@ -42,16 +42,16 @@ struct ByteId {
   }
 };
 
-using RecordId = ByteId<16, struct RecordIdTag>;   ///< UUIDv7, RFC 9562
-using Hash = ByteId<32, struct HashTag>;           ///< BLAKE2b-256
-using DeviceId = ByteId<32, struct DeviceIdTag>;   ///< the device's Ed25519 public key
-using HubId = ByteId<32, struct HubIdTag>;         ///< the hub's Ed25519 public key
-using Epoch = ByteId<16, struct EpochTag>;         ///< random; one life of the hub's data
-using StartId = ByteId<8, struct StartIdTag>;      ///< random; one start of the hub
-using Nonce = ByteId<32, struct NonceTag>;         ///< random; one connection
-using SealId = ByteId<16, struct SealIdTag>;       ///< random; one seal
-using KeyId = ByteId<8, struct KeyIdTag>;          ///< first bytes of the hash of a public key
-using Salt = ByteId<16, struct SaltTag>;           ///< random; in every change
+using RecordId = ByteId<16, struct RecordIdTag>;        ///< UUIDv7, RFC 9562
+using Hash = ByteId<32, struct HashTag>;                ///< BLAKE2b-256
+using DeviceId = ByteId<32, struct DeviceIdTag>;        ///< the device's Ed25519 public key
+using HubId = ByteId<32, struct HubIdTag>;              ///< the hub's Ed25519 public key
+using Epoch = ByteId<16, struct EpochTag>;              ///< random; one life of the hub's data
+using StartId = ByteId<8, struct StartIdTag>;           ///< random; one start of the hub
+using Nonce = ByteId<32, struct NonceTag>;              ///< random; one connection
+using SealId = ByteId<16, struct SealIdTag>;            ///< random; one seal
+using KeyId = ByteId<8, struct KeyIdTag>;               ///< first bytes of the hash of a public key
+using Salt = ByteId<16, struct SaltTag>;                ///< random; in every change
 using Fingerprint = ByteId<32, struct FingerprintTag>;  ///< SHA-256 of a certificate (DER)
 
 /// A random 64-bit id for one life of one store. Never 0.

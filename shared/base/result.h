@@ -14,24 +14,24 @@
 namespace fieldpost {
 
 enum class Errc {
-  malformed = 1,    ///< bytes or text that do not decode
-  too_large,        ///< a limit of base/limits.h exceeded
-  unsupported,      ///< a newer version or an unknown kind
-  not_found,        ///< no such thing (also the answer to "not yours")
-  already_exists,   ///< a name or id that is taken
-  conflict,         ///< the state moved meanwhile; read again and retry
-  unauthorised,     ///< the asker may not
-  bad_signature,    ///< a signature or an authentication tag does not verify
-  chain_broken,     ///< a hash chain does not join
-  corrupt,          ///< stored bytes are not what was written
-  store_full,       ///< the map or the disk is full
-  store_failed,     ///< a write or sync failed: state unknown, refuse further writes
-  locked,           ///< another process holds the store
-  invalid_argument, ///< the caller's input; `detail` says which and why
-  io,               ///< the operating system refused
-  closed,           ///< the peer or the program is closing
-  timeout,          ///< the peer did not answer in time
-  expired,          ///< a code, lease or certificate past its time
+  malformed = 1,     ///< bytes or text that do not decode
+  too_large,         ///< a limit of base/limits.h exceeded
+  unsupported,       ///< a newer version or an unknown kind
+  not_found,         ///< no such thing (also the answer to "not yours")
+  already_exists,    ///< a name or id that is taken
+  conflict,          ///< the state moved meanwhile; read again and retry
+  unauthorised,      ///< the asker may not
+  bad_signature,     ///< a signature or an authentication tag does not verify
+  chain_broken,      ///< a hash chain does not join
+  corrupt,           ///< stored bytes are not what was written
+  store_full,        ///< the map or the disk is full
+  store_failed,      ///< a write or sync failed: state unknown, refuse further writes
+  locked,            ///< another process holds the store
+  invalid_argument,  ///< the caller's input; `detail` says which and why
+  io,                ///< the operating system refused
+  closed,            ///< the peer or the program is closing
+  timeout,           ///< the peer did not answer in time
+  expired,           ///< a code, lease or certificate past its time
 };
 
 }  // namespace fieldpost
@@ -90,7 +90,7 @@ inline Error fail(Errc code, std::string detail) { return {code, std::move(detai
   binding = *std::move(name)
 // FP_CHECK_OK(expression): for results without a value.
 #define FP_CHECK_OK(...) FP_CHECK_OK_IMPL(FP_CONCAT(fp_status_, __COUNTER__), __VA_ARGS__)
-#define FP_CHECK_OK_IMPL(name, ...)                                             \
-  do {                                                                          \
-    if (auto name = (__VA_ARGS__); !name) return std::move(name).error();       \
+#define FP_CHECK_OK_IMPL(name, ...)                                       \
+  do {                                                                    \
+    if (auto name = (__VA_ARGS__); !name) return std::move(name).error(); \
   } while (false)

@@ -17,20 +17,20 @@ std::size_t sequence_length(std::string_view text, std::size_t i) {
   if (lead < 0x80) return 1;
   if (lead >= 0xC2 && lead <= 0xDF) return continuation(i + 1) ? 2 : 0;
   if (lead >= 0xE0 && lead <= 0xEF) {
-    const std::uint8_t low = lead == 0xE0 ? 0xA0 : 0x80;    // no overlong forms
-    const std::uint8_t high = lead == 0xED ? 0x9F : 0xBF;   // no surrogates
+    const std::uint8_t low = lead == 0xE0 ? 0xA0 : 0x80;   // no overlong forms
+    const std::uint8_t high = lead == 0xED ? 0x9F : 0xBF;  // no surrogates
     return continuation(i + 1, low, high) && continuation(i + 2) ? 3 : 0;
   }
   if (lead >= 0xF0 && lead <= 0xF4) {
     const std::uint8_t low = lead == 0xF0 ? 0x90 : 0x80;
-    const std::uint8_t high = lead == 0xF4 ? 0x8F : 0xBF;   // nothing above U+10FFFF
+    const std::uint8_t high = lead == 0xF4 ? 0x8F : 0xBF;  // nothing above U+10FFFF
     return continuation(i + 1, low, high) && continuation(i + 2) && continuation(i + 3) ? 4 : 0;
   }
   return 0;
 }
 
-constexpr std::string_view kSpaces[] = {" ", "\t", "\r", "\n", "\v", "\f",
-                                        "\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
+constexpr std::string_view kSpaces[] = {" ",  "\t",       "\r",           "\n",          "\v",
+                                        "\f", "\xC2\xA0", "\xE2\x80\x8B", "\xEF\xBB\xBF"};
 
 }  // namespace
 

@@ -1,9 +1,8 @@
 #include "crypto/crypto.h"
 
-#include <sodium.h>
-
 #include <cstdlib>
 #include <new>
+#include <sodium.h>
 
 namespace fieldpost::crypto {
 
@@ -96,7 +95,8 @@ SigningKey signing_key(const Seed& seed) {
   return key;
 }
 
-Signature sign(const SigningKey& key, std::string_view tag, std::initializer_list<BytesView> parts) {
+Signature sign(const SigningKey& key, std::string_view tag,
+               std::initializer_list<BytesView> parts) {
   const Bytes message = tagged(tag, parts);
   Signature signature;
   require(crypto_sign_detached(signature.bytes.data(), nullptr, message.data(), message.size(),
@@ -124,9 +124,9 @@ Result<Bytes> aead_open(const SymmetricKey& key, const AeadNonce& nonce, BytesVi
                         BytesView sealed) {
   if (sealed.size() < kAeadTagBytes) return fail(Errc::bad_signature, "sealed bytes are cut short");
   Bytes plain(sealed.size() - kAeadTagBytes);
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain.data(), nullptr, nullptr, sealed.data(),
-                                                 sealed.size(), associated.data(), associated.size(),
-                                                 nonce.bytes.data(), key.bytes.data()) != 0) {
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+          plain.data(), nullptr, nullptr, sealed.data(), sealed.size(), associated.data(),
+          associated.size(), nonce.bytes.data(), key.bytes.data()) != 0) {
     return fail(Errc::bad_signature, "sealed bytes do not open: changed, moved, or another key");
   }
   return plain;

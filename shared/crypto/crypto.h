@@ -34,7 +34,7 @@ struct SecretBytes {
 extern template struct SecretBytes<32>;
 extern template struct SecretBytes<64>;
 
-using Seed = SecretBytes<32>;       ///< an Ed25519 or X25519 seed
+using Seed = SecretBytes<32>;  ///< an Ed25519 or X25519 seed
 using SymmetricKey = SecretBytes<32>;
 using SharedSecret = SecretBytes<32>;
 
@@ -80,7 +80,8 @@ inline constexpr std::size_t kAeadTagBytes = 16;
 using AeadNonce = ByteId<kAeadNonceBytes, struct AeadNonceTag>;
 
 /// Ciphertext with its tag appended: plain.size() + 16 bytes.
-Bytes aead_seal(const SymmetricKey& key, const AeadNonce& nonce, BytesView associated, BytesView plain);
+Bytes aead_seal(const SymmetricKey& key, const AeadNonce& nonce, BytesView associated,
+                BytesView plain);
 /// Errors: `bad_signature` when key, nonce, associated data or ciphertext differ from what was sealed.
 Result<Bytes> aead_open(const SymmetricKey& key, const AeadNonce& nonce, BytesView associated,
                         BytesView sealed);

@@ -14,7 +14,8 @@ namespace {
 std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
   std::int64_t sum = 0;
   if (!__builtin_add_overflow(a, b, &sum)) return sum;
-  return b > 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
+  return b > 0 ? std::numeric_limits<std::int64_t>::max()
+               : std::numeric_limits<std::int64_t>::min();
 }
 
 }  // namespace
@@ -50,7 +51,8 @@ Status check_value(std::string_view path, const Value& value) {
       const auto* member = std::get_if<std::string>(&item);
       if (member == nullptr) continue;
       if (member->size() > limits::kTextBytesMax) return too_large("text over the limit");
-      if (!is_utf8(*member)) return fail(Errc::malformed, std::string(path) + ": text is not UTF-8");
+      if (!is_utf8(*member))
+        return fail(Errc::malformed, std::string(path) + ": text is not UTF-8");
     }
   } else if (const auto* sealed = std::get_if<Sealed>(&value)) {
     if (sealed->ciphertext.size() > limits::kCiphertextBytesMax) {
@@ -112,7 +114,8 @@ Status check_seals(const std::vector<Seal>& seals, const std::vector<FieldValue>
   for (const FieldValue& field : fields) {
     if (!mark(field.value)) return fail(Errc::malformed, field.path + ": its seal is missing");
   }
-  if (reason != nullptr && !mark(*reason)) return fail(Errc::malformed, "the reason's seal is missing");
+  if (reason != nullptr && !mark(*reason))
+    return fail(Errc::malformed, "the reason's seal is missing");
   if (std::find(used.begin(), used.end(), false) != used.end()) {
     return fail(Errc::malformed, "a seal that no value uses");
   }
@@ -122,7 +125,8 @@ Status check_seals(const std::vector<Seal>& seals, const std::vector<FieldValue>
 Status check_change(const Change& change) {
   if (change.dot.actor.value == 0) return fail(Errc::malformed, "actor is zero");
   if (change.dot.counter.value == 0) return fail(Errc::malformed, "counter is zero");
-  if (!(change.prev < change.dot.counter)) return fail(Errc::malformed, "prev is not below the counter");
+  if (!(change.prev < change.dot.counter))
+    return fail(Errc::malformed, "prev is not below the counter");
   if (change.context.covers(change.dot)) {
     return fail(Errc::malformed, "the context covers the change itself");
   }
@@ -137,13 +141,15 @@ Status check_change(const Change& change) {
   FP_CHECK_OK(check_name("unit", change.unit));
   FP_CHECK_OK(check_name("author", change.author));
   FP_CHECK_OK(check_fields(change.edits));
-  if (std::holds_alternative<bool>(change.reason) || std::holds_alternative<std::int64_t>(change.reason) ||
+  if (std::holds_alternative<bool>(change.reason) ||
+      std::holds_alternative<std::int64_t>(change.reason) ||
       std::holds_alternative<List>(change.reason)) {
     return fail(Errc::malformed, "the reason must be a text");
   }
   if (const auto* text = std::get_if<std::string>(&change.reason)) {
     if (text->empty()) return fail(Errc::malformed, "the reason is empty");
-    if (text->size() > limits::kReasonBytesMax) return fail(Errc::too_large, "the reason is too long");
+    if (text->size() > limits::kReasonBytesMax)
+      return fail(Errc::too_large, "the reason is too long");
   }
   FP_CHECK_OK(check_value("reason", change.reason));
   return check_seals(change.seals, change.edits, &change.reason);

@@ -92,10 +92,16 @@ Drained drain(Record& record, std::vector<Change>& waiting) {
           drained.applied.push_back(it->dot);
           moved = true;
           break;
-        case Applied::already_known: drained.known.push_back(it->dot); break;
-        case Applied::mismatch: drained.mismatched.push_back(it->dot); break;
+        case Applied::already_known:
+          drained.known.push_back(it->dot);
+          break;
+        case Applied::mismatch:
+          drained.mismatched.push_back(it->dot);
+          break;
         case Applied::held_for_predecessor:
-        case Applied::held_for_context: ++it; continue;
+        case Applied::held_for_context:
+          ++it;
+          continue;
       }
       it = waiting.erase(it);
     }
@@ -111,10 +117,10 @@ Status join(Record& into, const Record& other) {
   auto mine = into.groups.begin();
   auto theirs = other.groups.begin();
   while (mine != into.groups.end() || theirs != other.groups.end()) {
-    const bool take_mine = theirs == other.groups.end() ||
-                           (mine != into.groups.end() && mine->dot < theirs->dot);
-    const bool take_theirs = mine == into.groups.end() ||
-                             (theirs != other.groups.end() && theirs->dot < mine->dot);
+    const bool take_mine =
+        theirs == other.groups.end() || (mine != into.groups.end() && mine->dot < theirs->dot);
+    const bool take_theirs =
+        mine == into.groups.end() || (theirs != other.groups.end() && theirs->dot < mine->dot);
     if (take_mine) {
       if (!other.vv.covers(mine->dot)) groups.push_back(std::move(*mine));
       ++mine;

@@ -17,8 +17,9 @@ bool shown_before(const DotGroup& a, const DotGroup& b) {
 }
 
 const FieldValue* find_field(const DotGroup& group, std::string_view path) {
-  const auto it = std::lower_bound(group.fields.begin(), group.fields.end(), path,
-                                   [](const FieldValue& f, std::string_view p) { return f.path < p; });
+  const auto it =
+      std::lower_bound(group.fields.begin(), group.fields.end(), path,
+                       [](const FieldValue& f, std::string_view p) { return f.path < p; });
   return it != group.fields.end() && it->path == path ? &*it : nullptr;
 }
 
@@ -34,7 +35,8 @@ Status check_record(const Record& record) {
   if (record.vv.size() > limits::kVectorEntriesMax) {
     return fail(Errc::too_large, "the version vector has too many actors");
   }
-  if (record.groups.size() > limits::kGroupsMax) return fail(Errc::too_large, "too many dot groups");
+  if (record.groups.size() > limits::kGroupsMax)
+    return fail(Errc::too_large, "too many dot groups");
   for (std::size_t i = 0; i < record.groups.size(); ++i) {
     const DotGroup& group = record.groups[i];
     if (i > 0 && !(record.groups[i - 1].dot < group.dot)) {

@@ -32,7 +32,7 @@ struct GroupMeta {
 struct DotGroup {
   Dot dot;
   GroupMeta meta;
-  std::vector<Seal> seals;   ///< those used by `fields`, sorted by id
+  std::vector<Seal> seals;  ///< those used by `fields`, sorted by id
   std::vector<FieldValue> fields;
   friend bool operator==(const DotGroup&, const DotGroup&) = default;
 };
@@ -51,10 +51,10 @@ Status check_record(const Record& record);
 
 enum class Applied : std::uint8_t {
   applied,
-  already_known,        ///< c.dot ∈ r.vv: replay, no effect
-  held_for_predecessor, ///< r.vv[c.actor] ≠ c.prev
-  held_for_context,     ///< not c.context ≤ r.vv
-  mismatch,             ///< another id, type or unit: never applied
+  already_known,         ///< c.dot ∈ r.vv: replay, no effect
+  held_for_predecessor,  ///< r.vv[c.actor] ≠ c.prev
+  held_for_context,      ///< not c.context ≤ r.vv
+  mismatch,              ///< another id, type or unit: never applied
 };
 
 /// An empty record that a change (creation or not) can be applied to.
@@ -95,10 +95,10 @@ std::vector<Sibling> siblings(const Record& record, std::string_view path);
 /// A field as people see it.
 struct ShownField {
   std::string_view path;
-  const Value* value = nullptr;    ///< the shown one: latest estimated time, then actor, then counter
+  const Value* value = nullptr;  ///< the shown one: latest estimated time, then actor, then counter
   const DotGroup* group = nullptr;
   std::uint32_t sibling_count = 1;
-  bool conflict = false;           ///< siblings with different values
+  bool conflict = false;  ///< siblings with different values
 };
 
 /// Every field that has a value, sorted by path. Views into `record`.

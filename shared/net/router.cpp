@@ -102,8 +102,10 @@ void Router::handle(HttpRequest request, Responder respond) const {
       return route->handler(std::move(request), respond);
     } catch (const std::exception& mistake) {
       // A fault of this program, or no memory: it costs the request, never the process and what others wait for.
-      return respond(error_response(500, "internal", std::string("this program failed at the request (") + mistake.what() +
-                                                         "); it goes on working: report this with what was asked"));
+      return respond(error_response(500, "internal",
+                                    std::string("this program failed at the request (") +
+                                        mistake.what() +
+                                        "); it goes on working: report this with what was asked"));
     }
   }
   if (allow.empty())

@@ -34,15 +34,15 @@ struct OwnActor {
 
 /// Everything small that a session or a screen asks for all the time.
 struct AgentState {
-  std::vector<OwnActor> actors;          ///< by age; the current one last
-  std::vector<wire::UnitCursor> cursors; ///< sorted by unit
-  std::vector<wire::Grant> grants;       ///< sorted by unit; of the last welcome
+  std::vector<OwnActor> actors;           ///< by age; the current one last
+  std::vector<wire::UnitCursor> cursors;  ///< sorted by unit
+  std::vector<wire::Grant> grants;        ///< sorted by unit; of the last welcome
   std::string compartment;
-  std::optional<Epoch> epoch;            ///< of the last welcome
+  std::optional<Epoch> epoch;  ///< of the last welcome
   std::uint64_t welcome_id = 0;
-  std::uint64_t ref_counter = 0;         ///< last reference number given out
-  std::optional<Instant> last_sync;      ///< hub time of the last complete sync
-  std::uint64_t waiting = 0;             ///< own changes without a durable acknowledgement
+  std::uint64_t ref_counter = 0;     ///< last reference number given out
+  std::optional<Instant> last_sync;  ///< hub time of the last complete sync
+  std::uint64_t waiting = 0;         ///< own changes without a durable acknowledgement
 
   const OwnActor* find(ActorId actor) const;
   const OwnActor* current() const { return actors.empty() ? nullptr : &actors.back(); }
@@ -70,9 +70,9 @@ struct OwnChange {
 };
 
 struct RecordView {
-  model::Record record;           ///< base + own changes
-  bool at_hub = false;            ///< every own change of it is durably acknowledged, none excepted
-  std::vector<OwnChange> own;     ///< not covered by the base, in chain order
+  model::Record record;        ///< base + own changes
+  bool at_hub = false;         ///< every own change of it is durably acknowledged, none excepted
+  std::vector<OwnChange> own;  ///< not covered by the base, in chain order
 };
 
 struct Draft {
@@ -111,7 +111,8 @@ class AgentStore {
   // ---- reading records ----
   virtual Result<std::optional<RecordView>> load(const RecordId& id) const = 0;
   /// Ids greater than `after`, ascending.
-  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const = 0;
+  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after,
+                                                  std::size_t limit) const = 0;
 
   // ---- the sync session's verbs ----
   /// Own chain entries with counter ≥ first, until `bytes_max` (at least one) or `count_max`.

@@ -12,8 +12,9 @@ using namespace hub_tables;
 
 std::string held_detail(model::Applied why, const model::Change& change) {
   if (why == model::Applied::held_for_predecessor) {
-    return change.prev.value == 0 ? "waits: the hub already has later changes of this tablet"
-                                  : "waits for this tablet's change " + std::to_string(change.prev.value);
+    return change.prev.value == 0
+               ? "waits: the hub already has later changes of this tablet"
+               : "waits for this tablet's change " + std::to_string(change.prev.value);
   }
   return "waits for a change of another tablet that its author had seen";
 }
@@ -23,7 +24,8 @@ Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& 
   const auto it = loaded_.find(id);
   if (it != loaded_.end()) {
     // What a change that came to nothing said of its type and unit binds nobody.
-    if (!it->second.exists && !it->second.dirty) it->second.record = model::empty_record(id, type, unit);
+    if (!it->second.exists && !it->second.dirty)
+      it->second.record = model::empty_record(id, type, unit);
     return &it->second;
   }
   Loaded loaded;
@@ -40,7 +42,7 @@ Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& 
 }
 
 Result<const model::Record*> HubApply::peek(const RecordId& id) {
-  FP_TRY(Loaded* loaded, load(id, "", ""));
+  FP_TRY(Loaded * loaded, load(id, "", ""));
   const model::Record* none = nullptr;
   if (!loaded->exists && !loaded->dirty) {
     loaded_.erase(id);
@@ -56,7 +58,8 @@ Status HubApply::put_log(const IncomingBatch& batch, const IncomingChange& chang
   return write_.put(kByRecord, record_dot_key(change.record, batch.actor, change.counter), {});
 }
 
-Status HubApply::except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result) {
+Status HubApply::except(const IncomingBatch& batch, wire::ChangeException exception,
+                        BatchResult& result) {
   const StoredException stored{false, batch.received, batch.device, exception};
   FP_CHECK_OK(write_.put(kExceptions, dot_key(exception.actor, exception.counter),
                          pack_stored_exception(stored)));
@@ -68,8 +71,13 @@ Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, m
                       BatchResult& result) {
   FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
                          Packer().i64(batch.received.ms).take()));
-  wire::ChangeException exception{change.dot.actor, change.dot.counter, change.record,
-                                  wire::ExceptionKind::held, "held", "", held_detail(why, change)};
+  wire::ChangeException exception{change.dot.actor,
+                                  change.dot.counter,
+                                  change.record,
+                                  wire::ExceptionKind::held,
+                                  "held",
+                                  "",
+                                  held_detail(why, change)};
   return except(batch, std::move(exception), result);
 }
 
@@ -81,7 +89,8 @@ Result<bool> HubApply::refused_predecessor(const model::Change& change) {
   return stored.exception.kind == wire::ExceptionKind::unauthorised;
 }
 
-Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState& durable, BatchResult& result) {
+Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState& durable,
+                                BatchResult& result) {
   if (batch.changes.empty() || batch.changes.back().counter > durable.head) return false;
   const Sequence last = batch.changes.back().counter;
   FP_TRY(const auto value, write_.get(kBatches, dot_key(batch.actor, last)));
@@ -90,7 +99,8 @@ Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState
   if (stored.hash != batch.head) return false;
   result.head = last;
   result.hash = batch.head;
-  FP_CHECK_OK(write_.scan(kExceptions, Packer().actor(batch.actor).bytes(), dot_key(batch.actor, batch.first),
+  FP_CHECK_OK(write_.scan(kExceptions, Packer().actor(batch.actor).bytes(),
+                          dot_key(batch.actor, batch.first),
                           [&](BytesView, BytesView bytes) -> Result<KvRead::Step> {
                             FP_TRY(StoredException exception, unpack_stored_exception(bytes));
                             if (exception.exception.counter > last) return KvRead::Step::stop;
@@ -100,14 +110,16 @@ Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState
   return true;
 }
 
-Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming, BatchResult& result) {
+Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
+                       BatchResult& result) {
   FP_CHECK_OK(put_log(batch, incoming));
   if (!incoming.change) return except(batch, *incoming.quarantine, result);
   const model::Change& change = *incoming.change;
-  FP_TRY(Loaded* loaded, load(change.record, change.type, change.unit));
+  FP_TRY(Loaded * loaded, load(change.record, change.type, change.unit));
   const auto unauthorised = [&](std::string rule, std::string detail) {
-    return except(batch, {batch.actor, change.dot.counter, change.record,
-                          wire::ExceptionKind::unauthorised, std::move(rule), "", std::move(detail)},
+    return except(batch,
+                  {batch.actor, change.dot.counter, change.record,
+                   wire::ExceptionKind::unauthorised, std::move(rule), "", std::move(detail)},
                   result);
   };
   if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded->record.unit)) {
@@ -116,19 +128,23 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   // Only after the authority: an operator's ruling must not apply what the device may not write.
   if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
   switch (const model::Applied outcome = model::apply(loaded->record, change)) {
-    case model::Applied::already_known: return {};
+    case model::Applied::already_known:
+      return {};
     case model::Applied::mismatch:
       return unauthorised("mismatch", "a record's type and unit never change");
     case model::Applied::held_for_predecessor: {
       FP_TRY(const bool refused, refused_predecessor(change));
       if (refused) {
         return unauthorised("predecessor_refused", "rests on this tablet's change " +
-                                                       std::to_string(change.prev.value) + ", which was refused");
+                                                       std::to_string(change.prev.value) +
+                                                       ", which was refused");
       }
       return hold(batch, change, outcome, result);
     }
-    case model::Applied::held_for_context: return hold(batch, change, outcome, result);
-    case model::Applied::applied: break;
+    case model::Applied::held_for_context:
+      return hold(batch, change, outcome, result);
+    case model::Applied::applied:
+      break;
   }
   if (!loaded->dirty) order_.push_back(change.record);
   loaded->dirty = true;
@@ -140,15 +156,16 @@ Status HubApply::drain_held(const RecordId& id, Loaded& loaded) {
   FP_TRY(const auto any, write_.last_key(kHeld, id.view()));
   if (!any) return {};
   std::vector<model::Change> waiting;
-  FP_CHECK_OK(write_.scan(kHeld, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-    const BytesView dot = key.subspan(RecordId::kSize);
-    FP_TRY(const auto value, write_.get(kLog, dot));
-    if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
-    FP_TRY(const LogEntry entry, decode_log_entry(codec_, dot, *value));
-    FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
-    waiting.push_back(std::move(change));
-    return KvRead::Step::more;
-  }));
+  FP_CHECK_OK(
+      write_.scan(kHeld, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+        const BytesView dot = key.subspan(RecordId::kSize);
+        FP_TRY(const auto value, write_.get(kLog, dot));
+        if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
+        FP_TRY(const LogEntry entry, decode_log_entry(codec_, dot, *value));
+        FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
+        waiting.push_back(std::move(change));
+        return KvRead::Step::more;
+      }));
   const model::Drained drained = model::drain(loaded.record, waiting);
   for (const auto* dots : {&drained.applied, &drained.known}) {
     for (const model::Dot& dot : *dots) {
@@ -197,9 +214,10 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   return result;
 }
 
-Status HubApply::add_own(const HubId& hub, const model::Change& change,
-                         const std::function<crypto::Signature(ActorId, Sequence, const Hash&)>& sign,
-                         Instant received) {
+Status HubApply::add_own(
+    const HubId& hub, const model::Change& change,
+    const std::function<crypto::Signature(ActorId, Sequence, const Hash&)>& sign,
+    Instant received) {
   const ActorId actor = change.dot.actor;
   FP_TRY(const DeviceId device, DeviceId::from(hub.view()));
   ActorHeadState head{device, {}, wire::chain_start(hub, device, actor)};
@@ -219,7 +237,8 @@ Status HubApply::add_own(const HubId& hub, const model::Change& change,
   batch.received = received;
   batch.granted = {change.unit};
   BatchResult result;
-  FP_CHECK_OK(merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}}, result));
+  FP_CHECK_OK(
+      merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}}, result));
   if (!result.exceptions.empty()) {
     return fail(Errc::conflict, "the record moved meanwhile; read it again and decide again");
   }
@@ -228,15 +247,19 @@ Status HubApply::add_own(const HubId& hub, const model::Change& change,
                     pack_batch({head.hash, sign(actor, head.head, head.hash), received}));
 }
 
-Result<std::optional<wire::ChangeException>> HubApply::release(const model::Change& change, Instant now) {
-  FP_TRY(Loaded* loaded, load(change.record, change.type, change.unit));
+Result<std::optional<wire::ChangeException>> HubApply::release(const model::Change& change,
+                                                               Instant now) {
+  FP_TRY(Loaded * loaded, load(change.record, change.type, change.unit));
   const model::Applied outcome = model::apply(loaded->record, change);
   const Bytes exception_key = dot_key(change.dot.actor, change.dot.counter);
   std::optional<wire::ChangeException> left;
   switch (outcome) {
     case model::Applied::mismatch:
-      return fail(Errc::conflict, "the record has another type or unit: this change can only stay in quarantine");
-    case model::Applied::already_known: FP_CHECK_OK(write_.erase(kExceptions, exception_key)); return left;
+      return fail(Errc::conflict,
+                  "the record has another type or unit: this change can only stay in quarantine");
+    case model::Applied::already_known:
+      FP_CHECK_OK(write_.erase(kExceptions, exception_key));
+      return left;
     case model::Applied::held_for_predecessor:
     case model::Applied::held_for_context: {
       FP_TRY(const auto value, write_.get(kExceptions, exception_key));
@@ -248,12 +271,14 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
       stored.exception.path.clear();
       stored.exception.detail = held_detail(outcome, change);
       FP_CHECK_OK(write_.put(kExceptions, exception_key, pack_stored_exception(stored)));
-      FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
+      FP_CHECK_OK(write_.put(kHeld,
+                             record_dot_key(change.record, change.dot.actor, change.dot.counter),
                              Packer().i64(now.ms).take()));
       left = stored.exception;
       return left;
     }
-    case model::Applied::applied: break;
+    case model::Applied::applied:
+      break;
   }
   FP_CHECK_OK(write_.erase(kExceptions, exception_key));
   if (!loaded->dirty) order_.push_back(change.record);

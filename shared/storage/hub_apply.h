@@ -43,9 +43,9 @@ class HubApply {
     model::Record record;
     bool exists = false;
     bool dirty = false;
-    bool drained = false;                 ///< a held change was released onto it
+    bool drained = false;  ///< a held change was released onto it
     std::uint64_t position_before = 0;
-    std::set<std::size_t> contributors;   ///< indices of batches
+    std::set<std::size_t> contributors;  ///< indices of batches
   };
 
   Result<Loaded*> load(const RecordId& id, const std::string& type, const std::string& unit);
@@ -53,7 +53,8 @@ class HubApply {
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
   /// True when these very changes are durable already; fills in the answer of the first time.
-  Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable, BatchResult& result);
+  Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable,
+                        BatchResult& result);
   Status drain_held(const RecordId& id, Loaded& loaded);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);

@@ -33,12 +33,13 @@ class KvHubReader final : public HubReader {
                                                         Sequence to) const override {
     std::vector<wire::ChangeException> found;
     const Bytes prefix = Packer().actor(actor).take();
-    FP_CHECK_OK(scan(kExceptions, prefix, dot_key(actor, from), [&](BytesView, BytesView value) -> Result<Step> {
-      FP_TRY(StoredException stored, unpack_stored_exception(value));
-      if (stored.exception.counter > to) return Step::stop;
-      found.push_back(std::move(stored.exception));
-      return found.size() < limits::kExceptionsMax ? Step::more : Step::stop;
-    }));
+    FP_CHECK_OK(scan(kExceptions, prefix, dot_key(actor, from),
+                     [&](BytesView, BytesView value) -> Result<Step> {
+                       FP_TRY(StoredException stored, unpack_stored_exception(value));
+                       if (stored.exception.counter > to) return Step::stop;
+                       found.push_back(std::move(stored.exception));
+                       return found.size() < limits::kExceptionsMax ? Step::more : Step::stop;
+                     }));
     return found;
   }
 
@@ -74,7 +75,8 @@ class KvHubReader final : public HubReader {
                          FP_TRY(entry.record, RecordId::from(value));
                          FP_TRY(const auto stored, read.get(kRecords, value));
                          if (!stored) {
-                           return fail(Errc::corrupt, "record " + to_text(entry.record) + " is in the feed only");
+                           return fail(Errc::corrupt,
+                                       "record " + to_text(entry.record) + " is in the feed only");
                          }
                          FP_TRY(entry.state, stored_state(*codec_, entry.record, *stored));
                          bytes += entry.state.size();
@@ -174,7 +176,9 @@ class KvHubReader final : public HubReader {
   }
 
   Result<std::vector<Unit>> units() const override { return all<Unit>(kUnits, unpack_unit); }
-  Result<std::vector<Device>> devices() const override { return all<Device>(kDevices, unpack_device); }
+  Result<std::vector<Device>> devices() const override {
+    return all<Device>(kDevices, unpack_device);
+  }
   Result<std::optional<Device>> device(const DeviceId& id) const override {
     return one<Device>(kDevices, to_bytes(id.view()), unpack_device);
   }
@@ -231,7 +235,8 @@ class KvHubReader final : public HubReader {
   }
 
   template <class T>
-  Result<std::optional<T>> one(TableId table, const Bytes& key, Result<T> (*unpack)(BytesView)) const {
+  Result<std::optional<T>> one(TableId table, const Bytes& key,
+                               Result<T> (*unpack)(BytesView)) const {
     std::optional<T> found;
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       FP_TRY(const auto value, read.get(table, key));

@@ -27,17 +27,17 @@ struct IncomingChange {
   RecordId record;
   Sequence counter;
   Sequence prev;
-  std::optional<model::Change> change;             ///< absent when the body does not decode
-  std::optional<wire::ChangeException> quarantine; ///< why it must not be merged as it is
+  std::optional<model::Change> change;              ///< absent when the body does not decode
+  std::optional<wire::ChangeException> quarantine;  ///< why it must not be merged as it is
 };
 
 struct IncomingBatch {
   DeviceId device;
   ActorId actor;
   Sequence first;
-  Hash previous;                     ///< h(first − 1) on which the chain was verified
-  Hash head;                         ///< h(last)
-  crypto::Signature signature;       ///< over the last one
+  Hash previous;                ///< h(first − 1) on which the chain was verified
+  Hash head;                    ///< h(last)
+  crypto::Signature signature;  ///< over the last one
   Instant received;
   std::vector<IncomingChange> changes;
   std::vector<std::string> granted;  ///< units the device may write, sorted
@@ -82,16 +82,16 @@ struct Unit {
 enum class DeviceStanding : std::uint8_t { invited = 0, active = 1, revoked = 2 };
 
 struct Device {
-  DeviceId id;             ///< zero while only invited
-  std::string name;        ///< "T07": unique, part of reference numbers
+  DeviceId id;       ///< zero while only invited
+  std::string name;  ///< "T07": unique, part of reference numbers
   std::string unit;
   DeviceStanding standing = DeviceStanding::active;
   Instant enrolled;
   std::uint64_t last_welcome = 0;
   std::optional<Instant> last_contact;
-  std::optional<Instant> last_complete;   ///< last complete sync
+  std::optional<Instant> last_complete;  ///< last complete sync
   std::optional<wire::AgentStatus> status;
-  std::optional<Instant> status_at;       ///< hub time of that status
+  std::optional<Instant> status_at;  ///< hub time of that status
   std::string last_error;
   std::optional<Instant> last_error_at;
 };
@@ -170,10 +170,12 @@ class HubReader {
   virtual Result<std::uint64_t> feed_end(const std::string& unit) const = 0;
 
   virtual Result<std::optional<model::Record>> record(const RecordId& id) const = 0;
-  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const = 0;
+  virtual Result<std::vector<RecordId>> ids_after(const RecordId& after,
+                                                  std::size_t limit) const = 0;
   /// The changes received for a record, by (received, actor, counter).
   virtual Result<std::vector<LogEntry>> history(const RecordId& id) const = 0;
-  virtual Result<std::vector<RecordId>> conflicts(const RecordId& after, std::size_t limit) const = 0;
+  virtual Result<std::vector<RecordId>> conflicts(const RecordId& after,
+                                                  std::size_t limit) const = 0;
   virtual Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit) const = 0;
   virtual Result<std::vector<HeldEntry>> held(std::size_t limit) const = 0;
   virtual Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const = 0;
@@ -246,7 +248,8 @@ class HubStore {
     model::ChangeTimes times;
     std::array<std::uint8_t, 16> salt{};
   };
-  virtual Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor, const SignHead& sign) = 0;
+  virtual Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor,
+                                   const SignHead& sign) = 0;
 };
 
 }  // namespace fieldpost::storage

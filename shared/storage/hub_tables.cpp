@@ -125,14 +125,19 @@ Result<Device> unpack_device(BytesView bytes) {
   const BytesView status = in.blob();
   if (!status.empty()) {
     FP_TRY(const wire::Decoded decoded, wire::decode_message(status));
-    if (const auto* report = std::get_if<wire::StatusReport>(&decoded.message)) d.status = report->status;
+    if (const auto* report = std::get_if<wire::StatusReport>(&decoded.message))
+      d.status = report->status;
   }
   FP_CHECK_OK(in.finish("device"));
   return d;
 }
 
 Bytes pack_invitation(const Invitation& invitation) {
-  return Packer().text(invitation.device_name).text(invitation.unit).i64(invitation.expires.ms).take();
+  return Packer()
+      .text(invitation.device_name)
+      .text(invitation.unit)
+      .i64(invitation.expires.ms)
+      .take();
 }
 
 Result<Invitation> unpack_invitation(const Hash& code_hash, BytesView bytes) {

@@ -33,7 +33,8 @@ void restore(model::Change& change, const std::string& path, const model::Siblin
 
 /// Voiding takes an amendment item that says who, when and why (schemas/README.md).
 void add_amendment(const UndoInput& input, std::vector<model::FieldValue>& edits) {
-  const std::string item = "amendments/" + to_base32(BytesView(nth_salt(input.salt, ~0ULL).bytes).first(5)) + "/";
+  const std::string item =
+      "amendments/" + to_base32(BytesView(nth_salt(input.salt, ~0ULL).bytes).first(5)) + "/";
   edits.push_back({item + "at", to_text(input.times.wall)});
   edits.push_back({item + "by", input.author});
   edits.push_back({item + "kind", std::string("void")});

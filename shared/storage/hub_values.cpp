@@ -7,7 +7,8 @@ namespace fieldpost::storage {
 
 using namespace hub_tables;
 
-Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record, std::uint64_t position) {
+Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
+                                   std::uint64_t position) {
   FP_TRY(const Bytes canonical, wire::encode_record(record));
   return codec.encode(kRecords, record.id.view(), Packer().u64(position).raw(canonical).bytes());
 }

@@ -13,7 +13,8 @@ struct StoredRecord {
   model::Record record;
 };
 
-Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record, std::uint64_t position);
+Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
+                                   std::uint64_t position);
 Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value);
 /// Only the canonical state, for a feed that hands it on as it is.
 Result<Bytes> stored_state(ValueCodec& codec, const RecordId& id, BytesView value);

@@ -24,28 +24,34 @@ struct Verifier {
     Hash hash = wire::chain_start(hub, head.device, actor);
     Sequence at;
     bool signed_last = false;
-    FP_CHECK_OK(read.scan(kLog, Packer().actor(actor).bytes(), {}, [&](BytesView key, BytesView value) -> Result<Step> {
-      FP_TRY(const LogEntry entry, decode_log_entry(codec, key, value));
-      const std::string name = model::to_text({actor, entry.counter});
-      if (entry.counter != at.next()) {
-        return fail(Errc::chain_broken, "change " + model::to_text({actor, at.next()}) + " is missing from the log");
-      }
-      at = entry.counter;
-      hash = wire::chain_next(hash, entry.frame);
-      FP_TRY(const auto stored, read.get(kBatches, key));
-      signed_last = stored.has_value();
-      if (stored) {
-        FP_TRY(const StoredBatch batch, unpack_batch(*stored));
-        if (batch.hash != hash) return fail(Errc::chain_broken, "at change " + name + ": its hash differs from the stored one");
-        if (!wire::verify_head(head.device, actor, at, hash, batch.signature)) {
-          return fail(Errc::bad_signature, "at change " + name + ": the signature does not verify");
-        }
-        ++report.signatures;
-      }
-      ++report.changes;
-      progress(++done);
-      return Step::more;
-    }));
+    FP_CHECK_OK(read.scan(
+        kLog, Packer().actor(actor).bytes(), {},
+        [&](BytesView key, BytesView value) -> Result<Step> {
+          FP_TRY(const LogEntry entry, decode_log_entry(codec, key, value));
+          const std::string name = model::to_text({actor, entry.counter});
+          if (entry.counter != at.next()) {
+            return fail(Errc::chain_broken, "change " + model::to_text({actor, at.next()}) +
+                                                " is missing from the log");
+          }
+          at = entry.counter;
+          hash = wire::chain_next(hash, entry.frame);
+          FP_TRY(const auto stored, read.get(kBatches, key));
+          signed_last = stored.has_value();
+          if (stored) {
+            FP_TRY(const StoredBatch batch, unpack_batch(*stored));
+            if (batch.hash != hash)
+              return fail(Errc::chain_broken,
+                          "at change " + name + ": its hash differs from the stored one");
+            if (!wire::verify_head(head.device, actor, at, hash, batch.signature)) {
+              return fail(Errc::bad_signature,
+                          "at change " + name + ": the signature does not verify");
+            }
+            ++report.signatures;
+          }
+          ++report.changes;
+          progress(++done);
+          return Step::more;
+        }));
     if (at != head.head || hash != head.hash || (at.value > 0 && !signed_last)) {
       return fail(Errc::chain_broken, "actor " + actor.hex() + ": the log ends at change " +
                                           std::to_string(at.value) + ", its head says " +
@@ -80,7 +86,8 @@ struct Verifier {
     model::Record replayed = model::empty_record(id, stored.type, stored.unit);
     model::drain(replayed, changes);
     if (!(replayed == stored)) {
-      return fail(Errc::corrupt, "record " + to_text(id) + " differs from what its signed changes give");
+      return fail(Errc::corrupt,
+                  "record " + to_text(id) + " differs from what its signed changes give");
     }
     ++report.records;
     progress(++done);
@@ -110,7 +117,8 @@ Result<HubReader::VerifyReport> verify_hub(const KvRead& read, ValueCodec& codec
     FP_TRY(const auto record, read.get(kRecords, key.first(RecordId::kSize)));
     FP_TRY(const auto exception, read.get(kExceptions, dot));
     if (!record && !exception) {
-      return fail(Errc::corrupt, "change " + to_hex(dot) + " is in the log but its record is not stored");
+      return fail(Errc::corrupt,
+                  "change " + to_hex(dot) + " is in the log but its record is not stored");
     }
     return Step::more;
   }));

@@ -40,7 +40,8 @@ class KvRead {
   using Visitor = std::function<Result<Step>(BytesView key, BytesView value)>;
   /// Visits keys ≥ `from` that begin with `prefix`, ascending, until the visitor stops. Both may be
   /// empty. An error of the visitor ends the scan and is returned.
-  virtual Status scan(TableId table, BytesView prefix, BytesView from, const Visitor& visit) const = 0;
+  virtual Status scan(TableId table, BytesView prefix, BytesView from,
+                      const Visitor& visit) const = 0;
   /// The last (greatest) key that begins with `prefix`.
   virtual Result<std::optional<Bytes>> last_key(TableId table, BytesView prefix) const = 0;
   virtual Result<std::uint64_t> count(TableId table) const = 0;
@@ -56,8 +57,8 @@ class KvWrite : public KvRead {
 };
 
 struct KvStats {
-  std::uint64_t used_bytes = 0;      ///< of the file, pages in use
-  std::uint64_t map_bytes = 0;       ///< size up to which it may grow now
+  std::uint64_t used_bytes = 0;  ///< of the file, pages in use
+  std::uint64_t map_bytes = 0;   ///< size up to which it may grow now
   std::uint64_t file_bytes = 0;
 };
 

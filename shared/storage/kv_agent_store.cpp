@@ -26,9 +26,7 @@ constexpr TableId kDrafts = 4;
 constexpr TableId kExceptions = 5;
 constexpr std::string_view kStateKey = "state";
 
-Bytes dot_key(ActorId actor, Sequence counter) {
-  return Packer().actor(actor).seq(counter).take();
-}
+Bytes dot_key(ActorId actor, Sequence counter) { return Packer().actor(actor).seq(counter).take(); }
 Bytes own_key(const RecordId& id, ActorId actor, Sequence counter) {
   return Packer().id(id).actor(actor).seq(counter).take();
 }
@@ -51,7 +49,8 @@ class KvAgentStore final : public AgentStore {
 
   Status add_actor(ActorId actor, const Hash& chain_start) override {
     StoredAgentState next = stored_;
-    if (next.state.find(actor) != nullptr) return fail(Errc::already_exists, "actor " + actor.hex());
+    if (next.state.find(actor) != nullptr)
+      return fail(Errc::already_exists, "actor " + actor.hex());
     next.state.actors.push_back({actor, {}, chain_start, {}, {}, false});
     return commit(next, [](KvWrite&) -> Status { return {}; });
   }
@@ -94,18 +93,19 @@ class KvAgentStore final : public AgentStore {
   Result<std::vector<Draft>> drafts() const override {
     std::vector<Draft> all;
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
-      return read.scan(kDrafts, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-        FP_TRY(const Bytes plain, codec_.decode(kDrafts, key, value));
-        Unpacker in(plain);
-        Draft draft;
-        FP_TRY(draft.id, RecordId::from(key));
-        draft.type = in.text();
-        draft.saved = Instant{in.i64()};
-        draft.body = to_bytes(in.blob());
-        FP_CHECK_OK(in.finish("draft"));
-        all.push_back(std::move(draft));
-        return KvRead::Step::more;
-      });
+      return read.scan(kDrafts, {}, {},
+                       [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                         FP_TRY(const Bytes plain, codec_.decode(kDrafts, key, value));
+                         Unpacker in(plain);
+                         Draft draft;
+                         FP_TRY(draft.id, RecordId::from(key));
+                         draft.type = in.text();
+                         draft.saved = Instant{in.i64()};
+                         draft.body = to_bytes(in.blob());
+                         FP_CHECK_OK(in.finish("draft"));
+                         all.push_back(std::move(draft));
+                         return KvRead::Step::more;
+                       });
     }));
     return all;
   }
@@ -179,8 +179,9 @@ class KvAgentStore final : public AgentStore {
       }
     }
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
-    return commit(next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); },
-                  UpdateKind::freeing);
+    return commit(
+        next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); },
+        UpdateKind::freeing);
   }
 
   Status acknowledge(ActorId actor, Sequence head,
@@ -189,16 +190,18 @@ class KvAgentStore final : public AgentStore {
     for (OwnActor& own : next.state.actors) {
       if (own.actor == actor) own.acked = std::clamp(head, own.acked, own.head);
     }
-    return commit(next, [&](KvWrite& write) { return put_exceptions(write, exceptions); },
-                  UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
+    return commit(
+        next, [&](KvWrite& write) { return put_exceptions(write, exceptions); },
+        UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
   }
 
   Status integrate(const std::string& unit, const Bytes& cursor,
                    const std::vector<model::Record>& states) override {
     StoredAgentState next = stored_;
     auto& cursors = next.state.cursors;
-    const auto at = std::lower_bound(cursors.begin(), cursors.end(), unit,
-                                     [](const wire::UnitCursor& c, const std::string& u) { return c.unit < u; });
+    const auto at = std::lower_bound(
+        cursors.begin(), cursors.end(), unit,
+        [](const wire::UnitCursor& c, const std::string& u) { return c.unit < u; });
     if (at != cursors.end() && at->unit == unit) {
       at->cursor = cursor;
     } else {
@@ -213,7 +216,8 @@ class KvAgentStore final : public AgentStore {
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;
     next.state.last_sync = hub_time;
-    return commit(next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
+    return commit(
+        next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
   }
 
   Result<AgentCounts> counts() const override {
@@ -267,13 +271,16 @@ class KvAgentStore final : public AgentStore {
   /// Runs `body` and stores `next` in one commit; the cached state follows only on success.
   Status commit(StoredAgentState& next, const std::function<Status(KvWrite&)>& body,
                 UpdateKind kind = UpdateKind::normal) {
-    const Status done = kv_.update([&](KvWrite& write) -> Status {
-      FP_CHECK_OK(body(write));
-      next.state.waiting = 0;
-      for (const OwnActor& own : next.state.actors) next.state.waiting += own.head.value - own.acked.value;
-      return write.put(kMeta, as_bytes(kStateKey),
-                       codec_.encode(kMeta, as_bytes(kStateKey), pack_state(next)));
-    }, kind);
+    const Status done = kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(body(write));
+          next.state.waiting = 0;
+          for (const OwnActor& own : next.state.actors)
+            next.state.waiting += own.head.value - own.acked.value;
+          return write.put(kMeta, as_bytes(kStateKey),
+                           codec_.encode(kMeta, as_bytes(kStateKey), pack_state(next)));
+        },
+        kind);
     if (done) stored_ = std::move(next);
     return done;
   }
@@ -345,7 +352,8 @@ class KvAgentStore final : public AgentStore {
   StoredAgentState stored_;
 };
 
-Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read, const RecordId& id) const {
+Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read,
+                                                          const RecordId& id) const {
   FP_TRY(auto base, load_base(read, id));
   RecordView view;
   std::vector<model::Change> waiting;
@@ -377,7 +385,8 @@ Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read, co
   const auto age = [&](const OwnChange& own) {
     const auto& actors = stored_.state.actors;
     return std::find_if(actors.begin(), actors.end(),
-                        [&](const OwnActor& a) { return a.actor == own.change.dot.actor; }) - actors.begin();
+                        [&](const OwnActor& a) { return a.actor == own.change.dot.actor; }) -
+           actors.begin();
   };
   std::stable_sort(view.own.begin(), view.own.end(),
                    [&](const OwnChange& a, const OwnChange& b) { return age(a) < age(b); });
@@ -387,27 +396,30 @@ Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read, co
     if (!refused) waiting.push_back(own.change);
     if (!own.acked || own.exception) view.at_hub = false;
   }
-  view.record = base ? std::move(*base)
-                     : model::empty_record(id, view.own.front().change.type, view.own.front().change.unit);
+  view.record =
+      base ? std::move(*base)
+           : model::empty_record(id, view.own.front().change.type, view.own.front().change.unit);
   model::drain(view.record, waiting);
   for (OwnChange& own : view.own) own.applied = view.record.vv.covers(own.change.dot);
   return std::optional<RecordView>(std::move(view));
 }
 
-Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next) {
+Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
+                               StoredAgentState& next) {
   const RecordId& id = incoming.id;
   FP_TRY(auto base, load_base(write, id));
   bool known = base.has_value();
   model::Record joined = incoming;
   if (base) FP_CHECK_OK(model::join(joined, *base));
   std::vector<Bytes> covered;
-  FP_CHECK_OK(write.scan(kOwn, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-    known = true;
-    Unpacker in(key.subspan(RecordId::kSize));
-    const ActorId actor = in.actor();
-    if (joined.vv.covers({actor, in.seq()})) covered.push_back(to_bytes(key));
-    return KvRead::Step::more;
-  }));
+  FP_CHECK_OK(
+      write.scan(kOwn, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+        known = true;
+        Unpacker in(key.subspan(RecordId::kSize));
+        const ActorId actor = in.actor();
+        if (joined.vv.covers({actor, in.seq()})) covered.push_back(to_bytes(key));
+        return KvRead::Step::more;
+      }));
   for (const Bytes& key : covered) {
     FP_CHECK_OK(write.erase(kOwn, key));
     FP_CHECK_OK(write.erase(kExceptions, BytesView(key).subspan(RecordId::kSize)));
@@ -426,11 +438,12 @@ Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) 
     while (at <= own.head) {
       FP_TRY(const auto page, chain_page(own.actor, at, limits::kPushTargetBytes, 1000));
       if (page.empty() || page.front().counter != at) {
-        return fail(Errc::chain_broken, "own chain " + own.actor.hex() + " lacks change " +
-                                            std::to_string(at.value));
+        return fail(Errc::chain_broken,
+                    "own chain " + own.actor.hex() + " lacks change " + std::to_string(at.value));
       }
       for (const ChainEntry& entry : page) {
-        if (entry.counter != at || (previous && wire::chain_next(*previous, entry.frame) != entry.hash)) {
+        if (entry.counter != at ||
+            (previous && wire::chain_next(*previous, entry.frame) != entry.hash)) {
           return fail(Errc::chain_broken, "own chain " + own.actor.hex() + " breaks at change " +
                                               std::to_string(at.value));
         }
@@ -454,7 +467,8 @@ Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) 
     if (ids.empty()) return {};
     for (const RecordId& id : ids) {
       const auto view = load(id);
-      if (!view) return fail(Errc::corrupt, "record " + to_text(id) + ": " + view.error().message());
+      if (!view)
+        return fail(Errc::corrupt, "record " + to_text(id) + ": " + view.error().message());
       FP_CHECK_OK(model::check_record((*view)->record));
       progress(++done);
     }

@@ -17,14 +17,17 @@ constexpr std::string_view kEpochKey = "epoch";
 
 class KvHubStore final : public HubStore {
  public:
-  KvHubStore(Kv& kv, CodecMaker make_codec) : kv_(kv), make_codec_(std::move(make_codec)), codec_(make_codec_()) {}
+  KvHubStore(Kv& kv, CodecMaker make_codec)
+      : kv_(kv), make_codec_(std::move(make_codec)), codec_(make_codec_()) {}
 
   Status open(const HubId& hub, const Epoch& fresh_epoch, const StartId& start) {
     identity_ = {hub, fresh_epoch, start};
     return kv_.update([&](KvWrite& write) -> Status {
       FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
-      if (stored_hub && !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
-        return fail(Errc::conflict, "this store belongs to another hub key; keep key and store together");
+      if (stored_hub &&
+          !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
+        return fail(Errc::conflict,
+                    "this store belongs to another hub key; keep key and store together");
       }
       FP_TRY(const auto epoch, write.get(kMeta, as_bytes(kEpochKey)));
       if (epoch) {
@@ -69,11 +72,13 @@ class KvHubStore final : public HubStore {
   }
 
   Status put_unit(const Unit& unit) override {
-    return kv_.update([&](KvWrite& write) { return write.put(kUnits, as_bytes(unit.code), pack_unit(unit)); });
+    return kv_.update(
+        [&](KvWrite& write) { return write.put(kUnits, as_bytes(unit.code), pack_unit(unit)); });
   }
 
   Status put_device(const Device& device) override {
-    return kv_.update([&](KvWrite& write) { return write.put(kDevices, device.id.view(), pack_device(device)); });
+    return kv_.update(
+        [&](KvWrite& write) { return write.put(kDevices, device.id.view(), pack_device(device)); });
   }
 
   Status note_contacts(const std::vector<Device>& devices) override {
@@ -106,7 +111,8 @@ class KvHubStore final : public HubStore {
     FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
       FP_TRY(const auto value, write.get(kInvitations, code_hash.view()));
       if (!value) {
-        return fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
+        return fail(Errc::not_found,
+                    "this enrolment code is unknown or was used; ask for a new one");
       }
       FP_TRY(const Invitation invitation, unpack_invitation(code_hash, *value));
       if (invitation.expires < now) {
@@ -140,8 +146,11 @@ class KvHubStore final : public HubStore {
     });
   }
 
-  Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor, const SignHead& sign) override {
-    return one([&](KvWrite& write, HubApply& run) -> Status { return rule_in(write, run, input, hub_actor, sign); });
+  Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor,
+                           const SignHead& sign) override {
+    return one([&](KvWrite& write, HubApply& run) -> Status {
+      return rule_in(write, run, input, hub_actor, sign);
+    });
   }
 
   Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor, const SignHead& sign) override {
@@ -191,7 +200,8 @@ class KvHubStore final : public HubStore {
     return head.head;
   }
 
-  Result<std::optional<BatchResult>> refuse_revoked(const KvRead& read, const IncomingBatch& batch) const {
+  Result<std::optional<BatchResult>> refuse_revoked(const KvRead& read,
+                                                    const IncomingBatch& batch) const {
     std::optional<BatchResult> refused;
     FP_TRY(const auto value, read.get(kDevices, batch.device.view()));
     if (!value) return refused;
@@ -212,7 +222,8 @@ class KvHubStore final : public HubStore {
     FP_TRY(StoredException stored, unpack_stored_exception(*value));
     if (stored.exception.kind != wire::ExceptionKind::quarantined) {
       return fail(Errc::invalid_argument, "change " + name + " is not in quarantine but " +
-                                              stored.exception.rule + ": " + stored.exception.detail);
+                                              stored.exception.rule + ": " +
+                                              stored.exception.detail);
     }
     if (input.ruling == Ruling::retry && input.still) {
       stored.exception.rule = input.still->rule;
@@ -226,17 +237,20 @@ class KvHubStore final : public HubStore {
     FP_TRY(const LogEntry entry, decode_log_entry(*codec_, key, *log));
     const auto change = wire::decode_change(input.actor, entry.frame);
     if (!change) {
-      return fail(Errc::invalid_argument, "change " + name + " cannot be read (" + change.error().detail +
+      return fail(Errc::invalid_argument, "change " + name + " cannot be read (" +
+                                              change.error().detail +
                                               "); it stays in quarantine, kept as received");
     }
-    if (input.ruling == Ruling::reject) return reject(write, run, input, *change, stored, hub_actor, sign);
+    if (input.ruling == Ruling::reject)
+      return reject(write, run, input, *change, stored, hub_actor, sign);
     FP_TRY(const auto left, run.release(*change, input.times.wall));
     (void)left;
     return {};
   }
 
-  Status reject(KvWrite& write, HubApply& run, const RulingInput& input, const model::Change& change,
-                const StoredException& stored, ActorId hub_actor, const SignHead& sign) {
+  Status reject(KvWrite& write, HubApply& run, const RulingInput& input,
+                const model::Change& change, const StoredException& stored, ActorId hub_actor,
+                const SignHead& sign) {
     FP_TRY(const model::Record* known, run.peek(change.record));
     const model::Record before =
         known != nullptr ? *known : model::empty_record(change.record, change.type, change.unit);
@@ -247,7 +261,9 @@ class KvHubStore final : public HubStore {
     model::apply(after, change);
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
     const std::string reason =
-        input.clear_texts ? "rejected: " + (input.note.empty() ? stored.exception.detail : input.note) : "";
+        input.clear_texts
+            ? "rejected: " + (input.note.empty() ? stored.exception.detail : input.note)
+            : "";
     const auto undo = undo_changes({before, after, change, stored.exception.path, hub_actor, head,
                                     input.times, input.author, reason, input.salt});
     FP_TRY(const auto left, run.release(change, input.times.wall));

@@ -48,8 +48,9 @@ inline Status check_key(TableId table, std::size_t tables, BytesView key) {
     return fail(Errc::invalid_argument, "no table " + std::to_string(table) + " in this store");
   }
   if (key.empty() || key.size() > kKeyBytesMax) {
-    return fail(Errc::invalid_argument, "a key of " + std::to_string(key.size()) + " bytes in table " +
-                                            std::to_string(table) + ": 1 to 511 are possible");
+    return fail(Errc::invalid_argument, "a key of " + std::to_string(key.size()) +
+                                            " bytes in table " + std::to_string(table) +
+                                            ": 1 to 511 are possible");
   }
   return {};
 }

@@ -20,7 +20,8 @@ Status scan_merged(const Table& base, const Overlay& overlay, BytesView prefix, 
     const bool has_b = b != overlay.end() && starts_with(b->first, prefix);
     if (!has_a && !has_b) return {};
     const bool use_b = has_b && (!has_a || !key_less(a->first, b->first));
-    if (use_b && has_a && !key_less(b->first, a->first)) ++a;  // the same key: hidden by the overlay
+    if (use_b && has_a && !key_less(b->first, a->first))
+      ++a;  // the same key: hidden by the overlay
     if (use_b && !b->second) {
       ++b;
       continue;
@@ -64,7 +65,8 @@ class MemoryRead final : public KvRead {
     return std::optional<BytesView>{found->second};
   }
 
-  Status scan(TableId table, BytesView prefix, BytesView from, const Visitor& visit) const override {
+  Status scan(TableId table, BytesView prefix, BytesView from,
+              const Visitor& visit) const override {
     FP_CHECK_OK(check_table(table, tables_.size()));
     return scan_merged(*tables_[table], Overlay{}, prefix, from, visit);
   }
@@ -96,7 +98,8 @@ class MemoryWrite final : public KvWrite {
     return MemoryRead(tables_).get(table, key);
   }
 
-  Status scan(TableId table, BytesView prefix, BytesView from, const Visitor& visit) const override {
+  Status scan(TableId table, BytesView prefix, BytesView from,
+              const Visitor& visit) const override {
     FP_CHECK_OK(check_table(table, tables_.size()));
     return scan_merged(*tables_[table], overlays_[table], prefix, from, visit);
   }
@@ -196,7 +199,8 @@ Result<KvStats> MemoryKv::stats() const {
 
 Status MemoryKv::commit_update(const UpdateBody& body, UpdateKind kind) {
   if (failed_) {
-    return fail(Errc::store_failed, "an earlier commit failed: reopen the store before writing again");
+    return fail(Errc::store_failed,
+                "an earlier commit failed: reopen the store before writing again");
   }
   // Only this thread changes tables_, so reading it here needs no lock.
   MemoryWrite write(tables_);
@@ -218,7 +222,8 @@ Status MemoryKv::commit_update(const UpdateBody& body, UpdateKind kind) {
       break;
   }
   failed_ = true;
-  return fail(Errc::store_failed, "the commit failed (injected): its fate is unknown, reopen the store");
+  return fail(Errc::store_failed,
+              "the commit failed (injected): its fate is unknown, reopen the store");
 }
 
 void MemoryKv::apply(std::vector<Overlay>& overlays) {

@@ -22,7 +22,8 @@ class Packer {
     return *this;
   }
   Packer& u64(std::uint64_t v) {
-    for (int shift = 56; shift >= 0; shift -= 8) bytes_.push_back(static_cast<std::uint8_t>(v >> shift));
+    for (int shift = 56; shift >= 0; shift -= 8)
+      bytes_.push_back(static_cast<std::uint8_t>(v >> shift));
     return *this;
   }
   Packer& i64(std::int64_t v) { return u64(static_cast<std::uint64_t>(v)); }

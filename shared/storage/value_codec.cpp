@@ -46,11 +46,12 @@ Status check_form(TableId table, BytesView key, BytesView stored, std::size_t by
   if (stored.size() < bytes_min) return corrupt(table, key);
   if (stored[0] == kRaw || stored[0] == kCompressed) return {};
   // A newer version and a flipped bit look alike; the store's format version tells newer programs.
-  return fail(Errc::corrupt, place(table, key) + " has an unknown form (" +
-                                 to_hex(stored.first(1)) + ")");
+  return fail(Errc::corrupt,
+              place(table, key) + " has an unknown form (" + to_hex(stored.first(1)) + ")");
 }
 
-Result<Bytes> unpack(wire::Compressor& compressor, TableId table, BytesView key, BytesView compressed) {
+Result<Bytes> unpack(wire::Compressor& compressor, TableId table, BytesView key,
+                     BytesView compressed) {
   auto plain = compressor.decompress(compressed, kValueBytesMax);
   if (plain) return plain;
   if (plain.error().is(Errc::unsupported)) {
@@ -127,7 +128,8 @@ Result<Bytes> ChecksumCodec::decode(TableId table, BytesView key, BytesView stor
   FP_CHECK_OK(check_form(table, key, stored, 1 + kChecksumBytes));
   const BytesView value = stored.first(stored.size() - kChecksumBytes);
   const Hash sum = checksum(table, key, value);
-  if (!std::equal(sum.bytes.begin(), sum.bytes.begin() + kChecksumBytes, stored.end() - kChecksumBytes)) {
+  if (!std::equal(sum.bytes.begin(), sum.bytes.begin() + kChecksumBytes,
+                  stored.end() - kChecksumBytes)) {
     return corrupt(table, key);
   }
   if (stored[0] == kRaw) return to_bytes(value.subspan(1));

@@ -53,7 +53,8 @@ class SealingCodec final : public ValueCodec {
 /// form ‖ value. It finds bit rot and misplaced values; the key is not meant as a secret from the hub.
 class ChecksumCodec final : public ValueCodec {
  public:
-  ChecksumCodec(const crypto::SymmetricKey& key, std::shared_ptr<const wire::Dictionary> dictionary);
+  ChecksumCodec(const crypto::SymmetricKey& key,
+                std::shared_ptr<const wire::Dictionary> dictionary);
   Bytes encode(TableId table, BytesView key, BytesView plain) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored) override;
 

@@ -46,7 +46,8 @@ void AgentSession::on_closed() {
   phase_ = Phase::closed;
 }
 
-AgentOutput AgentSession::on_frame(const TimeReading& now, const DeviceFacts& facts, BytesView frame) {
+AgentOutput AgentSession::on_frame(const TimeReading& now, const DeviceFacts& facts,
+                                   BytesView frame) {
   AgentOutput out;
   if (phase_ == Phase::closed) return out;
   facts_ = facts;
@@ -73,7 +74,9 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
                         (phase_ == Phase::greeting && welcome) ||
                         (phase_ == Phase::live && !challenge && !welcome);
   if (!expected) {
-    return stop(fail(Errc::malformed, "the hub spoke out of turn; trying again with a new connection"), out);
+    return stop(
+        fail(Errc::malformed, "the hub spoke out of turn; trying again with a new connection"),
+        out);
   }
   std::visit(
       [&](auto& m) {
@@ -96,9 +99,10 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
         } else if constexpr (std::is_same_v<M, wire::Bye>) {
           stop(fail(Errc::closed, "the hub closed the connection: " + m.reason), out);
         } else if constexpr (std::is_same_v<M, wire::ErrorMessage>) {
-          const Errc code = m.code == wire::ErrorCode::busy || m.code == wire::ErrorCode::shutting_down
-                                ? Errc::closed
-                                : Errc::unauthorised;
+          const Errc code =
+              m.code == wire::ErrorCode::busy || m.code == wire::ErrorCode::shutting_down
+                  ? Errc::closed
+                  : Errc::unauthorised;
           stop(fail(code, "the hub says: " + m.text), out);
         } else if constexpr (std::is_same_v<M, wire::Pong> || std::is_same_v<M, wire::HashReply> ||
                              std::is_same_v<M, wire::AttachOffer> ||
@@ -128,20 +132,26 @@ wire::AgentStatus AgentSession::status(const TimeReading& now) const {
   return status;
 }
 
-void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& challenge, AgentOutput& out) {
+void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& challenge,
+                                AgentOutput& out) {
   if (challenge.version != wire::kProtocolVersion) {
-    return stop(fail(Errc::unsupported, "the hub speaks protocol version " + std::to_string(challenge.version) +
-                                            "; update this tablet"), out);
+    return stop(
+        fail(Errc::unsupported, "the hub speaks protocol version " +
+                                    std::to_string(challenge.version) + "; update this tablet"),
+        out);
   }
   if (challenge.hub != identity_.hub) {
-    return stop(fail(Errc::unauthorised, "this is not the hub this tablet was enrolled with; "
-                                         "nothing was sent. Ask the hub's operator"), out);
+    return stop(fail(Errc::unauthorised,
+                     "this is not the hub this tablet was enrolled with; "
+                     "nothing was sent. Ask the hub's operator"),
+                out);
   }
   challenge_ = challenge;
   const storage::AgentState& state = store_.state();
   hello_.device = identity_.device;
   hello_.agent_nonce = random_id<Nonce>(random_);
-  for (const storage::OwnActor& own : state.actors) hello_.actors.push_back({own.actor, own.head, own.hash});
+  for (const storage::OwnActor& own : state.actors)
+    hello_.actors.push_back({own.actor, own.head, own.hash});
   hello_.cursors = state.cursors;
   hello_.schema_digest = identity_.schema_digest;
   hello_.welcome_id = state.welcome_id;
@@ -159,7 +169,8 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
   facts.compartment = welcome.compartment;
   facts.exceptions = welcome.exceptions;
   if (welcome.verdicts.size() != hello_.actors.size()) {
-    return fail(Errc::malformed, "the hub's welcome does not answer for every chain of this tablet");
+    return fail(Errc::malformed,
+                "the hub's welcome does not answer for every chain of this tablet");
   }
   for (std::size_t i = 0; i < welcome.verdicts.size(); ++i) {
     const wire::Verdict& verdict = welcome.verdicts[i];
@@ -168,21 +179,25 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
     }
     const storage::OwnActor* own = store_.state().find(verdict.actor);
     if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
-    bool forked = verdict.kind == wire::VerdictKind::forked || verdict.kind == wire::VerdictKind::foreign ||
-                  verdict.head > own->head;
+    bool forked = verdict.kind == wire::VerdictKind::forked ||
+                  verdict.kind == wire::VerdictKind::foreign || verdict.head > own->head;
     if (!forked && verdict.head.value > 0) {
       FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
       forked = !mine || *mine != verdict.hash;
     }
-    facts.acked.push_back({verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
+    facts.acked.push_back(
+        {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
   }
   return facts;
 }
 
-void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded, AgentOutput& out) {
+void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded,
+                              AgentOutput& out) {
   const auto& welcome = std::get<wire::Welcome>(decoded.message);
   if (!wire::verify_welcome(decoded, challenge_, hello_, binding_)) {
-    return stop(fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"), out);
+    return stop(
+        fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"),
+        out);
   }
   auto facts = judge(welcome);
   if (!facts) return stop(std::move(facts).error(), out);
@@ -197,9 +212,12 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
   for (const auto& acked : facts->acked) {
     if (!acked.forked) continue;
-    return stop(fail(Errc::chain_broken,
-                     "this tablet's data was copied, restored or lost its newest part: the hub knows a different "
-                     "history. Everything here is kept; ask the hub's operator before using it further"), out);
+    return stop(
+        fail(Errc::chain_broken,
+             "this tablet's data was copied, restored or lost its newest part: the hub knows a "
+             "different "
+             "history. Everything here is kept; ask the hub's operator before using it further"),
+        out);
   }
   fill_window(out);
   note_sync(now, out);
@@ -208,12 +226,14 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
 void AgentSession::confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out) {
   if (exceptions.empty()) return;
   wire::Confirm message;
-  for (const wire::ChangeException& e : exceptions) message.items.push_back({e.actor, e.counter, e.kind});
+  for (const wire::ChangeException& e : exceptions)
+    message.items.push_back({e.actor, e.counter, e.kind});
   send(message, out);
 }
 
 void AgentSession::settle(ActorId actor, Sequence head) {
-  while (!in_flight_.empty() && in_flight_.front().actor == actor && in_flight_.front().last <= head) {
+  while (!in_flight_.empty() && in_flight_.front().actor == actor &&
+         in_flight_.front().last <= head) {
     in_flight_bytes_ -= in_flight_.front().bytes;
     in_flight_.pop_front();
     link_.push_acknowledged();
@@ -223,7 +243,8 @@ void AgentSession::settle(ActorId actor, Sequence head) {
 void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(ack.actor);
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
-    return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"), out);
+    return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
+                out);
   }
   if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
     return stop(std::move(stored).error(), out);
@@ -237,13 +258,17 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
 void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(rewind.actor);
   if (own == nullptr || rewind.head < own->acked || rewind.head > own->head) {
-    return stop(fail(Errc::chain_broken, "the hub stands elsewhere on this tablet's chain; connecting again"), out);
+    return stop(fail(Errc::chain_broken,
+                     "the hub stands elsewhere on this tablet's chain; connecting again"),
+                out);
   }
   if (rewind.head.value > 0) {
     const auto mine = store_.chain_hash(rewind.actor, rewind.head);
     if (!mine) return stop(mine.error(), out);
     if (!*mine || **mine != rewind.hash) {
-      return stop(fail(Errc::chain_broken, "another tablet writes under this tablet's identity (a copy is alive)"), out);
+      return stop(fail(Errc::chain_broken,
+                       "another tablet writes under this tablet's identity (a copy is alive)"),
+                  out);
     }
   }
   in_flight_.clear();
@@ -261,23 +286,29 @@ Status AgentSession::check_own_dots(const model::Record& record) const {
     const Sequence seen = record.vv[own.actor];
     if (seen <= own.acked) continue;
     if (seen > own.head) {
-      return fail(Errc::chain_broken, "another tablet writes under this tablet's identity (a copy is alive)");
+      return fail(Errc::chain_broken,
+                  "another tablet writes under this tablet's identity (a copy is alive)");
     }
-    return fail(Errc::closed, "the hub has more of this tablet than it acknowledged; connecting again");
+    return fail(Errc::closed,
+                "the hub has more of this tablet than it acknowledged; connecting again");
   }
   return {};
 }
 
-void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliver, AgentOutput& out) {
+void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliver,
+                              AgentOutput& out) {
   const auto granted = caught_up_.find(deliver.unit);
   if (granted == caught_up_.end()) {
-    return stop(fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"), out);
+    return stop(
+        fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"),
+        out);
   }
   std::vector<model::Record> states;
   states.reserve(deliver.states.size());
   const auto take = [&](BytesView bytes) -> Status {
     FP_TRY(model::Record record, wire::decode_record(bytes));
-    if (record.unit != deliver.unit) return fail(Errc::malformed, "a record of another unit was delivered");
+    if (record.unit != deliver.unit)
+      return fail(Errc::malformed, "a record of another unit was delivered");
     FP_CHECK_OK(check_own_dots(record));
     states.push_back(std::move(record));
     return {};
@@ -290,8 +321,10 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
       ++it;
       continue;
     }
-    if (it->second.bytes.size() != it->second.total || wire::state_digest(it->second.bytes) != it->second.digest) {
-      return stop(fail(Errc::malformed, "a large record arrived incomplete; connecting again"), out);
+    if (it->second.bytes.size() != it->second.total ||
+        wire::state_digest(it->second.bytes) != it->second.digest) {
+      return stop(fail(Errc::malformed, "a large record arrived incomplete; connecting again"),
+                  out);
     }
     if (auto taken = take(it->second.bytes); !taken) return stop(std::move(taken).error(), out);
     it = chunks_.erase(it);
@@ -313,7 +346,9 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
 
 void AgentSession::on_chunk(const wire::StateChunk& chunk, AgentOutput& out) {
   if (!caught_up_.contains(chunk.unit)) {
-    return stop(fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"), out);
+    return stop(
+        fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"),
+        out);
   }
   Chunks& whole = chunks_[{chunk.unit, chunk.record}];
   const bool first = whole.bytes.empty() && chunk.offset == 0;
@@ -324,19 +359,24 @@ void AgentSession::on_chunk(const wire::StateChunk& chunk, AgentOutput& out) {
   const bool fits = chunk.offset == whole.bytes.size() && chunk.digest == whole.digest &&
                     chunk.total_bytes == whole.total && whole.total <= limits::kRecordBytesMax &&
                     whole.bytes.size() + chunk.bytes.size() <= whole.total && chunks_.size() <= 16;
-  if (!fits) return stop(fail(Errc::malformed, "a large record arrived out of order; connecting again"), out);
+  if (!fits)
+    return stop(fail(Errc::malformed, "a large record arrived out of order; connecting again"),
+                out);
   whole.bytes.insert(whole.bytes.end(), chunk.bytes.begin(), chunk.bytes.end());
 }
 
 bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   Sequence next = own.acked.next();
-  if (pushed_to_ && pushed_to_->actor == own.actor) next = std::max(next, pushed_to_->counter.next());
+  if (pushed_to_ && pushed_to_->actor == own.actor)
+    next = std::max(next, pushed_to_->counter.next());
   if (next > own.head) return false;
   auto page = store_.chain_page(own.actor, next, std::min(link_.push_bytes, frame_fits_bytes_),
                                 limits::kPushChangesMax);
   if (!page || page->empty() || page->front().counter != next) {
-    stop(page ? fail(Errc::corrupt, "own change " + std::to_string(next.value) + " is missing from the store")
-              : std::move(page).error(), out);
+    stop(page ? fail(Errc::corrupt,
+                     "own change " + std::to_string(next.value) + " is missing from the store")
+              : std::move(page).error(),
+         out);
     return false;
   }
   wire::Push push;
@@ -398,11 +438,13 @@ AgentOutput AgentSession::on_tick(const TimeReading& now, const DeviceFacts& fac
 
 bool AgentSession::in_sync() const {
   if (phase_ != Phase::live || store_.state().waiting != 0) return false;
-  return std::all_of(caught_up_.begin(), caught_up_.end(), [](const auto& unit) { return unit.second; });
+  return std::all_of(caught_up_.begin(), caught_up_.end(),
+                     [](const auto& unit) { return unit.second; });
 }
 
 Instant AgentSession::hub_now(const TimeReading& now) const {
-  return Instant{anchor_->time.at.ms + static_cast<std::int64_t>(now.monotonic_ms - anchor_->time.monotonic_ms)};
+  return Instant{anchor_->time.at.ms +
+                 static_cast<std::int64_t>(now.monotonic_ms - anchor_->time.monotonic_ms)};
 }
 
 void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
@@ -413,7 +455,8 @@ void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
   if (synced_noted_) return;
   synced_noted_ = true;
   out.changed = true;
-  if (auto stored = store_.set_last_sync(hub_now(now)); !stored) return stop(std::move(stored).error(), out);
+  if (auto stored = store_.set_last_sync(hub_now(now)); !stored)
+    return stop(std::move(stored).error(), out);
   send(wire::StatusReport{status(now)}, out);
 }
 

@@ -50,17 +50,18 @@ struct DeviceFacts {
 };
 
 struct AgentOutput {
-  std::vector<Bytes> frames;          ///< to send, in order
-  std::optional<Error> close;         ///< close the connection, and why
-  bool changed = false;               ///< what a screen shows may have changed
+  std::vector<Bytes> frames;   ///< to send, in order
+  std::optional<Error> close;  ///< close the connection, and why
+  bool changed = false;        ///< what a screen shows may have changed
 };
 
 class AgentSession {
  public:
   enum class Phase : std::uint8_t { connecting, greeting, live, closed };
 
-  AgentSession(const AgentIdentity& identity, storage::AgentStore& store, wire::Compressor& compressor,
-               const wire::ChannelBinding& binding, RandomSource random, LinkEstimate& link);
+  AgentSession(const AgentIdentity& identity, storage::AgentStore& store,
+               wire::Compressor& compressor, const wire::ChannelBinding& binding,
+               RandomSource random, LinkEstimate& link);
 
   AgentOutput on_frame(const TimeReading& now, const DeviceFacts& facts, BytesView frame);
   /// Something new was recorded here.
@@ -124,7 +125,7 @@ class AgentSession {
   std::uint32_t window_bytes_;
   std::deque<InFlight> in_flight_;
   std::size_t in_flight_bytes_ = 0;
-  std::optional<model::Dot> pushed_to_;  ///< chain and counter up to which pushes went out
+  std::optional<model::Dot> pushed_to_;       ///< chain and counter up to which pushes went out
   std::map<ActorId, Sequence> hub_may_have_;  ///< the highest that an acknowledgement may name
   std::size_t frame_fits_bytes_ = limits::kPushTargetBytes;  ///< what was seen to fit a frame
   std::map<std::string, bool> caught_up_;

@@ -13,8 +13,9 @@ namespace fieldpost::sync {
 
 class Backoff {
  public:
-  static constexpr std::uint32_t kFirstMs = 1'000;    ///< a blink of the link costs a second
-  static constexpr std::uint32_t kMaxMs = 120'000;    ///< a hub that is back is noticed in two minutes
+  static constexpr std::uint32_t kFirstMs = 1'000;  ///< a blink of the link costs a second
+  static constexpr std::uint32_t kMaxMs =
+      120'000;  ///< a hub that is back is noticed in two minutes
 
   /// A delay in [ceiling / 2, ceiling], where the ceiling doubles with each failure.
   std::uint32_t next_ms(const RandomSource& random) {

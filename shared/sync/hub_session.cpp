@@ -21,7 +21,8 @@ std::vector<std::vector<wire::ChangeException>> in_frames(std::vector<wire::Chan
   for (wire::ChangeException& e : all) {
     constexpr std::size_t kFixedParts = 64;
     const std::size_t size = kFixedParts + e.rule.size() + e.path.size() + e.detail.size();
-    if (!parts.back().empty() && (bytes + size > kExceptionBytes || parts.back().size() == limits::kExceptionsMax)) {
+    if (!parts.back().empty() &&
+        (bytes + size > kExceptionBytes || parts.back().size() == limits::kExceptionsMax)) {
       parts.emplace_back();
       bytes = 0;
     }
@@ -35,7 +36,10 @@ std::vector<std::vector<wire::ChangeException>> in_frames(std::vector<wire::Chan
 
 HubSession::HubSession(const HubContext& context, wire::Compressor& compressor,
                        const wire::ChannelBinding& binding, const RandomSource& random)
-    : context_(context), compressor_(compressor), binding_(binding), nonce_(random_id<Nonce>(random)) {}
+    : context_(context),
+      compressor_(compressor),
+      binding_(binding),
+      nonce_(random_id<Nonce>(random)) {}
 
 void HubSession::send(const wire::Message& message, HubOutput& out) {
   out.frames.push_back(compressor_.encode_frame(wire::encode_message(message)));
@@ -76,7 +80,8 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
     return out;
   }
   if (greeted() == std::holds_alternative<wire::Hello>(decoded->message)) {
-    refuse(wire::ErrorCode::out_of_order, greeted() ? "a second hello" : "the first message must be a hello", out);
+    refuse(wire::ErrorCode::out_of_order,
+           greeted() ? "a second hello" : "the first message must be a hello", out);
     return out;
   }
   std::visit(
@@ -105,9 +110,12 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
         } else if constexpr (std::is_same_v<M, wire::Pong>) {
           // Life sign.
         } else if constexpr (std::is_same_v<M, wire::HashQuery> || std::is_same_v<M, wire::Gap> ||
-                             std::is_same_v<M, wire::AttachOffer> || std::is_same_v<M, wire::AttachOffset> ||
-                             std::is_same_v<M, wire::AttachChunk> || std::is_same_v<M, wire::AttachFetch>) {
-          refuse(wire::ErrorCode::unsupported_version, "this hub does not handle that message yet", out);
+                             std::is_same_v<M, wire::AttachOffer> ||
+                             std::is_same_v<M, wire::AttachOffset> ||
+                             std::is_same_v<M, wire::AttachChunk> ||
+                             std::is_same_v<M, wire::AttachFetch>) {
+          refuse(wire::ErrorCode::unsupported_version, "this hub does not handle that message yet",
+                 out);
         } else {
           static_assert(std::is_same_v<M, wire::Challenge> || std::is_same_v<M, wire::Welcome> ||
                         std::is_same_v<M, wire::Ack> || std::is_same_v<M, wire::Rewind> ||
@@ -134,7 +142,8 @@ bool HubSession::find_device(const DeviceId& id, HubOutput& out) {
     return true;
   }
   // One answer for unknown and for revoked until the restricted session exists.
-  refuse(wire::ErrorCode::unknown_device, "this device is not enrolled at this hub, or no longer", out);
+  refuse(wire::ErrorCode::unknown_device, "this device is not enrolled at this hub, or no longer",
+         out);
   return false;
 }
 
@@ -155,7 +164,8 @@ Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
     verdict.hash = known->hash;
     chain.next = known->head.next();
     chain.hash = known->hash;
-    const bool forked = known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
+    const bool forked =
+        known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
     if (forked) verdict.kind = wire::VerdictKind::forked;
   }
   chains_[claimed.actor] = chain;
@@ -194,12 +204,14 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   const auto& hello = std::get<wire::Hello>(decoded.message);
   // The signature first: without it the sender learns nothing about which devices exist.
   if (!wire::verify_hello(decoded, challenge_, binding_)) {
-    return refuse(wire::ErrorCode::bad_signature, "the hello is not signed by its device for this connection", out);
+    return refuse(wire::ErrorCode::bad_signature,
+                  "the hello is not signed by its device for this connection", out);
   }
   if (!find_device(hello.device, out)) return;
   wire::Welcome welcome;
   // Grows with each welcome without a write before it: the clock, or one more than the last.
-  welcome.id = std::max<std::uint64_t>(device_->last_welcome + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.ms)));
+  welcome.id = std::max<std::uint64_t>(
+      device_->last_welcome + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.ms)));
   welcome.hub_time = now;
   welcome.start = here().identity.start;
   welcome.window_pushes = limits::kWindowPushes;
@@ -207,16 +219,19 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   welcome.compartment = here().name;
   // The feeds' ends before the verdicts: no state is sent that shows more than the verdicts acknowledge.
   auto opened = open_feeds(hello);
-  if (!opened) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  if (!opened)
+    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
   std::vector<ActorId> actors;
   for (const wire::ActorHead& claimed : hello.actors) {
     auto answer = verdict(claimed);
-    if (!answer) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (!answer)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
     if (answer->kind != wire::VerdictKind::foreign) actors.push_back(claimed.actor);
     welcome.verdicts.push_back(*answer);
   }
   auto repeated = here().reader->unconfirmed(actors, kRepeatedMax);
-  if (!repeated) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  if (!repeated)
+    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
   auto parts = in_frames(std::move(*repeated));
   welcome.exceptions = std::move(parts.front());
   for (const std::string& unit : granted_) welcome.grants.push_back({unit});
@@ -272,11 +287,13 @@ Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter)
 Status HubSession::rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out) {
   FP_TRY(const auto durable, here().reader->actor(actor));
   const Sequence head = durable ? durable->head : Sequence{};
-  rewind(actor, chain, head, durable ? durable->hash : wire::chain_start(here().identity.hub, device_->id, actor), out);
+  rewind(actor, chain, head,
+         durable ? durable->hash : wire::chain_start(here().identity.hub, device_->id, actor), out);
   return {};
 }
 
-void HubSession::rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash, HubOutput& out) {
+void HubSession::rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash,
+                        HubOutput& out) {
   chain.next = head.next();
   chain.hash = hash;
   chain.stale = chain.at_writer;
@@ -293,7 +310,8 @@ Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chai
   // Sent again after a lost acknowledgement: what is durable must be the same bytes.
   const Sequence before{push.first.value - 1};
   FP_TRY(const auto hash, hash_of(push.actor, before));
-  if (!hash) return push.changes.size();  // still at the writer: its acknowledgement will cover this
+  if (!hash)
+    return push.changes.size();  // still at the writer: its acknowledgement will cover this
   Hash running = *hash;
   Sequence at = before;
   std::size_t count = 0;
@@ -315,17 +333,20 @@ Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chai
   return count;
 }
 
-Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence counter, Bytes frame) const {
+Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence counter,
+                                                    Bytes frame) const {
   FP_TRY(const wire::FramedChange framed, wire::decode_change_frame(frame));
-  if (framed.counter != counter) return fail(Errc::malformed, "a change out of its place in the chain");
+  if (framed.counter != counter)
+    return fail(Errc::malformed, "a change out of its place in the chain");
   storage::IncomingChange incoming;
   incoming.record = framed.record;
   incoming.counter = framed.counter;
   incoming.prev = framed.prev;
   auto change = wire::decode_change(actor, frame);
   if (!change) {
-    incoming.quarantine = wire::ChangeException{actor, counter, framed.record, wire::ExceptionKind::quarantined,
-                                                "undecodable", "", change.error().detail};
+    incoming.quarantine = wire::ChangeException{
+        actor,         counter, framed.record,        wire::ExceptionKind::quarantined,
+        "undecodable", "",      change.error().detail};
   } else {
     incoming.quarantine = context_.check(*change);
     incoming.change = std::move(*change);
@@ -337,7 +358,8 @@ Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence coun
 void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   const auto it = chains_.find(push.actor);
   if (it == chains_.end()) {
-    return refuse(wire::ErrorCode::not_granted, "a push for a chain that the hello did not name", out);
+    return refuse(wire::ErrorCode::not_granted, "a push for a chain that the hello did not name",
+                  out);
   }
   Chain& chain = it->second;
   if (at_writer_ >= 2 * limits::kWindowPushes) {
@@ -377,12 +399,13 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   out.batches.push_back(std::move(batch));
 }
 
-void HubSession::acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions,
-                             HubOutput& out) {
+void HubSession::acknowledge(ActorId actor, Sequence head,
+                             std::vector<wire::ChangeException> exceptions, HubOutput& out) {
   auto parts = in_frames(std::move(exceptions));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     // A part covers what stands before the next one's first exception.
-    const Sequence covered = i + 1 < parts.size() ? Sequence{parts[i + 1].front().counter.value - 1} : head;
+    const Sequence covered =
+        i + 1 < parts.size() ? Sequence{parts[i + 1].front().counter.value - 1} : head;
     send(wire::Ack{actor, covered, std::move(parts[i])}, out);
   }
 }
@@ -395,7 +418,8 @@ void HubSession::applied(const storage::BatchResult& result, Chain& chain, HubOu
   auto exceptions = result.exceptions;
   if (chain.resent_from) {
     auto all = here().reader->exceptions(result.actor, *chain.resent_from, result.head);
-    if (!all) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (!all)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
     exceptions = std::move(*all);
     chain.resent_from.reset();
   }
@@ -412,7 +436,9 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
   const bool stale = chain.stale > 0;
   if (stale) --chain.stale;
   switch (result.kind) {
-    case storage::BatchResult::Kind::applied: applied(result, chain, out); break;
+    case storage::BatchResult::Kind::applied:
+      applied(result, chain, out);
+      break;
     case storage::BatchResult::Kind::rewind:
       if (!stale) rewind(result.actor, chain, result.head, result.hash, out);
       break;
@@ -437,7 +463,8 @@ void HubSession::note_touched(const std::vector<storage::Touched>& touched) {
     const auto it = feeds_.find(t.unit);
     if (it == feeds_.end() || !t.direct) continue;
     Feed& feed = it->second;
-    const bool had = t.position_before == 0 || t.position_before <= feed.got || feed.own.contains(t.position_before);
+    const bool had = t.position_before == 0 || t.position_before <= feed.got ||
+                     feed.own.contains(t.position_before);
     if (!had) continue;
     feed.own.erase(t.position_before);
     feed.own.insert(t.position_after);
@@ -455,7 +482,8 @@ HubOutput HubSession::on_feed_moved(const std::string& unit, std::uint64_t end) 
 
 void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   const auto it = feeds_.find(got.unit);
-  if (it == feeds_.end()) return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
+  if (it == feeds_.end())
+    return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
   Feed& feed = it->second;
   if (feed.unanswered.empty() || got.cursor != cursor(feed.unanswered.front())) {
     return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
@@ -474,16 +502,19 @@ void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
     while (feed.passed < feed.known_end && feed.own.contains(feed.passed + 1)) ++feed.passed;
     auto page = here().reader->feed(unit, feed.passed, feed.known_end, deliver_bytes_,
                                     limits::kDeliverStatesMax);
-    if (!page) return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (!page)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
     if (page->caught_up) page->end_position = std::max(feed.passed, feed.known_end);
-    std::erase_if(page->entries, [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
+    std::erase_if(page->entries,
+                  [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
     // Only own changes came: one cursor for all of them, when no more are on their way.
     if (page->entries.empty() && page->caught_up && at_writer_ > 0) return;
     send_page(unit, feed, *page, out);
   }
 }
 
-void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out) {
+void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page,
+                           HubOutput& out) {
   Bytes frame;
   for (;;) {
     wire::Deliver deliver;
@@ -510,7 +541,8 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
   feed.unanswered.push_back(page.end_position);
 }
 
-void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry, HubOutput& out) {
+void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry,
+                             HubOutput& out) {
   wire::StateChunk chunk;
   chunk.unit = unit;
   chunk.record = entry.record;

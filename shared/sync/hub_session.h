@@ -33,7 +33,7 @@ using ChangeCheck = std::function<std::optional<wire::ChangeException>(const mod
 
 /// One of the hub's separate stores, as a session sees it.
 struct Compartment {
-  std::string name;                        ///< "enforcement" or "health"
+  std::string name;  ///< "enforcement" or "health"
   const storage::HubReader* reader = nullptr;
   storage::HubIdentity identity;
 };
@@ -46,16 +46,16 @@ struct HubContext {
 
 struct HubOutput {
   std::vector<Bytes> frames;
-  std::vector<storage::IncomingBatch> batches;   ///< for the writer of `compartment()`
-  std::vector<wire::Confirm::Item> confirmed;    ///< for the writer
-  std::optional<storage::Device> contact;        ///< the device entry to store when there is time
+  std::vector<storage::IncomingBatch> batches;  ///< for the writer of `compartment()`
+  std::vector<wire::Confirm::Item> confirmed;   ///< for the writer
+  std::optional<storage::Device> contact;       ///< the device entry to store when there is time
   std::optional<Error> close;
 };
 
 class HubSession {
  public:
-  HubSession(const HubContext& context, wire::Compressor& compressor, const wire::ChannelBinding& binding,
-             const RandomSource& random);
+  HubSession(const HubContext& context, wire::Compressor& compressor,
+             const wire::ChannelBinding& binding, const RandomSource& random);
 
   HubOutput on_connected();
   HubOutput on_frame(Instant now, BytesView frame);
@@ -73,20 +73,20 @@ class HubSession {
 
  private:
   struct Chain {
-    Sequence next;                 ///< counter expected in the next push
-    Hash hash;                     ///< h(next − 1)
+    Sequence next;  ///< counter expected in the next push
+    Hash hash;      ///< h(next − 1)
     std::size_t at_writer = 0;
-    std::size_t stale = 0;         ///< results still to come of batches before a rewind
-    bool rewound = false;          ///< pushes that do not continue are those before the rewind
+    std::size_t stale = 0;  ///< results still to come of batches before a rewind
+    bool rewound = false;   ///< pushes that do not continue are those before the rewind
     std::optional<Sequence> resent_from;  ///< sent again: the next acknowledgement covers it, too
   };
   struct Feed {
-    std::uint64_t known_end = 0;   ///< told by the writer
-    std::uint64_t sent = 0;        ///< looked at up to here
-    std::uint64_t got = 0;         ///< durable at the agent
-    std::uint64_t passed = 0;      ///< nothing but own positions in (sent, passed]
+    std::uint64_t known_end = 0;  ///< told by the writer
+    std::uint64_t sent = 0;       ///< looked at up to here
+    std::uint64_t got = 0;        ///< durable at the agent
+    std::uint64_t passed = 0;     ///< nothing but own positions in (sent, passed]
     std::deque<std::uint64_t> unanswered;
-    std::set<std::uint64_t> own;   ///< positions to leave out
+    std::set<std::uint64_t> own;  ///< positions to leave out
     bool told_caught_up = false;
   };
 
@@ -95,7 +95,8 @@ class HubSession {
   Result<wire::Verdict> verdict(const wire::ActorHead& claimed);
   Status open_feeds(const wire::Hello& hello);
   void on_push(Instant now, wire::Push& push, HubOutput& out);
-  void repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions, HubOutput& out);
+  void repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions,
+              HubOutput& out);
   Result<std::optional<Hash>> hash_of(ActorId actor, Sequence counter) const;
   Status rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out);
   void rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash, HubOutput& out);
@@ -104,7 +105,8 @@ class HubSession {
   Result<storage::IncomingChange> examine(ActorId actor, Sequence counter, Bytes frame) const;
   void on_got(const wire::Got& got, HubOutput& out);
   void on_status(Instant now, const wire::AgentStatus& status, HubOutput& out);
-  void acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions, HubOutput& out);
+  void acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions,
+                   HubOutput& out);
   void note_touched(const std::vector<storage::Touched>& touched);
   void pump(const std::string& unit, Feed& feed, HubOutput& out);
   void send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out);

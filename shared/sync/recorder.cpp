@@ -11,7 +11,8 @@ Status ensure_actor(storage::AgentStore& store, const HubId& hub, const DeviceId
   return store.add_actor(actor, wire::chain_start(hub, device, actor));
 }
 
-ChangeBatch::ChangeBatch(storage::AgentStore& store, model::ChangeTimes times, const RandomSource& random)
+ChangeBatch::ChangeBatch(storage::AgentStore& store, model::ChangeTimes times,
+                         const RandomSource& random)
     : store_(store), times_(times), random_(random) {
   if (const storage::OwnActor* current = store.state().current()) {
     actor_ = current->actor;
@@ -29,7 +30,8 @@ Result<ChangeBatch::Known> ChangeBatch::known(const RecordId& id) {
     known.vv = view->record.vv;
     known.prev = known.vv[actor_];
     for (const storage::OwnChange& own : view->own) {
-      const bool refused = own.exception && own.exception->kind == wire::ExceptionKind::unauthorised;
+      const bool refused =
+          own.exception && own.exception->kind == wire::ExceptionKind::unauthorised;
       if (own.change.dot.actor == actor_ && !refused) {
         known.prev = std::max(known.prev, own.change.dot.counter);
       }
@@ -39,7 +41,8 @@ Result<ChangeBatch::Known> ChangeBatch::known(const RecordId& id) {
 }
 
 Result<model::Dot> ChangeBatch::add(const EditRequest& request) {
-  if (actor_.value == 0) return fail(Errc::invalid_argument, "this store has no own chain yet: enrol first");
+  if (actor_.value == 0)
+    return fail(Errc::invalid_argument, "this store has no own chain yet: enrol first");
   FP_TRY(Known known, this->known(request.record));
   storage::NewChange made;
   model::Change& change = made.change;
@@ -70,7 +73,8 @@ Result<model::Dot> ChangeBatch::add(const EditRequest& request) {
   return dot;
 }
 
-Status ChangeBatch::commit(std::uint64_t ref_counter, const std::vector<RecordId>& finished_drafts) {
+Status ChangeBatch::commit(std::uint64_t ref_counter,
+                           const std::vector<RecordId>& finished_drafts) {
   if (changes_.empty()) return {};
   return store_.append(changes_, ref_counter, finished_drafts);
 }

@@ -22,7 +22,8 @@ struct HubAnchor {
 };
 
 /// The times of a change made now. An anchor of another boot says nothing and is left out.
-inline model::ChangeTimes change_times(const TimeReading& now, const std::optional<HubAnchor>& anchor) {
+inline model::ChangeTimes change_times(const TimeReading& now,
+                                       const std::optional<HubAnchor>& anchor) {
   model::ChangeTimes times{now.wall, now.boot, now.monotonic_ms, std::nullopt};
   if (anchor && anchor->boot == now.boot) times.hub = anchor->time;
   return times;

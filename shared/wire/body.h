@@ -183,7 +183,9 @@ class BodyReader {
   }
 
   /// True when the next entry is `key`; the caller reads its value and calls `done`.
-  bool has(int key) const { return in_.ok() && has_key_ && key_ == static_cast<std::uint64_t>(key); }
+  bool has(int key) const {
+    return in_.ok() && has_key_ && key_ == static_cast<std::uint64_t>(key);
+  }
   bool require(int key, std::string_view name) {
     if (has(key)) return true;
     in_.fail(Errc::malformed, "missing");

@@ -59,7 +59,8 @@ template <class Io>
 void describe(Io& io, typename Io::template Of<HashReply>& m) {
   io.number(1, "actor", m.actor);
   io.list(2, "hashes", m.hashes, limits::kHashQueryMax);
-  io.check(std::all_of(m.hashes.begin(), m.hashes.end(), [&](const auto& h) { return h.actor == m.actor; }),
+  io.check(std::all_of(m.hashes.begin(), m.hashes.end(),
+                       [&](const auto& h) { return h.actor == m.actor; }),
            "hashes", "names another actor");
   io.check(ascending(m.hashes, [](const auto& h) -> const auto& { return h.head; }), "hashes",
            "is not sorted, or repeats one");

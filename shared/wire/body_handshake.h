@@ -141,7 +141,8 @@ void describe(Io& io, typename Io::template Of<Welcome>& m) {
   io.list(9, "orders", m.orders, limits::kOrdersMax);
   io.list(10, "schemas", m.schemas, limits::kSchemasMax);
   io.text(11, "compartment", m.compartment, kNameBound);
-  io.check(distinct(m.verdicts, [](const auto& v) { return v.actor; }), "verdicts", "repeats an actor");
+  io.check(distinct(m.verdicts, [](const auto& v) { return v.actor; }), "verdicts",
+           "repeats an actor");
   io.check(ascending(m.grants, [](const auto& g) -> const auto& { return g.unit; }), "grants",
            "is not sorted by unit, or repeats one");
 }

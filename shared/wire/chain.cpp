@@ -40,8 +40,8 @@ Hash chain_next(const Hash& previous, BytesView change_frame) {
 
 Hash state_digest(BytesView canonical) { return crypto::hash(kStateTag, {canonical}); }
 
-crypto::Signature sign_head(const crypto::SigningKey& key, const DeviceId& device, ActorId actor, Sequence n,
-                            const Hash& head) {
+crypto::Signature sign_head(const crypto::SigningKey& key, const DeviceId& device, ActorId actor,
+                            Sequence n, const Hash& head) {
   return crypto::sign(key, kHeadTag,
                       {device.view(), big_endian(actor.value), big_endian(n.value), head.view()});
 }
@@ -53,9 +53,10 @@ bool verify_head(const DeviceId& device, ActorId actor, Sequence n, const Hash& 
 }
 
 void sign_gap(const crypto::SigningKey& key, const DeviceId& device, Gap& gap) {
-  gap.signature = crypto::sign(key, kGapTag,
-                               {device.view(), big_endian(gap.actor.value), big_endian(gap.from.value),
-                                big_endian(gap.to.value), gap.hash.view()});
+  gap.signature =
+      crypto::sign(key, kGapTag,
+                   {device.view(), big_endian(gap.actor.value), big_endian(gap.from.value),
+                    big_endian(gap.to.value), gap.hash.view()});
 }
 
 bool verify_gap(const DeviceId& device, const Gap& gap) {
@@ -64,7 +65,8 @@ bool verify_gap(const DeviceId& device, const Gap& gap) {
                          big_endian(gap.to.value), gap.hash.view()});
 }
 
-void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId& device, Order& order) {
+void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId& device,
+                Order& order) {
   const std::uint8_t kind_size[] = {static_cast<std::uint8_t>(order.kind.size())};
   order.signature = crypto::sign(key, kOrderTag,
                                  {hub.view(), device.view(), big_endian(order.id), kind_size,
@@ -74,8 +76,8 @@ void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId&
 bool verify_order(const HubId& hub, const DeviceId& device, const Order& order) {
   const std::uint8_t kind_size[] = {static_cast<std::uint8_t>(order.kind.size())};
   return crypto::verify(public_key(hub), order.signature, kOrderTag,
-                        {hub.view(), device.view(), big_endian(order.id), kind_size, as_bytes(order.kind),
-                         order.body});
+                        {hub.view(), device.view(), big_endian(order.id), kind_size,
+                         as_bytes(order.kind), order.body});
 }
 
 }  // namespace fieldpost::wire

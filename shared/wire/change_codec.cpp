@@ -13,8 +13,18 @@ namespace {
 // What repeats from one change of a session to the next stands first and together: it compresses to
 // one match. What is random (salt) stands last, next to the random record id of the next frame.
 enum Key : int {
-  kType = 1, kUnit = 2, kAuthor = 3, kSchemaVersion = 4, kWelcome = 5, kTimes = 6, kContext = 7,
-  kEdits = 8, kSeals = 9, kReason = 10, kOrigin = 11, kSalt = 12,
+  kType = 1,
+  kUnit = 2,
+  kAuthor = 3,
+  kSchemaVersion = 4,
+  kWelcome = 5,
+  kTimes = 6,
+  kContext = 7,
+  kEdits = 8,
+  kSeals = 9,
+  kReason = 10,
+  kOrigin = 11,
+  kSalt = 12,
 };
 
 /// boot, wall − monotonic, [hub time, hub time − its monotonic,] wall − time of the record id; the
@@ -25,7 +35,8 @@ void put_times(Writer& out, const model::ChangeTimes& times, const RecordId& rec
   out.integer(wrapped_difference(times.wall.ms, static_cast<std::int64_t>(times.monotonic_ms)));
   if (times.hub) {
     out.integer(times.hub->at.ms);
-    out.integer(wrapped_difference(times.hub->at.ms, static_cast<std::int64_t>(times.hub->monotonic_ms)));
+    out.integer(
+        wrapped_difference(times.hub->at.ms, static_cast<std::int64_t>(times.hub->monotonic_ms)));
   }
   out.integer(wrapped_difference(times.wall.ms, record_time_ms(record)));
 }
@@ -41,7 +52,8 @@ void get_times(Reader& in, model::ChangeTimes& times, const RecordId& record) {
     hub.monotonic_ms = static_cast<std::uint64_t>(wrapped_difference(hub.at.ms, in.integer()));
   }
   times.wall.ms = wrapped_sum(in.integer(), record_time_ms(record));
-  times.monotonic_ms = static_cast<std::uint64_t>(wrapped_difference(times.wall.ms, wall_minus_monotonic));
+  times.monotonic_ms =
+      static_cast<std::uint64_t>(wrapped_difference(times.wall.ms, wall_minus_monotonic));
 }
 
 void put_body(Writer& out, const model::Change& change) {
@@ -90,13 +102,16 @@ void get_body(Reader& in, model::Change& change) {
     get_times(in, change.times, change.record);
     body.done("times");
   }
-  optional_part(body, kContext, "context", change.context, [&](auto& part) { get_vector(in, part); });
-  optional_part(body, kEdits, "edits", change.edits, [&](auto& part) { get_fields(in, part, uses); });
+  optional_part(body, kContext, "context", change.context,
+                [&](auto& part) { get_vector(in, part); });
+  optional_part(body, kEdits, "edits", change.edits,
+                [&](auto& part) { get_fields(in, part, uses); });
   optional_part(body, kSeals, "seals", change.seals, [&](auto& part) { get_seals(in, part); });
   if (body.has(kReason)) {
     std::optional<std::uint64_t> seal_index;
     get_value(in, change.reason, seal_index);
-    if (seal_index && in.ok()) uses.push_back({&std::get<model::Sealed>(change.reason), *seal_index});
+    if (seal_index && in.ok())
+      uses.push_back({&std::get<model::Sealed>(change.reason), *seal_index});
     body.refuse_default(std::holds_alternative<model::Null>(change.reason));
     body.done("reason");
   }
@@ -126,7 +141,8 @@ Result<FrameView> read_frame(BytesView frame) {
   view.counter.value = in.unsigned_integer();
   view.prev.value = in.unsigned_integer();
   if (in.ok() && view.counter.value == 0) in.fail(Errc::malformed, "counter is zero");
-  if (in.ok() && !(view.prev < view.counter)) in.fail(Errc::malformed, "prev is not below the counter");
+  if (in.ok() && !(view.prev < view.counter))
+    in.fail(Errc::malformed, "prev is not below the counter");
   view.body = in.blob(limits::kChangeBytesMax);
   in.finish();
   if (!in.ok()) return in.error();
@@ -135,7 +151,8 @@ Result<FrameView> read_frame(BytesView frame) {
 
 /// What the model does not ask, because only the wire needs it.
 Status check_actors(const model::VersionVector& vv) {
-  if (!vv.empty() && vv.entries().front().actor.value == 0) return fail(Errc::malformed, "actor 0 in a vector");
+  if (!vv.empty() && vv.entries().front().actor.value == 0)
+    return fail(Errc::malformed, "actor 0 in a vector");
   return {};
 }
 
@@ -144,14 +161,15 @@ Status check_actors(const model::VersionVector& vv) {
 Result<Bytes> encode_change(const model::Change& change) {
   FP_CHECK_OK(model::check_change(change));
   FP_CHECK_OK(check_actors(change.context));
-  if (change.origin && (change.origin->dot.actor.value == 0 || change.origin->dot.counter.value == 0)) {
+  if (change.origin &&
+      (change.origin->dot.actor.value == 0 || change.origin->dot.counter.value == 0)) {
     return fail(Errc::malformed, "origin names no change");
   }
   Writer body(1024);
   put_body(body, change);
   if (body.size() > limits::kChangeBytesMax) {
-    return fail(Errc::too_large, "the change has " + std::to_string(body.size()) + " bytes; at most " +
-                                     std::to_string(limits::kChangeBytesMax));
+    return fail(Errc::too_large, "the change has " + std::to_string(body.size()) +
+                                     " bytes; at most " + std::to_string(limits::kChangeBytesMax));
   }
   constexpr std::size_t kFrameOverhead = 40;
   Writer frame(body.size() + kFrameOverhead);

@@ -59,7 +59,8 @@ void sign_gap(const crypto::SigningKey& key, const DeviceId& device, Gap& gap);
 bool verify_gap(const DeviceId& device, const Gap& gap);
 
 /// Over tag "fieldpost.v1.order", hub ‖ device ‖ id ‖ one byte: size of kind ‖ kind ‖ body.
-void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId& device, Order& order);
+void sign_order(const crypto::SigningKey& key, const HubId& hub, const DeviceId& device,
+                Order& order);
 bool verify_order(const HubId& hub, const DeviceId& device, const Order& order);
 
 // ---- messages ----

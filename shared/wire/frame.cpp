@@ -1,8 +1,7 @@
 #include "wire/frame.h"
 
-#include <zstd.h>
-
 #include <cstring>
+#include <zstd.h>
 
 #include "base/embedded.h"
 
@@ -41,7 +40,7 @@ BytesView dictionary_v1() {
 struct Dictionary::Impl {
   int level = 3;
   unsigned id = 0;
-  CompressDictionary compress;      ///< null while there is no dictionary
+  CompressDictionary compress;  ///< null while there is no dictionary
   DecompressDictionary decompress;
 };
 
@@ -65,7 +64,7 @@ std::shared_ptr<const Dictionary> Dictionary::of(BytesView bytes, int level) {
 
 struct Compressor::Impl {
   std::shared_ptr<const Dictionary> dictionary;
-  CompressContext compress;      ///< made when first used
+  CompressContext compress;  ///< made when first used
   DecompressContext decompress;
   Bytes scratch;
 
@@ -95,15 +94,16 @@ struct Compressor::Impl {
   void append(Bytes& out, BytesView plain) {
     const auto start = out.size();
     out.resize(start + ZSTD_compressBound(plain.size()));
-    const auto size = ZSTD_compress2(compress_context(), out.data() + start, out.size() - start, plain.data(),
-                                     plain.size());
+    const auto size = ZSTD_compress2(compress_context(), out.data() + start, out.size() - start,
+                                     plain.data(), plain.size());
     // The bound rules out a small buffer; what remains is memory.
     if (ZSTD_isError(size)) throw std::bad_alloc();
     out.resize(start + size);
   }
 };
 
-Compressor::Compressor(std::shared_ptr<const Dictionary> dictionary) : impl_(std::make_unique<Impl>()) {
+Compressor::Compressor(std::shared_ptr<const Dictionary> dictionary)
+    : impl_(std::make_unique<Impl>()) {
   impl_->dictionary = std::move(dictionary);
 }
 Compressor::~Compressor() = default;
@@ -130,8 +130,8 @@ Result<Bytes> Compressor::decompress(BytesView compressed, std::size_t limit) {
   const auto& shared = impl_->dictionary->impl();
   const auto id = ZSTD_getDictID_fromFrame(compressed.data(), compressed.size());
   if (id != 0 && (id != shared.id || !shared.decompress)) {
-    return fail(Errc::unsupported, "compressed with dictionary " + std::to_string(id) + ", known is " +
-                                       std::to_string(shared.id));
+    return fail(Errc::unsupported, "compressed with dictionary " + std::to_string(id) +
+                                       ", known is " + std::to_string(shared.id));
   }
   const auto frame_size = ZSTD_findFrameCompressedSize(compressed.data(), compressed.size());
   if (ZSTD_isError(frame_size) || frame_size != compressed.size()) {
@@ -140,10 +140,12 @@ Result<Bytes> Compressor::decompress(BytesView compressed, std::size_t limit) {
   Bytes out(static_cast<std::size_t>(content));
   auto* context = impl_->decompress_context();
   const auto size =
-      id == 0 ? ZSTD_decompressDCtx(context, out.data(), out.size(), compressed.data(), compressed.size())
+      id == 0 ? ZSTD_decompressDCtx(context, out.data(), out.size(), compressed.data(),
+                                    compressed.size())
               : ZSTD_decompress_usingDDict(context, out.data(), out.size(), compressed.data(),
                                            compressed.size(), shared.decompress.get());
-  if (ZSTD_isError(size) || size != out.size()) return fail(Errc::malformed, "the zstd frame is damaged");
+  if (ZSTD_isError(size) || size != out.size())
+    return fail(Errc::malformed, "the zstd frame is damaged");
   return out;
 }
 
@@ -164,7 +166,8 @@ Bytes Compressor::encode_frame(BytesView message) {
 
 Result<Bytes> Compressor::decode_frame(BytesView frame) {
   if (frame.size() > limits::kFrameBytesMax) {
-    return fail(Errc::too_large, "a frame over " + std::to_string(limits::kFrameBytesMax) + " bytes");
+    return fail(Errc::too_large,
+                "a frame over " + std::to_string(limits::kFrameBytesMax) + " bytes");
   }
   if (frame.empty()) return fail(Errc::malformed, "an empty frame");
   const auto rest = frame.subspan(1);

@@ -23,12 +23,14 @@ constexpr std::uint64_t type_number() {
     return type_number<T, I + 1>();
   }
 }
-static_assert(type_number<Challenge>() == 1 && type_number<Push>() == 4 && type_number<AttachFetch>() == 22);
+static_assert(type_number<Challenge>() == 1 && type_number<Push>() == 4 &&
+              type_number<AttachFetch>() == 22);
 
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kNames = {
-    "challenge", "hello", "welcome", "push", "ack", "confirm", "rewind", "deliver", "got", "state_chunk",
-    "status", "ping", "pong", "bye", "error", "hash_query", "hash_reply", "gap", "attach_offer",
-    "attach_offset", "attach_chunk", "attach_fetch"};
+    "challenge",    "hello",         "welcome",      "push",        "ack",        "confirm",
+    "rewind",       "deliver",       "got",          "state_chunk", "status",     "ping",
+    "pong",         "bye",           "error",        "hash_query",  "hash_reply", "gap",
+    "attach_offer", "attach_offset", "attach_chunk", "attach_fetch"};
 
 template <class T>
 constexpr bool kSigned = std::is_same_v<T, Hello> || std::is_same_v<T, Welcome>;
@@ -114,7 +116,8 @@ void get_message(Reader& in, Decoded& decoded, std::size_t parts) {
 }
 
 template <std::size_t... I>
-void dispatch(Reader& in, Decoded& decoded, std::uint64_t type, std::size_t parts, std::index_sequence<I...>) {
+void dispatch(Reader& in, Decoded& decoded, std::uint64_t type, std::size_t parts,
+              std::index_sequence<I...>) {
   using Get = void (*)(Reader&, Decoded&, std::size_t);
   static constexpr Get kGet[] = {&get_message<std::variant_alternative_t<I, Message>>...};
   kGet[type - 1](in, decoded, parts);
@@ -153,18 +156,19 @@ Bytes encode_hello(const Hello& hello, const Challenge& challenge, const Channel
                    const crypto::SigningKey& device_key) {
   Writer body(1024);
   put_body(body, hello);
-  const auto signature =
-      crypto::sign(device_key, kHelloTag, {challenge.nonce.view(), challenge.hub.view(), challenge.epoch.view(),
-                                        binding.view(), body.view()});
+  const auto signature = crypto::sign(device_key, kHelloTag,
+                                      {challenge.nonce.view(), challenge.hub.view(),
+                                       challenge.epoch.view(), binding.view(), body.view()});
   return encode_signed<Hello>(signature, body.view());
 }
 
-bool verify_hello(const Decoded& decoded, const Challenge& challenge, const ChannelBinding& binding) {
+bool verify_hello(const Decoded& decoded, const Challenge& challenge,
+                  const ChannelBinding& binding) {
   const auto* hello = std::get_if<Hello>(&decoded.message);
   if (hello == nullptr) return false;
   return crypto::verify(public_key(hello->device.view()), decoded.signature, kHelloTag,
-                        {challenge.nonce.view(), challenge.hub.view(), challenge.epoch.view(), binding.view(),
-                         decoded.signed_body});
+                        {challenge.nonce.view(), challenge.hub.view(), challenge.epoch.view(),
+                         binding.view(), decoded.signed_body});
 }
 
 Bytes encode_welcome(const Welcome& welcome, const Challenge& challenge, const Hello& hello,
@@ -172,8 +176,9 @@ Bytes encode_welcome(const Welcome& welcome, const Challenge& challenge, const H
   Writer body(1024);
   put_body(body, welcome);
   const auto signature =
-      crypto::sign(hub_key, kWelcomeTag, {challenge.hub.view(), challenge.epoch.view(), hello.device.view(),
-                                       hello.agent_nonce.view(), binding.view(), body.view()});
+      crypto::sign(hub_key, kWelcomeTag,
+                   {challenge.hub.view(), challenge.epoch.view(), hello.device.view(),
+                    hello.agent_nonce.view(), binding.view(), body.view()});
   return encode_signed<Welcome>(signature, body.view());
 }
 
@@ -189,7 +194,8 @@ std::string_view message_name(const Message& message) { return kNames[message.in
 
 Result<Decoded> decode_message(BytesView bytes) {
   if (bytes.size() > limits::kMessageBytesMax) {
-    return fail(Errc::too_large, "a message over " + std::to_string(limits::kMessageBytesMax) + " bytes");
+    return fail(Errc::too_large,
+                "a message over " + std::to_string(limits::kMessageBytesMax) + " bytes");
   }
   Reader in(bytes);
   const auto parts = in.array(3);

@@ -38,21 +38,21 @@ struct Challenge {
 /// Where an actor's chain stands on the sender's side.
 struct ActorHead {
   ActorId actor;
-  Sequence head;        ///< last counter, 0 when empty
-  Hash hash;            ///< h(head); h(0) when empty
+  Sequence head;  ///< last counter, 0 when empty
+  Hash hash;      ///< h(head); h(0) when empty
   friend bool operator==(const ActorHead&, const ActorHead&) = default;
 };
 
 struct UnitCursor {
   std::string unit;
-  Bytes cursor;         ///< opaque to the agent; empty: from the beginning
+  Bytes cursor;  ///< opaque to the agent; empty: from the beginning
   friend bool operator==(const UnitCursor&, const UnitCursor&) = default;
 };
 
 /// What an agent tells of itself; all figures as the agent believes them.
 struct AgentStatus {
-  std::uint64_t waiting = 0;             ///< changes without a durable acknowledgement
-  std::optional<Instant> oldest_waiting; ///< estimated time of the oldest of them
+  std::uint64_t waiting = 0;              ///< changes without a durable acknowledgement
+  std::optional<Instant> oldest_waiting;  ///< estimated time of the oldest of them
   std::uint64_t attachments_waiting = 0;
   std::uint64_t storage_free_bytes = 0;
   std::optional<std::uint32_t> battery_percent;
@@ -67,28 +67,29 @@ struct AgentStatus {
 struct Hello {
   DeviceId device;
   Nonce agent_nonce;
-  std::vector<ActorHead> actors;         ///< every actor with kept changes, the current one last
-  std::vector<UnitCursor> cursors;       ///< sorted by unit
-  Hash schema_digest;                    ///< of the schemas the agent runs
-  std::uint64_t welcome_id = 0;          ///< last welcome the agent stored, 0 if none
-  std::vector<model::Dot> unsettled;     ///< acknowledged changes not yet seen merged; `welcome` answers each
+  std::vector<ActorHead> actors;    ///< every actor with kept changes, the current one last
+  std::vector<UnitCursor> cursors;  ///< sorted by unit
+  Hash schema_digest;               ///< of the schemas the agent runs
+  std::uint64_t welcome_id = 0;     ///< last welcome the agent stored, 0 if none
+  std::vector<model::Dot>
+      unsettled;  ///< acknowledged changes not yet seen merged; `welcome` answers each
   AgentStatus status;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
 enum class VerdictKind : std::uint8_t {
-  known = 0,      ///< the hub's head lies on the agent's chain
-  unknown = 1,    ///< the hub never met this actor (head 0)
-  forked = 2,     ///< a differing hash at the hub's head, or the hub is ahead
-  foreign = 3,    ///< bound to another device key
+  known = 0,    ///< the hub's head lies on the agent's chain
+  unknown = 1,  ///< the hub never met this actor (head 0)
+  forked = 2,   ///< a differing hash at the hub's head, or the hub is ahead
+  foreign = 3,  ///< bound to another device key
 };
 
 struct Verdict {
   ActorId actor;
   VerdictKind kind = VerdictKind::unknown;
-  Sequence head;            ///< the hub's durable head
-  Hash hash;                ///< h(head) at the hub
-  Sequence backed_up;       ///< watermark of the oldest restorable backup
+  Sequence head;       ///< the hub's durable head
+  Hash hash;           ///< h(head) at the hub
+  Sequence backed_up;  ///< watermark of the oldest restorable backup
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 
@@ -106,9 +107,9 @@ struct ChangeException {
   Sequence counter;
   RecordId record;
   ExceptionKind kind = ExceptionKind::quarantined;
-  std::string rule;     ///< stable name such as "enum", "range", "type", "undecodable"
-  std::string path;     ///< the field, or empty
-  std::string detail;   ///< for people; never a payload
+  std::string rule;    ///< stable name such as "enum", "range", "type", "undecodable"
+  std::string path;    ///< the field, or empty
+  std::string detail;  ///< for people; never a payload
   friend bool operator==(const ChangeException&, const ChangeException&) = default;
 };
 
@@ -120,42 +121,42 @@ struct Grant {
 /// A signed order for the device: kinds are defined now, used when the secrecy work lands.
 struct Order {
   std::uint64_t id = 0;
-  std::string kind;     ///< "lock", "wipe", "new_actor", "upload_log"
+  std::string kind;  ///< "lock", "wipe", "new_actor", "upload_log"
   Bytes body;
   crypto::Signature signature;
   friend bool operator==(const Order&, const Order&) = default;
 };
 
 struct SchemaUpdate {
-  std::string name;     ///< "stop"
+  std::string name;  ///< "stop"
   std::uint32_t version = 0;
-  Bytes body;           ///< the schema's JSON text
+  Bytes body;  ///< the schema's JSON text
   friend bool operator==(const SchemaUpdate&, const SchemaUpdate&) = default;
 };
 
 // ---- hub → agent; signed with the hub key over
 //      hub ‖ epoch ‖ device ‖ agent nonce ‖ channel binding ‖ body bytes ----
 struct Welcome {
-  std::uint64_t id = 0;                   ///< grows with each welcome to this device
+  std::uint64_t id = 0;  ///< grows with each welcome to this device
   Instant hub_time;
   StartId start;
   std::uint32_t window_pushes = 0;
   std::uint32_t window_bytes = 0;
-  std::vector<Verdict> verdicts;          ///< one for each actor of hello, same order
-  std::vector<Grant> grants;              ///< sorted by unit
-  std::vector<ChangeException> exceptions;///< unconfirmed ones, repeated
+  std::vector<Verdict> verdicts;            ///< one for each actor of hello, same order
+  std::vector<Grant> grants;                ///< sorted by unit
+  std::vector<ChangeException> exceptions;  ///< unconfirmed ones, repeated
   std::vector<Order> orders;
   std::vector<SchemaUpdate> schemas;
-  std::string compartment;                ///< "enforcement" or "health"
+  std::string compartment;  ///< "enforcement" or "health"
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
 struct Push {
   ActorId actor;
-  Sequence first;                ///< counter of changes[0]
-  std::vector<Bytes> changes;    ///< change frames, consecutive counters
-  Hash head;                     ///< h(first + changes.size() − 1)
-  crypto::Signature signature;   ///< over device ‖ actor ‖ n ‖ h(n)
+  Sequence first;               ///< counter of changes[0]
+  std::vector<Bytes> changes;   ///< change frames, consecutive counters
+  Hash head;                    ///< h(first + changes.size() − 1)
+  crypto::Signature signature;  ///< over device ‖ actor ‖ n ‖ h(n)
   friend bool operator==(const Push&, const Push&) = default;
 };
 
@@ -189,9 +190,9 @@ struct Rewind {
 
 struct Deliver {
   std::string unit;
-  Bytes cursor;                 ///< what to answer in `got` once these states are durable
-  std::vector<Bytes> states;    ///< canonical record states
-  bool caught_up = false;       ///< nothing newer in this unit at this moment
+  Bytes cursor;               ///< what to answer in `got` once these states are durable
+  std::vector<Bytes> states;  ///< canonical record states
+  bool caught_up = false;     ///< nothing newer in this unit at this moment
   friend bool operator==(const Deliver&, const Deliver&) = default;
 };
 
@@ -206,7 +207,7 @@ struct Got {
 struct StateChunk {
   std::string unit;
   RecordId record;
-  Hash digest;                  ///< of the whole state
+  Hash digest;  ///< of the whole state
   std::uint64_t total_bytes = 0;
   std::uint64_t offset = 0;
   Bytes bytes;
@@ -234,13 +235,23 @@ struct Bye {
 };
 
 enum class ErrorCode : std::uint16_t {
-  malformed = 1, too_large = 2, unsupported_version = 3, unknown_device = 4, bad_signature = 5,
-  revoked = 6, chain_broken = 7, not_granted = 8, out_of_order = 9, busy = 10, internal = 11,
-  shutting_down = 12, clock = 13,
+  malformed = 1,
+  too_large = 2,
+  unsupported_version = 3,
+  unknown_device = 4,
+  bad_signature = 5,
+  revoked = 6,
+  chain_broken = 7,
+  not_granted = 8,
+  out_of_order = 9,
+  busy = 10,
+  internal = 11,
+  shutting_down = 12,
+  clock = 13,
 };
 struct ErrorMessage {
   ErrorCode code = ErrorCode::internal;
-  std::string text;             ///< for people: what, where, what to do
+  std::string text;  ///< for people: what, where, what to do
   std::uint32_t retry_after_ms = 0;
   friend bool operator==(const ErrorMessage&, const ErrorMessage&) = default;
 };
@@ -248,12 +259,12 @@ struct ErrorMessage {
 // ---- finding the last common point of a forked chain ----
 struct HashQuery {
   ActorId actor;
-  std::vector<Sequence> counters;   ///< ascending
+  std::vector<Sequence> counters;  ///< ascending
   friend bool operator==(const HashQuery&, const HashQuery&) = default;
 };
 struct HashReply {
   ActorId actor;
-  std::vector<ActorHead> hashes;    ///< (actor, counter, h(counter)); absent where unknown
+  std::vector<ActorHead> hashes;  ///< (actor, counter, h(counter)); absent where unknown
   friend bool operator==(const HashReply&, const HashReply&) = default;
 };
 
@@ -262,14 +273,14 @@ struct Gap {
   ActorId actor;
   Sequence from;
   Sequence to;
-  Hash hash;                        ///< h(to) on which the chain continues
+  Hash hash;  ///< h(to) on which the chain continues
   crypto::Signature signature;
   friend bool operator==(const Gap&, const Gap&) = default;
 };
 
 // ---- attachments: defined from the start, used when the tablet's forms land ----
 struct AttachOffer {
-  Hash id;                          ///< hash of the ciphertext
+  Hash id;  ///< hash of the ciphertext
   RecordId record;
   std::string unit;
   std::uint64_t total_bytes = 0;
@@ -277,8 +288,8 @@ struct AttachOffer {
 };
 struct AttachOffset {
   Hash id;
-  std::uint64_t offset = 0;         ///< bytes durable at the receiver
-  bool complete = false;            ///< whole and verified
+  std::uint64_t offset = 0;  ///< bytes durable at the receiver
+  bool complete = false;     ///< whole and verified
   friend bool operator==(const AttachOffset&, const AttachOffset&) = default;
 };
 struct AttachChunk {
@@ -293,9 +304,8 @@ struct AttachFetch {
   friend bool operator==(const AttachFetch&, const AttachFetch&) = default;
 };
 
-using Message =
-    std::variant<Challenge, Hello, Welcome, Push, Ack, Confirm, Rewind, Deliver, Got, StateChunk,
-                 StatusReport, Ping, Pong, Bye, ErrorMessage, HashQuery, HashReply, Gap, AttachOffer,
-                 AttachOffset, AttachChunk, AttachFetch>;
+using Message = std::variant<Challenge, Hello, Welcome, Push, Ack, Confirm, Rewind, Deliver, Got,
+                             StateChunk, StatusReport, Ping, Pong, Bye, ErrorMessage, HashQuery,
+                             HashReply, Gap, AttachOffer, AttachOffset, AttachChunk, AttachFetch>;
 
 }  // namespace fieldpost::wire

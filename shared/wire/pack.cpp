@@ -60,7 +60,9 @@ void Writer::blob(BytesView value) {
                         static_cast<std::uint32_t>(value.size()));
 }
 
-void Writer::array(std::size_t size) { Packer(bytes_)->pack_array(static_cast<std::uint32_t>(size)); }
+void Writer::array(std::size_t size) {
+  Packer(bytes_)->pack_array(static_cast<std::uint32_t>(size));
+}
 
 void Writer::map(std::size_t size) { Packer(bytes_)->pack_map(static_cast<std::uint32_t>(size)); }
 

@@ -47,7 +47,8 @@ std::uint64_t Reader::length(std::size_t bytes, std::uint64_t least) {
 
 std::size_t Reader::checked(std::uint64_t count, std::size_t max, std::size_t bytes_each) {
   if (count > max) {
-    fail(Errc::too_large, std::to_string(count) + " where at most " + std::to_string(max) + " are allowed");
+    fail(Errc::too_large,
+         std::to_string(count) + " where at most " + std::to_string(max) + " are allowed");
     return 0;
   }
   if (count > left() / bytes_each) {
@@ -178,7 +179,8 @@ void Reader::skip(std::size_t depth_left) {
   }
   const bool is_map = byte <= 0x8f || byte == 0xde || byte == 0xdf;
   if (!is_map && byte > 0x9f && byte != 0xdc && byte != 0xdd) {
-    return fail(Errc::malformed, at_ == end_ ? kTruncated : "a kind of value that v1 does not know");
+    return fail(Errc::malformed,
+                at_ == end_ ? kTruncated : "a kind of value that v1 does not know");
   }
   if (depth_left == 0) return fail(Errc::too_large, "nested too deeply");
   const auto items = is_map ? 2 * map(SIZE_MAX) : array(SIZE_MAX);

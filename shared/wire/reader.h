@@ -87,7 +87,8 @@ class Reader {
   std::uint64_t length(std::size_t bytes, std::uint64_t least);
   std::size_t checked(std::uint64_t count, std::size_t max, std::size_t bytes_each);
   BytesView take(std::uint64_t size, std::size_t max) {
-    const auto count = size <= max && size <= left() ? static_cast<std::size_t>(size) : checked(size, max, 1);
+    const auto count =
+        size <= max && size <= left() ? static_cast<std::size_t>(size) : checked(size, max, 1);
     const BytesView view(at_, count);
     at_ += count;
     return view;

@@ -22,8 +22,15 @@ constexpr std::size_t kGroupBytesMin = 16;
 
 enum Key : int { kId = 1, kType = 2, kUnit = 3, kVector = 4, kGroups = 5 };
 enum GroupKey : int {
-  kAuthor = 1, kSchemaVersion = 2, kClock = 3, kActorIndex = 4, kBehind = 5, kTime = 6, kFields = 7,
-  kSeals = 8, kOrigin = 9,
+  kAuthor = 1,
+  kSchemaVersion = 2,
+  kClock = 3,
+  kActorIndex = 4,
+  kBehind = 5,
+  kTime = 6,
+  kFields = 7,
+  kSeals = 8,
+  kOrigin = 9,
 };
 
 std::size_t index_of(ActorId actor, const model::VersionVector& vv) {
@@ -146,15 +153,16 @@ Result<Bytes> encode_record(const model::Record& record) {
   }
   out.close_map(opened_at, entries);
   if (out.size() > limits::kRecordBytesMax) {
-    return fail(Errc::too_large, "the record has " + std::to_string(out.size()) + " bytes; at most " +
-                                     std::to_string(limits::kRecordBytesMax));
+    return fail(Errc::too_large, "the record has " + std::to_string(out.size()) +
+                                     " bytes; at most " + std::to_string(limits::kRecordBytesMax));
   }
   return std::move(out).take();
 }
 
 Result<model::Record> decode_record(BytesView bytes) {
   if (bytes.size() > limits::kRecordBytesMax) {
-    return fail(Errc::too_large, "a record state over " + std::to_string(limits::kRecordBytesMax) + " bytes");
+    return fail(Errc::too_large,
+                "a record state over " + std::to_string(limits::kRecordBytesMax) + " bytes");
   }
   Reader in(bytes);
   model::Record record;

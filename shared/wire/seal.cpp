@@ -40,7 +40,8 @@ std::size_t padded_size(std::size_t size) {
 }
 
 Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const SealId& seal,
-                                 const RecordId& record, std::string_view path, const model::Value& value) {
+                                 const RecordId& record, std::string_view path,
+                                 const model::Value& value) {
   if (std::holds_alternative<model::Sealed>(value)) {
     return fail(Errc::invalid_argument, std::string(path) + ": the value is sealed already");
   }
@@ -53,14 +54,15 @@ Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const 
     return fail(Errc::too_large, std::string(path) + ": too large to be sealed");
   }
   plain.resize(padded);
-  return model::Sealed{seal, crypto::aead_seal(content_key, nonce_of(path), associated_data(seal, record, path),
-                                               plain)};
+  return model::Sealed{seal, crypto::aead_seal(content_key, nonce_of(path),
+                                               associated_data(seal, record, path), plain)};
 }
 
 Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const RecordId& record,
                                 std::string_view path, const model::Sealed& sealed) {
-  FP_TRY(const auto plain, crypto::aead_open(content_key, nonce_of(path),
-                                             associated_data(sealed.seal, record, path), sealed.ciphertext));
+  FP_TRY(const auto plain,
+         crypto::aead_open(content_key, nonce_of(path), associated_data(sealed.seal, record, path),
+                           sealed.ciphertext));
   Reader in(plain);
   model::Value value;
   std::optional<std::uint64_t> seal_index;
@@ -79,15 +81,21 @@ Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const R
 Result<model::Seal> make_seal(const SealId& id, const crypto::SymmetricKey& content_key,
                               std::span<const Recipient> recipients) {
   if (recipients.empty() || recipients.size() > limits::kBoxesMax) {
-    return fail(Errc::invalid_argument, "a seal needs 1–" + std::to_string(limits::kBoxesMax) + " recipients");
+    return fail(Errc::invalid_argument,
+                "a seal needs 1–" + std::to_string(limits::kBoxesMax) + " recipients");
   }
   model::Seal seal{id, {}};
   for (const auto& recipient : recipients) {
-    seal.boxes.push_back({crypto::key_id(recipient.key),
-                          crypto::box_seal(recipient.ephemeral, recipient.key, content_key.view())});
+    seal.boxes.push_back(
+        {crypto::key_id(recipient.key),
+         crypto::box_seal(recipient.ephemeral, recipient.key, content_key.view())});
   }
-  const auto by_recipient = [](const model::KeyBox& a, const model::KeyBox& b) { return a.recipient < b.recipient; };
-  const auto same = [](const model::KeyBox& a, const model::KeyBox& b) { return a.recipient == b.recipient; };
+  const auto by_recipient = [](const model::KeyBox& a, const model::KeyBox& b) {
+    return a.recipient < b.recipient;
+  };
+  const auto same = [](const model::KeyBox& a, const model::KeyBox& b) {
+    return a.recipient == b.recipient;
+  };
   std::sort(seal.boxes.begin(), seal.boxes.end(), by_recipient);
   if (std::adjacent_find(seal.boxes.begin(), seal.boxes.end(), same) != seal.boxes.end()) {
     return fail(Errc::invalid_argument, "a seal names one recipient twice");
@@ -95,13 +103,15 @@ Result<model::Seal> make_seal(const SealId& id, const crypto::SymmetricKey& cont
   return seal;
 }
 
-Result<crypto::SymmetricKey> open_seal(const model::Seal& seal, const crypto::BoxKeyPair& recipient) {
+Result<crypto::SymmetricKey> open_seal(const model::Seal& seal,
+                                       const crypto::BoxKeyPair& recipient) {
   const auto id = crypto::key_id(recipient.public_key);
   for (const auto& box : seal.boxes) {
     if (box.recipient != id) continue;
     FP_TRY(const auto plain, crypto::box_open(recipient, box.box));
     crypto::SymmetricKey key;
-    if (plain.size() != key.bytes.size()) return fail(Errc::malformed, "a content key must have 32 bytes");
+    if (plain.size() != key.bytes.size())
+      return fail(Errc::malformed, "a content key must have 32 bytes");
     std::copy(plain.begin(), plain.end(), key.bytes.begin());
     return key;
   }

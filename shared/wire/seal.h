@@ -27,7 +27,8 @@ std::size_t padded_size(std::size_t size);
 /// Errors: `invalid_argument` for a value that is sealed already, `too_large` when the ciphertext would
 /// exceed limits::kCiphertextBytesMax.
 Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const SealId& seal,
-                                 const RecordId& record, std::string_view path, const model::Value& value);
+                                 const RecordId& record, std::string_view path,
+                                 const model::Value& value);
 /// Errors: `bad_signature` when key, seal, record or path differ from what was sealed; `malformed` when
 /// the plaintext is not one value and its padding.
 Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const RecordId& record,
@@ -43,6 +44,7 @@ struct Recipient {
 Result<model::Seal> make_seal(const SealId& id, const crypto::SymmetricKey& content_key,
                               std::span<const Recipient> recipients);
 /// Errors: `not_found` when no box is for this key; `bad_signature` when the box does not open.
-Result<crypto::SymmetricKey> open_seal(const model::Seal& seal, const crypto::BoxKeyPair& recipient);
+Result<crypto::SymmetricKey> open_seal(const model::Seal& seal,
+                                       const crypto::BoxKeyPair& recipient);
 
 }  // namespace fieldpost::wire

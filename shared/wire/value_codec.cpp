@@ -35,7 +35,9 @@ void put_list(Writer& out, const model::List& list) {
   }
 }
 
-bool is_text(std::uint8_t byte) { return (byte >= 0xa0 && byte <= 0xbf) || (byte >= 0xd9 && byte <= 0xdb); }
+bool is_text(std::uint8_t byte) {
+  return (byte >= 0xa0 && byte <= 0xbf) || (byte >= 0xd9 && byte <= 0xdb);
+}
 bool is_integer(std::uint8_t byte) {
   return byte < 0x80 || byte >= 0xe0 || (byte >= 0xcc && byte <= 0xd3);
 }
@@ -59,9 +61,11 @@ void get_list(Reader& in, model::List& list) {
 void get_sealed(Reader& in, model::Sealed& sealed, std::optional<std::uint64_t>& seal_index) {
   const bool two_entries = in.map(limits::kListItemsMax) == 2;
   if (!two_entries) in.fail(Errc::malformed, "a sealed value is a map of two entries");
-  if (in.unsigned_integer() != kSealedIndexKey) in.fail(Errc::malformed, "a sealed value begins with key 0");
+  if (in.unsigned_integer() != kSealedIndexKey)
+    in.fail(Errc::malformed, "a sealed value begins with key 0");
   seal_index = in.unsigned_integer();
-  if (in.unsigned_integer() != kSealedCiphertextKey) in.fail(Errc::malformed, "a sealed value ends with key 1");
+  if (in.unsigned_integer() != kSealedCiphertextKey)
+    in.fail(Errc::malformed, "a sealed value ends with key 1");
   sealed.ciphertext = to_bytes(in.blob(limits::kCiphertextBytesMax));
 }
 
@@ -139,7 +143,8 @@ void get_value(Reader& in, model::Value& value, std::optional<std::uint64_t>& se
   } else if ((byte >= 0x80 && byte <= 0x8f) || byte == 0xde || byte == 0xdf) {
     get_sealed(in, value.emplace<model::Sealed>(), seal_index);
   } else {
-    in.fail(Errc::malformed, in.left() == 0 ? "ends too early" : "a kind of value that v1 does not know");
+    in.fail(Errc::malformed,
+            in.left() == 0 ? "ends too early" : "a kind of value that v1 does not know");
   }
 }
 
@@ -200,7 +205,8 @@ void get_origin(Reader& in, model::Origin& origin) {
   }
 }
 
-void resolve_seals(Reader& in, const std::vector<SealUse>& uses, const std::vector<model::Seal>& seals) {
+void resolve_seals(Reader& in, const std::vector<SealUse>& uses,
+                   const std::vector<model::Seal>& seals) {
   for (const auto& use : uses) {
     if (use.index >= seals.size()) return in.fail(Errc::malformed, "a seal index without a seal");
     use.value->seal = seals[use.index].id;

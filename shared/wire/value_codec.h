@@ -35,7 +35,8 @@ void get_fields(Reader& in, std::vector<model::FieldValue>& fields, std::vector<
 void get_seals(Reader& in, std::vector<model::Seal>& seals);
 void get_vector(Reader& in, model::VersionVector& vv);
 void get_origin(Reader& in, model::Origin& origin);
-void resolve_seals(Reader& in, const std::vector<SealUse>& uses, const std::vector<model::Seal>& seals);
+void resolve_seals(Reader& in, const std::vector<SealUse>& uses,
+                   const std::vector<model::Seal>& seals);
 
 /// Time stamps in records are carried as the difference to the time inside the record's UUIDv7, modulo
 /// 2^64: small numbers for new records, and every pair of instants has one.

@@ -24,7 +24,9 @@ int status_of(net::HttpHeaders headers) {
 
 TEST_CASE("the loopback API answers its own host, origin and token") {
   CHECK(status_of({{"Host", "127.0.0.1:4711"}, {"Authorization", "Bearer the-token"}}) == 200);
-  CHECK(status_of({{"Host", "localhost:4711"}, {"Authorization", "Bearer the-token"}, {"Origin", "http://localhost:4711"}}) == 200);
+  CHECK(status_of({{"Host", "localhost:4711"},
+                   {"Authorization", "Bearer the-token"},
+                   {"Origin", "http://localhost:4711"}}) == 200);
 }
 
 TEST_CASE("another host is refused whatever token it brings") {
@@ -32,12 +34,17 @@ TEST_CASE("another host is refused whatever token it brings") {
   CHECK(status_of({{"Host", "127.0.0.1:80"}, {"Authorization", "Bearer the-token"}}) == 403);
   CHECK(status_of({{"Host", "127.0.0.1"}, {"Authorization", "Bearer the-token"}}) == 403);
   CHECK(status_of({{"Authorization", "Bearer the-token"}}) == 403);
-  CHECK(status_of({{"Host", "127.0.0.1:4711"}, {"Host", "evil.example"}, {"Authorization", "Bearer the-token"}}) == 403);
+  CHECK(status_of({{"Host", "127.0.0.1:4711"},
+                   {"Host", "evil.example"},
+                   {"Authorization", "Bearer the-token"}}) == 403);
 }
 
 TEST_CASE("a page of another site is refused") {
-  for (const char* origin : {"http://evil.example", "https://127.0.0.1:4711", "null", "http://127.0.0.1:4711.evil.example"}) {
-    CHECK(status_of({{"Host", "127.0.0.1:4711"}, {"Authorization", "Bearer the-token"}, {"Origin", origin}}) == 403);
+  for (const char* origin : {"http://evil.example", "https://127.0.0.1:4711", "null",
+                             "http://127.0.0.1:4711.evil.example"}) {
+    CHECK(status_of({{"Host", "127.0.0.1:4711"},
+                     {"Authorization", "Bearer the-token"},
+                     {"Origin", origin}}) == 403);
   }
 }
 
@@ -49,6 +56,7 @@ TEST_CASE("a missing or wrong token is 401 with a sentence") {
   REQUIRE(refusal);
   CHECK(refusal->body.find("api.token") != std::string::npos);
   CHECK(refusal->header("WWW-Authenticate") != nullptr);
-  const auto empty = agent::refuse(request({{"Host", "127.0.0.1:4711"}, {"Authorization", "Bearer "}}), {4711, ""});
+  const auto empty = agent::refuse(
+      request({{"Host", "127.0.0.1:4711"}, {"Authorization", "Bearer "}}), {4711, ""});
   CHECK(empty);  // a token that was never made opens nothing
 }

@@ -1,11 +1,10 @@
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <fstream>
 #include <set>
+#include <signal.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 #include "net/client.h"
 #include "tests/agent/support.h"
@@ -20,7 +19,8 @@ struct Desk {
   test::TempDir dir;
   std::string options;
 
-  explicit Desk(const std::string& unit = "01-PPT", const std::string& compartment = "enforcement") {
+  explicit Desk(const std::string& unit = "01-PPT",
+                const std::string& compartment = "enforcement") {
     if (!crypto::init()) throw std::runtime_error("libsodium");
     test::enrol_without_hub(data(), unit, compartment);
     options = "--data " + data().path.string() + " ";
@@ -39,7 +39,8 @@ class Daemon {
     const std::string data = desk.data().path.string();
     pid_ = ::fork();
     if (pid_ == 0) {
-      ::execl(program.c_str(), "fieldpost-agent", "--data", data.c_str(), "--log-level", "off", "run", nullptr);
+      ::execl(program.c_str(), "fieldpost-agent", "--data", data.c_str(), "--log-level", "off",
+              "run", nullptr);
       ::_exit(127);
     }
     for (int i = 0; i < 200 && !running_; ++i) {
@@ -68,7 +69,9 @@ const std::string kData = std::string(FIELDPOST_SOURCE_DIR) + "/tests/data/";
 
 }  // namespace
 
-TEST_CASE("the checkpoint day imports with exactly the listed errors, and a second time changes nothing") {
+TEST_CASE(
+    "the checkpoint day imports with exactly the listed errors, and a second time changes "
+    "nothing") {
   Desk desk;
   std::ifstream file(kData + "checkpoint-day.expected.json");
   const json expected = json::parse(file);
@@ -95,7 +98,8 @@ TEST_CASE("the checkpoint day imports with exactly the listed errors, and a seco
   CHECK(vehicles == expected["vehicles"]);
 
   const json digest = json::parse(desk.run("--json verify").out)["digests"];
-  const json again = json::parse(desk.run("--json import --type stop " + kData + "checkpoint-day.csv").out);
+  const json again =
+      json::parse(desk.run("--json import --type stop " + kData + "checkpoint-day.csv").out);
   CHECK(again["added"] == 0);
   CHECK(again["present"] == expected["good_rows"]);
   CHECK(json::parse(desk.run("--json verify").out)["digests"] == digest);
@@ -104,11 +108,13 @@ TEST_CASE("the checkpoint day imports with exactly the listed errors, and a seco
 TEST_CASE("a stop is recorded by answers typed in English and in Khmer") {
   Desk desk;
   // checkpoint, direction, type, time, a vehicle (plate, then nothing more), no persons, search, outcome, officer
-  const auto english = desk.run("--author NP-2231 record stop", "01-PPT\nentry\ntraffic\n\nno\nno\nnone\nno_action\n\n");
+  const auto english = desk.run("--author NP-2231 record stop",
+                                "01-PPT\nentry\ntraffic\n\nno\nno\nnone\nno_action\n\n");
   INFO(english.err);
   CHECK(english.exit_code == 0);
   CHECK(english.out.find("Recorded: 01-PPT-T07-") == 0);
-  const auto khmer = desk.run("--author NP-2231 --lang km record stop", "01-PPT\n១\n១\n\nទេ\nទេ\n១\n១\n\n");
+  const auto khmer =
+      desk.run("--author NP-2231 --lang km record stop", "01-PPT\n១\n១\n\nទេ\nទេ\n១\n១\n\n");
   INFO(khmer.err);
   CHECK(khmer.exit_code == 0);
   CHECK(khmer.err.find("ទេ") != std::string::npos);
@@ -127,11 +133,14 @@ TEST_CASE("input that ends too early is kept as a draft, and said so") {
 
 TEST_CASE("bad input to a command is one sentence and exit code 2") {
   Desk desk;
-  for (const char* arguments : {"enroll nonsense", "record dream --json /dev/null", "record stop --json /nonexistent", "show xyz",
-                                "show 01950f3a-1001-7a4c-9b1e-5c2d8e7f0001", "void 01950f3a-1001-7a4c-9b1e-5c2d8e7f0001 --reason because",
-                                "import /nonexistent.csv --type stop", "import /nonexistent.ndjson", "list --type dream", "frobnicate",
-                                "list --limit many", "places import /nonexistent.csv", "list --since yesterday", "--lang fr status",
-                                "--utc-offset 7 status", "export --out /nonexistent/x.csv", "sync", "health accept /nonexistent --authority x"}) {
+  for (const char* arguments :
+       {"enroll nonsense", "record dream --json /dev/null", "record stop --json /nonexistent",
+        "show xyz", "show 01950f3a-1001-7a4c-9b1e-5c2d8e7f0001",
+        "void 01950f3a-1001-7a4c-9b1e-5c2d8e7f0001 --reason because",
+        "import /nonexistent.csv --type stop", "import /nonexistent.ndjson", "list --type dream",
+        "frobnicate", "list --limit many", "places import /nonexistent.csv",
+        "list --since yesterday", "--lang fr status", "--utc-offset 7 status",
+        "export --out /nonexistent/x.csv", "sync", "health accept /nonexistent --authority x"}) {
     const auto ran = desk.run(arguments);
     INFO(arguments << ": " << ran.err);
     CHECK(ran.exit_code == 2);
@@ -155,7 +164,8 @@ TEST_CASE("a daemon killed after a record was answered has kept it") {
     CHECK(json::parse(desk.run("--json status").out)["daemon"] == true);
     daemon.stop(SIGKILL);
   }
-  const json status = json::parse(desk.run("--json status").out);  // run.json is stale: the store is opened here
+  const json status =
+      json::parse(desk.run("--json status").out);  // run.json is stale: the store is opened here
   CHECK(status["daemon"] == false);
   CHECK(status["records"] == 1);
   CHECK(status["waiting"] == 1);
@@ -198,20 +208,28 @@ TEST_CASE("sync --once without a hub fails in words and loses nothing") {
   CHECK(json::parse(desk.run("--json status").out)["waiting"] == 1);
 }
 
-TEST_CASE("a rehab unit's tablet is admitted, records a visit, and the authority opens the export elsewhere") {
+TEST_CASE(
+    "a rehab unit's tablet is admitted, records a visit, and the authority opens the export "
+    "elsewhere") {
   Desk desk("02-MRU1", "health");
   const std::string keys = " --dir " + (desk.dir / "keys").string();
   const auto init = test::run("fieldpost-health", "key init" + keys);
   REQUIRE(init.exit_code == 0);
   const std::string marker = "Fingerprint: ";
   const std::string fingerprint = init.out.substr(init.out.find(marker) + marker.size(), 29);
-  REQUIRE(test::run("fieldpost-health", "unit add 02-MRU1" + keys + " --out " + (desk.dir / "r.json").string()).exit_code == 0);
+  REQUIRE(test::run("fieldpost-health",
+                    "unit add 02-MRU1" + keys + " --out " + (desk.dir / "r.json").string())
+              .exit_code == 0);
   const json key = json::parse(desk.run("--json health key").out);
   const std::string grant = (desk.dir / "grant.json").string();
-  const auto admit = test::run("fieldpost-health", "device admit --unit 02-MRU1 --device-key " + key["device_key"].get<std::string>() + keys + " --out " + grant);
+  const auto admit = test::run("fieldpost-health", "device admit --unit 02-MRU1 --device-key " +
+                                                       key["device_key"].get<std::string>() + keys +
+                                                       " --out " + grant);
   REQUIRE(admit.exit_code == 0);
   CHECK(admit.err.find(key["fingerprint"].get<std::string>()) != std::string::npos);
-  CHECK(desk.run("health accept " + grant + " --authority 0000-0000-0000-0000-0000-0000").exit_code == 2);
+  CHECK(
+      desk.run("health accept " + grant + " --authority 0000-0000-0000-0000-0000-0000").exit_code ==
+      2);
   const auto accepted = desk.run("health accept " + grant + " --authority " + fingerprint);
   INFO(accepted.err);
   REQUIRE(accepted.exit_code == 0);

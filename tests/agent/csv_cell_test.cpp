@@ -1,4 +1,5 @@
 #include "agent/cli/csv_cell.h"
+
 #include "agent/cli/session.h"
 #include "tests/support/catch.h"
 
@@ -22,7 +23,8 @@ TEST_CASE("numbers and plain text stay as they are, quotes are doubled") {
 TEST_CASE("what a record holds cannot steer the terminal") {
   CHECK(agent::printable("a\x1b[2Jb") == "a\xEF\xBF\xBD[2Jb");
   CHECK(agent::printable("a\xC2\x9B"
-                         "31mb") == "a\xEF\xBF\xBD"
-                                    "31mb");
+                         "31mb") ==
+        "a\xEF\xBF\xBD"
+        "31mb");
   CHECK(agent::printable("សុខ") == "សុខ");
 }

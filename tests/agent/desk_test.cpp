@@ -1,13 +1,13 @@
+#include <fstream>
+#include <iterator>
+#include <set>
+
 #include "agent/api/answers.h"
 #include "agent/health/authority.h"
 #include "keys/random.h"
 #include "tests/agent/support.h"
 #include "tests/support/catch.h"
 #include "wire/codec.h"
-
-#include <fstream>
-#include <iterator>
-#include <set>
 
 using namespace fieldpost;
 using nlohmann::json;
@@ -19,7 +19,8 @@ struct Tablet {
   test::TempDir dir;
   std::unique_ptr<agent::App> app;
 
-  explicit Tablet(const std::string& unit = "01-PPT", const std::string& compartment = "enforcement") {
+  explicit Tablet(const std::string& unit = "01-PPT",
+                  const std::string& compartment = "enforcement") {
     if (!crypto::init()) throw std::runtime_error("libsodium");
     test::enrol_without_hub(data(), unit, compartment);
     reopen();
@@ -31,18 +32,21 @@ struct Tablet {
     if (!opened) throw std::runtime_error(opened.error().message());
     app = std::move(*opened);
   }
-  std::pair<int, json> ask(const std::string& method, const std::string& target, const json& body = nullptr) {
+  std::pair<int, json> ask(const std::string& method, const std::string& target,
+                           const json& body = nullptr) {
     net::HttpRequest request;
     request.method = method;
     request.target = target;
     if (!net::parse_target(request)) return {400, {}};
     if (!body.is_null()) request.body = body.dump();
     net::HttpResponse answer;
-    app->router().handle(std::move(request), net::Responder([&](net::HttpResponse r) { answer = std::move(r); }));
+    app->router().handle(std::move(request),
+                         net::Responder([&](net::HttpResponse r) { answer = std::move(r); }));
     return {answer.status, json::parse(answer.body)};
   }
   json record(json document, int status = 201) {
-    const auto [got, body] = ask("POST", "/v1/records", {{"document", std::move(document)}, {"author", "NP-2231"}});
+    const auto [got, body] =
+        ask("POST", "/v1/records", {{"document", std::move(document)}, {"author", "NP-2231"}});
     INFO(body.dump());
     REQUIRE(got == status);
     return body;
@@ -99,7 +103,8 @@ TEST_CASE("a stop is recorded with a number of its own and is there after a rest
   CHECK(tablet.record(test::a_stop())["ref_no"].get<std::string>().ends_with("-00003"));
 }
 
-TEST_CASE("a stop that its form does not allow is refused with every fault named, and nothing is kept") {
+TEST_CASE(
+    "a stop that its form does not allow is refused with every fault named, and nothing is kept") {
   Tablet tablet;
   json stop = test::a_stop();
   stop["direction"] = "sideways";
@@ -112,27 +117,37 @@ TEST_CASE("a stop that its form does not allow is refused with every fault named
 
 TEST_CASE("bad requests end in a sentence, never in a record") {
   Tablet tablet;
-  for (const json& document : {json("text"), json::object(), json{{"type", "dream"}}, json{{"type", 7}}}) {
-    const auto [status, body] = tablet.ask("POST", "/v1/records", {{"document", document}, {"author", "NP-2231"}});
+  for (const json& document :
+       {json("text"), json::object(), json{{"type", "dream"}}, json{{"type", 7}}}) {
+    const auto [status, body] =
+        tablet.ask("POST", "/v1/records", {{"document", document}, {"author", "NP-2231"}});
     CHECK(status == 400);
     CHECK(body["error"]["message"].get<std::string>().size() > 20);
   }
-  CHECK(tablet.ask("POST", "/v1/records", {{"document", test::a_stop()}}).first == 400);  // nobody is named
+  CHECK(tablet.ask("POST", "/v1/records", {{"document", test::a_stop()}}).first ==
+        400);  // nobody is named
   CHECK(tablet.ask("GET", "/v1/records/not-an-id").first == 400);
   CHECK(tablet.ask("GET", "/v1/records/01950f3a-1001-7a4c-9b1e-5c2d8e7f0001").first == 404);
   CHECK(tablet.ask("GET", "/v1/records?limit=0").first == 400);
-  CHECK(tablet.ask("POST", "/v1/records", {{"document", {{"type", "visit"}}}, {"author", "NP-2231"}}).first == 403);
+  CHECK(
+      tablet.ask("POST", "/v1/records", {{"document", {{"type", "visit"}}}, {"author", "NP-2231"}})
+          .first == 403);
   json other_unit = test::a_stop();
   other_unit["unit"] = "20-BVT";
-  CHECK(tablet.ask("POST", "/v1/records", {{"document", other_unit}, {"author", "NP-2231"}}).first == 403);
+  CHECK(
+      tablet.ask("POST", "/v1/records", {{"document", other_unit}, {"author", "NP-2231"}}).first ==
+      403);
 }
 
-TEST_CASE("after final a change needs a reason, becomes an amendment, and a void record stays void") {
+TEST_CASE(
+    "after final a change needs a reason, becomes an amendment, and a void record stays void") {
   Tablet tablet;
   const std::string path = "/v1/records/" + tablet.record(test::a_stop())["id"].get<std::string>();
-  CHECK(tablet.ask("POST", path + "/edits", {{"set", {{"direction", "exit"}}}, {"author", "NP-1"}}).first == 400);
-  const auto [status, amended] = tablet.ask("POST", path + "/edits",
-                                            {{"set", {{"direction", "exit"}}}, {"author", "NP-1"}, {"reason", "typed the wrong way"}});
+  CHECK(tablet.ask("POST", path + "/edits", {{"set", {{"direction", "exit"}}}, {"author", "NP-1"}})
+            .first == 400);
+  const auto [status, amended] = tablet.ask(
+      "POST", path + "/edits",
+      {{"set", {{"direction", "exit"}}}, {"author", "NP-1"}, {"reason", "typed the wrong way"}});
   REQUIRE(status == 200);
   CHECK(amended["state"] == "amended");
   json shown = tablet.ask("GET", path).second;
@@ -142,36 +157,57 @@ TEST_CASE("after final a change needs a reason, becomes an amendment, and a void
   CHECK(shown["document"]["amendments"][0]["by"] == "NP-1");
   CHECK(shown["writers"]["direction"]["author"] == "NP-1");
   CHECK(shown["document"]["author"] == "NP-2231");
-  CHECK(tablet.ask("POST", path + "/edits", {{"set", {{"ref_no", "01-PPT-T07-2026-99999"}}}, {"author", "NP-1"}, {"reason", "a nicer one"}}).first == 400);
-  REQUIRE(tablet.ask("POST", path + "/void", {{"author", "NP-1"}, {"reason", "recorded twice"}}).first == 200);
+  CHECK(tablet
+            .ask("POST", path + "/edits",
+                 {{"set", {{"ref_no", "01-PPT-T07-2026-99999"}}},
+                  {"author", "NP-1"},
+                  {"reason", "a nicer one"}})
+            .first == 400);
+  REQUIRE(tablet.ask("POST", path + "/void", {{"author", "NP-1"}, {"reason", "recorded twice"}})
+              .first == 200);
   shown = tablet.ask("GET", path).second;
   CHECK(shown["state"] == "void");
   CHECK(shown["document"]["amendments"].size() == 2);
-  CHECK(tablet.ask("POST", path + "/edits", {{"set", {{"direction", "entry"}}}, {"author", "NP-1"}, {"reason", "once more"}}).first == 409);
+  CHECK(tablet
+            .ask("POST", path + "/edits",
+                 {{"set", {{"direction", "entry"}}}, {"author", "NP-1"}, {"reason", "once more"}})
+            .first == 409);
 }
 
-TEST_CASE("two edits from the same opened form are siblings, marked, and settled by naming the field") {
+TEST_CASE(
+    "two edits from the same opened form are siblings, marked, and settled by naming the field") {
   Tablet tablet;
   const std::string path = "/v1/records/" + tablet.record(test::a_stop())["id"].get<std::string>();
   const json opened = tablet.ask("GET", path).second["context"];
   for (const auto& [who, value] : {std::pair("NP-1", "warning"), std::pair("NP-2", "fine")}) {
-    REQUIRE(tablet.ask("POST", path + "/edits", {{"set", {{"outcome", value}}}, {"author", who}, {"reason", "seen on paper"},
-                                                 {"context", opened}}).first == 200);
+    REQUIRE(tablet
+                .ask("POST", path + "/edits",
+                     {{"set", {{"outcome", value}}},
+                      {"author", who},
+                      {"reason", "seen on paper"},
+                      {"context", opened}})
+                .first == 200);
   }
   json shown = tablet.ask("GET", path).second;
   REQUIRE(shown["conflicts"].contains("outcome"));
   CHECK(shown["conflicts"]["outcome"].size() == 2);
   const std::string kept = shown["document"]["outcome"];
-  REQUIRE(tablet.ask("POST", path + "/edits", {{"set", {{"outcome", kept}}}, {"author", "NP-3"}, {"reason", "asked both"}}).first == 200);
+  REQUIRE(tablet
+              .ask("POST", path + "/edits",
+                   {{"set", {{"outcome", kept}}}, {"author", "NP-3"}, {"reason", "asked both"}})
+              .first == 200);
   shown = tablet.ask("GET", path).second;
   CHECK_FALSE(shown["conflicts"].contains("outcome"));
   CHECK(shown["document"]["outcome"] == kept);
 }
 
-TEST_CASE("a draft may lack everything, stays out of the chain, and becomes a record when complete") {
+TEST_CASE(
+    "a draft may lack everything, stays out of the chain, and becomes a record when complete") {
   Tablet tablet;
   const auto [status, draft] = tablet.ask("POST", "/v1/records",
-                                          {{"document", {{"type", "stop"}, {"direction", "entry"}}}, {"draft", true}, {"author", "NP-2231"}});
+                                          {{"document", {{"type", "stop"}, {"direction", "entry"}}},
+                                           {"draft", true},
+                                           {"author", "NP-2231"}});
   REQUIRE(status == 201);
   CHECK(draft["state"] == "draft");
   CHECK(tablet.ask("GET", "/v1/status").second["waiting"] == 0);
@@ -179,7 +215,8 @@ TEST_CASE("a draft may lack everything, stays out of the chain, and becomes a re
   CHECK(tablet.ask("POST", path + "/finalise", {{"author", "NP-2231"}}).first == 422);
   json patch = test::a_stop();
   patch.erase("type");
-  const auto [done, record] = tablet.ask("POST", path + "/edits", {{"patch", patch}, {"finalise", true}, {"author", "NP-2231"}});
+  const auto [done, record] = tablet.ask(
+      "POST", path + "/edits", {{"patch", patch}, {"finalise", true}, {"author", "NP-2231"}});
   INFO(record.dump());
   REQUIRE(done == 200);
   CHECK(record["id"] == draft["id"]);
@@ -218,7 +255,9 @@ TEST_CASE("a list goes through all records page by page, once each") {
   for (int i = 0; i < 25; ++i) {
     rows.push_back({{"line", i}, {"external_id", std::to_string(i)}, {"document", test::a_stop()}});
   }
-  REQUIRE(tablet.ask("POST", "/v1/import", {{"rows", rows}, {"author", "NP-2231"}}).second["added"] == 25);
+  REQUIRE(
+      tablet.ask("POST", "/v1/import", {{"rows", rows}, {"author", "NP-2231"}}).second["added"] ==
+      25);
   std::set<std::string> seen;
   std::string after;
   int pages = 0;
@@ -234,13 +273,16 @@ TEST_CASE("a list goes through all records page by page, once each") {
 
 TEST_CASE("without the authority's grant a visit is refused in a sentence") {
   Tablet tablet("02-MRU1", "health");
-  const auto [status, body] = tablet.ask("POST", "/v1/records", {{"document", test::a_visit()}, {"author", "MRU-07"}});
+  const auto [status, body] =
+      tablet.ask("POST", "/v1/records", {{"document", test::a_visit()}, {"author", "MRU-07"}});
   CHECK(status == 403);
   CHECK(body["error"]["message"].get<std::string>().find("grant") != std::string::npos);
   CHECK(tablet.ask("GET", "/v1/status").second["records"] == 0);
 }
 
-TEST_CASE("a visit is read by its unit's tablet, and stands in clear neither in the change nor in the store") {
+TEST_CASE(
+    "a visit is read by its unit's tablet, and stands in clear neither in the change nor in the "
+    "store") {
   Tablet tablet("02-MRU1", "health");
   const test::TempDir keys;
   admit(tablet, keys / "authority");
@@ -262,11 +304,17 @@ TEST_CASE("a visit is read by its unit's tablet, and stands in clear neither in 
     CHECK(frame.find(secret) == std::string::npos);
     CHECK(disk.find(secret) == std::string::npos);
   }
-  CHECK(frame.find("2026-03") != std::string::npos);  // what the statistics need is clear in the change
-  CHECK(disk.find("02-MRU1") == std::string::npos);   // and even that is sealed on the tablet
+  CHECK(frame.find("2026-03") !=
+        std::string::npos);  // what the statistics need is clear in the change
+  CHECK(disk.find("02-MRU1") == std::string::npos);  // and even that is sealed on the tablet
 
   const std::string path = "/v1/records/" + made["id"].get<std::string>();
-  REQUIRE(tablet.ask("POST", path + "/edits", {{"set", {{"outcome", "dropped_out"}}}, {"author", "MRU-07"}, {"reason", "did not come back"}}).first == 200);
+  REQUIRE(tablet
+              .ask("POST", path + "/edits",
+                   {{"set", {{"outcome", "dropped_out"}}},
+                    {"author", "MRU-07"},
+                    {"reason", "did not come back"}})
+              .first == 200);
   CHECK(tablet.ask("GET", path).second["document"]["outcome"] == "dropped_out");
   const auto edited = store.chain_page(actor, Sequence{2}, SIZE_MAX, 10);
   REQUIRE(edited);

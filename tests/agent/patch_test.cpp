@@ -1,4 +1,5 @@
 #include "agent/records/patch.h"
+
 #include "base/embedded.h"
 #include "schema/registry.h"
 #include "tests/support/catch.h"
@@ -15,11 +16,14 @@ std::function<std::string()> ids() {
 }  // namespace
 
 TEST_CASE("a patch changes the item it names and adds the one without a name") {
-  json document{{"vehicles", json::array({{{"item_id", "v3h1c2e1"}, {"plate", "A"}, {"class", "car"}}})}};
-  const json patch{{"vehicles", json::array({{{"item_id", "v3h1c2e1"}, {"plate", "B"}}, {{"plate", "C"}}})}};
+  json document{
+      {"vehicles", json::array({{{"item_id", "v3h1c2e1"}, {"plate", "A"}, {"class", "car"}}})}};
+  const json patch{
+      {"vehicles", json::array({{{"item_id", "v3h1c2e1"}, {"plate", "B"}}, {{"plate", "C"}}})}};
   REQUIRE(agent::apply_patch(document, patch, ids()));
-  CHECK(document["vehicles"] == json::array({{{"item_id", "v3h1c2e1"}, {"plate", "B"}, {"class", "car"}},
-                                             {{"item_id", "00000000"}, {"plate", "C"}}}));
+  CHECK(document["vehicles"] ==
+        json::array({{{"item_id", "v3h1c2e1"}, {"plate", "B"}, {"class", "car"}},
+                     {{"item_id", "00000000"}, {"plate", "C"}}}));
 }
 
 TEST_CASE("a path leads to a field, an object's member, an item by id, number or '+'") {

@@ -14,7 +14,8 @@ TEST_CASE("the agent's API page names exactly its routes") {
   std::set<std::string> described;
   for (std::string line; std::getline(page, line);) {
     if (!line.starts_with("| `")) continue;
-    for (std::sregex_iterator found(line.begin(), line.end(), route), end; found != end; ++found) described.insert((*found)[1]);
+    for (std::sregex_iterator found(line.begin(), line.end(), route), end; found != end; ++found)
+      described.insert((*found)[1]);
   }
   REQUIRE(crypto::init());
   const test::TempDir dir;

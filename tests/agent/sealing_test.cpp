@@ -1,6 +1,7 @@
+#include "agent/health/sealing.h"
+
 #include "agent/health/authority.h"
 #include "agent/health/sealed_json.h"
-#include "agent/health/sealing.h"
 #include "agent/store/identity.h"
 #include "base/embedded.h"
 #include "keys/random.h"
@@ -20,7 +21,9 @@ crypto::Seed seed_of(std::uint8_t byte) {
   return seed;
 }
 
-bool contains(BytesView bytes, std::string_view text) { return as_text(bytes).find(text) != std::string_view::npos; }
+bool contains(BytesView bytes, std::string_view text) {
+  return as_text(bytes).find(text) != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -31,7 +34,8 @@ TEST_CASE("a grant is opened by its tablet alone, and a changed one by nobody") 
   REQUIRE(agent::make_authority(dir / "keys", random));
   CHECK_FALSE(agent::make_authority(dir / "keys", random));  // never overwritten
   const auto tablet = crypto::box_key_pair(seed_of(5));
-  CHECK_FALSE(agent::admit_device(dir / "keys", "02-MRU1", tablet.public_key, random));  // no unit yet
+  CHECK_FALSE(
+      agent::admit_device(dir / "keys", "02-MRU1", tablet.public_key, random));  // no unit yet
   REQUIRE(agent::add_unit(dir / "keys", "02-MRU1", random));
   const auto grant = agent::admit_device(dir / "keys", "02-MRU1", tablet.public_key, random);
   REQUIRE(grant);
@@ -60,7 +64,8 @@ TEST_CASE("a fingerprint is compared without regard to dashes and case, and diff
   CHECK_FALSE(agent::same_fingerprint("", a));
 }
 
-TEST_CASE("a visit's change holds nothing of its content in clear, and opens to unit and authority") {
+TEST_CASE(
+    "a visit's change holds nothing of its content in clear, and opens to unit and authority") {
   REQUIRE(crypto::init());
   const auto registry = schema::Registry::load(embedded_schemas());
   REQUIRE(registry);
@@ -73,7 +78,8 @@ TEST_CASE("a visit's change holds nothing of its content in clear, and opens to 
 
   sync::EditRequest request;
   request.record = make_record_id(Instant{1'773'000'000'000}, {});
-  request.edits = {{"client_pseudonym", std::string("7KQ2-M4TX-9ZB3-H0WD")}, {"state", std::string("final")},
+  request.edits = {{"client_pseudonym", std::string("7KQ2-M4TX-9ZB3-H0WD")},
+                   {"state", std::string("final")},
                    {"visit_month", std::string("2026-03")}};
   request.reason = std::string("withdrawn by the client");
   REQUIRE(agent::seal_request(form, recipients, keys::system_random(), request));
@@ -134,7 +140,8 @@ TEST_CASE("a sealed value moved to another record or field does not open") {
   sync::EditRequest request;
   request.record = *record_id_from_text("01950f3a-1001-7a4c-9b1e-5c2d8e7f0001");
   request.edits = {{"sex", std::string("male")}};
-  REQUIRE(agent::seal_request(*registry->form("visit"), recipients, keys::system_random(), request));
+  REQUIRE(
+      agent::seal_request(*registry->form("visit"), recipients, keys::system_random(), request));
   model::Record record = model::empty_record(request.record, "visit", "02-MRU1");
   record.vv.add({ActorId{9}, Sequence{1}});
   record.groups.push_back({{ActorId{9}, Sequence{1}}, {}, request.seals, request.edits});

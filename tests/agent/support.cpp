@@ -1,10 +1,9 @@
 #include "tests/agent/support.h"
 
-#include <sys/wait.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sys/wait.h>
 
 #include "keys/clock.h"
 #include "keys/pki.h"
@@ -47,8 +46,9 @@ std::string slurp(const std::filesystem::path& path) {
 Ran run(const std::string& program, const std::string& arguments, const std::string& input) {
   const TempDir dir;
   std::ofstream(dir / "in", std::ios::binary) << input;
-  const std::string command = std::string(FIELDPOST_BINARY_DIR) + "/agent/" + program + " " + arguments + " <" +
-                              (dir / "in").string() + " >" + (dir / "out").string() + " 2>" + (dir / "err").string();
+  const std::string command = std::string(FIELDPOST_BINARY_DIR) + "/agent/" + program + " " +
+                              arguments + " <" + (dir / "in").string() + " >" +
+                              (dir / "out").string() + " 2>" + (dir / "err").string();
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(dir / "out"), slurp(dir / "err")};
 }
@@ -67,9 +67,11 @@ json a_stop() {
 }
 
 json a_visit() {
-  std::ifstream file(std::string(FIELDPOST_SOURCE_DIR) + "/tests/data/records/valid/visit-full.json");
+  std::ifstream file(std::string(FIELDPOST_SOURCE_DIR) +
+                     "/tests/data/records/valid/visit-full.json");
   json visit = json::parse(file);
-  for (const char* name : {"id", "state", "ref_no", "captured_at", "schema_version"}) visit.erase(name);
+  for (const char* name : {"id", "state", "ref_no", "captured_at", "schema_version"})
+    visit.erase(name);
   return visit;
 }
 

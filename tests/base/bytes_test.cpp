@@ -25,10 +25,13 @@ TEST_CASE("hexadecimal is lower case and reads back") {
   CHECK(*from_hex(to_hex(all)) == all);
 }
 
-TEST_CASE("hexadecimal takes either case") { CHECK(*from_hex("DeadBEEF") == *from_hex("deadbeef")); }
+TEST_CASE("hexadecimal takes either case") {
+  CHECK(*from_hex("DeadBEEF") == *from_hex("deadbeef"));
+}
 
 TEST_CASE("hexadecimal refuses an odd length and any other character") {
-  for (std::string_view text : {"a", "abc", "0g", "g0", " 0", "0x", "0\n", "-1", "\xE1\x9F", "zz"}) {
+  for (std::string_view text :
+       {"a", "abc", "0g", "g0", " 0", "0x", "0\n", "-1", "\xE1\x9F", "zz"}) {
     INFO(text);
     REQUIRE_FALSE(from_hex(text));
     CHECK(from_hex(text).error().is(Errc::malformed));
@@ -37,8 +40,13 @@ TEST_CASE("hexadecimal refuses an odd length and any other character") {
 
 TEST_CASE("base32 is Crockford's alphabet, lower case, without padding") {
   // RFC 4648 section 10 has the same bits under another alphabet: MY = 12,24 = "cr", and so on.
-  const Pair rows[] = {{"", ""},           {"f", "cr"},          {"fo", "csqg"},     {"foo", "csqpy"},
-                       {"foob", "csqpyrg"}, {"fooba", "csqpyrk1"}, {"foobar", "csqpyrk1e8"}};
+  const Pair rows[] = {{"", ""},
+                       {"f", "cr"},
+                       {"fo", "csqg"},
+                       {"foo", "csqpy"},
+                       {"foob", "csqpyrg"},
+                       {"fooba", "csqpyrk1"},
+                       {"foobar", "csqpyrk1e8"}};
   for (const Pair& row : rows) {
     INFO(row.plain);
     CHECK(to_base32(as_bytes(row.plain)) == row.encoded);
@@ -62,7 +70,8 @@ TEST_CASE("base32 forgives what people do when they read a code aloud") {
 }
 
 TEST_CASE("base32 refuses a code that is mistyped or cut short") {
-  for (std::string_view text : {"u", "cu", "c!", "cr=", "c", "cs", "csqpyrk1e", "crr", "000", "c\xC3\xA9"}) {
+  for (std::string_view text :
+       {"u", "cu", "c!", "cr=", "c", "cs", "csqpyrk1e", "crr", "000", "c\xC3\xA9"}) {
     INFO(text);
     REQUIRE_FALSE(from_base32(text));
     CHECK(from_base32(text).error().is(Errc::malformed));

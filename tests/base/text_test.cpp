@@ -36,18 +36,18 @@ TEST_CASE("text that is UTF-8 is taken") {
 
 TEST_CASE("bytes that are not UTF-8 are refused at the first wrong byte") {
   const std::pair<std::string_view, std::size_t> rows[] = {
-      {"\x80"sv, 0},                 // a continuation alone
+      {"\x80"sv, 0},  // a continuation alone
       {"ab\xBF"sv, 2},
-      {"\xC0\x80"sv, 0},             // overlong NUL
-      {"\xC1\xBF"sv, 0},             // overlong
-      {"\xE0\x9F\xBF"sv, 0},         // overlong
-      {"\xF0\x8F\xBF\xBF"sv, 0},     // overlong
-      {"\xED\xA0\x80"sv, 0},         // U+D800, a surrogate
-      {"\xED\xBF\xBF"sv, 0},         // U+DFFF
-      {"\xF4\x90\x80\x80"sv, 0},     // U+110000
+      {"\xC0\x80"sv, 0},          // overlong NUL
+      {"\xC1\xBF"sv, 0},          // overlong
+      {"\xE0\x9F\xBF"sv, 0},      // overlong
+      {"\xF0\x8F\xBF\xBF"sv, 0},  // overlong
+      {"\xED\xA0\x80"sv, 0},      // U+D800, a surrogate
+      {"\xED\xBF\xBF"sv, 0},      // U+DFFF
+      {"\xF4\x90\x80\x80"sv, 0},  // U+110000
       {"\xF5\x80\x80\x80"sv, 0},
       {"\xFF"sv, 0},
-      {"\xC2"sv, 0},                 // cut short
+      {"\xC2"sv, 0},  // cut short
       {"ok \xE1\x9F"sv, 3},
       {"\xF0\x90\x80"sv, 0},
       {"\xE1\x9F\x41"sv, 0},
@@ -66,7 +66,7 @@ TEST_CASE("Khmer digits become ASCII and everything else stays") {
   CHECK(ascii_digits("0a9") == "0a9");
   CHECK(ascii_digits("") == "");
   CHECK(ascii_digits("\xE1\x9F\x9F\xE1\x9F\xAA") == "\xE1\x9F\x9F\xE1\x9F\xAA");  // the neighbours
-  CHECK(ascii_digits("\xE1\x9F") == "\xE1\x9F");                                   // cut short
+  CHECK(ascii_digits("\xE1\x9F") == "\xE1\x9F");                                  // cut short
 }
 
 TEST_CASE("white space, also the invisible kind, goes from both ends only") {
@@ -81,8 +81,15 @@ TEST_CASE("white space, also the invisible kind, goes from both ends only") {
 
 TEST_CASE("whole numbers read in either script") {
   const std::pair<std::string_view, std::int64_t> rows[] = {
-      {"0", 0}, {"-0", 0}, {"42", 42}, {"-42", -42}, {"៤២", 42}, {"-៤២", -42}, {" ១2 ", 12},
-      {"007", 7}, {"9223372036854775807", std::numeric_limits<std::int64_t>::max()},
+      {"0", 0},
+      {"-0", 0},
+      {"42", 42},
+      {"-42", -42},
+      {"៤២", 42},
+      {"-៤២", -42},
+      {" ១2 ", 12},
+      {"007", 7},
+      {"9223372036854775807", std::numeric_limits<std::int64_t>::max()},
       {"-9223372036854775808", std::numeric_limits<std::int64_t>::min()}};
   for (const auto& [text, value] : rows) {
     INFO(text);
@@ -92,8 +99,9 @@ TEST_CASE("whole numbers read in either script") {
 }
 
 TEST_CASE("what is not a whole number is refused") {
-  for (std::string_view text : {"", " ", "-", "+1", "1.0", "1,000", "12g", "0x10", "1e3", "--1", "1 2",
-                                "9223372036854775808", "-9223372036854775809", "១២.៥", "½"}) {
+  for (std::string_view text :
+       {"", " ", "-", "+1", "1.0", "1,000", "12g", "0x10", "1e3", "--1", "1 2",
+        "9223372036854775808", "-9223372036854775809", "១២.៥", "½"}) {
     INFO(text);
     REQUIRE_FALSE(integer_from_text(text));
     CHECK(integer_from_text(text).error().is(Errc::malformed));

@@ -42,7 +42,8 @@ TEST_CASE_METHOD(Started, "hash is BLAKE2b-256 over tag, zero byte and parts") {
 
 TEST_CASE_METHOD(Started, "a keyed hash is keyed BLAKE2b-256 over the parts alone") {
   const auto key = secret<SymmetricKey>(to_hex(counting(32)));
-  CHECK(keyed_hash(key, {}).hex() == "4e51e7a913fc80137da52880fecca175bf81e117d5c68126dc2774033517ea0d");
+  CHECK(keyed_hash(key, {}).hex() ==
+        "4e51e7a913fc80137da52880fecca175bf81e117d5c68126dc2774033517ea0d");
   CHECK(keyed_hash(key, {counting(255)}).hex() ==
         "f60f5c4a575c43db6c93608515866ea998e04b35792f5a92b27aa5880cd6721e");
   CHECK(keyed_hash(SymmetricKey{}, {counting(255)}) != keyed_hash(key, {counting(255)}));
@@ -103,7 +104,8 @@ TEST_CASE_METHOD(Started, "keys and signatures are Ed25519") {
   }
 }
 
-TEST_CASE_METHOD(Started, "a signature fails when any bit of it, of the message or of the key changes") {
+TEST_CASE_METHOD(Started,
+                 "a signature fails when any bit of it, of the message or of the key changes") {
   const SigningKey key = signing_key(secret<Seed>(kSignatures[0].seed));
   const Bytes message = counting(40);
   const Signature signature = sign(key, "fieldpost.test", {message});
@@ -155,12 +157,12 @@ Aead draft_vector() {
   v.plain = to_bytes(as_bytes(
       "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
       "sunscreen would be it."));
-  v.sealed = hex(
-      "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
-      "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
-      "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
-      "21f9664c97637da9768812f615c68b13b52e"
-      "c0875924c1c7987947deafd8780acf49");
+  v.sealed =
+      hex("bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+          "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+          "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+          "21f9664c97637da9768812f615c68b13b52e"
+          "c0875924c1c7987947deafd8780acf49");
   return v;
 }
 
@@ -218,8 +220,10 @@ TEST_CASE_METHOD(Started, "sealed bytes that are cut short or longer do not open
 TEST_CASE_METHOD(Started, "a key pair is X25519 from the hash of its seed") {
   // Secret: first half of SHA-512(seed); public: OpenSSL 3's X25519 of that secret (RFC 7748).
   const BoxKeyPair pair = box_key_pair(secret<Seed>(to_hex(counting(32))));
-  CHECK(to_hex(pair.secret.view()) == "3d94eea49c580aef816935762be049559d6d1440dede12e6a125f1841fff8e6f");
-  CHECK(pair.public_key.hex() == "4701d08488451f545a409fb58ae3e58581ca40ac3f7f114698cd71deac73ca01");
+  CHECK(to_hex(pair.secret.view()) ==
+        "3d94eea49c580aef816935762be049559d6d1440dede12e6a125f1841fff8e6f");
+  CHECK(pair.public_key.hex() ==
+        "4701d08488451f545a409fb58ae3e58581ca40ac3f7f114698cd71deac73ca01");
 }
 
 TEST_CASE_METHOD(Started, "a key box opens for its recipient only, and only unchanged") {

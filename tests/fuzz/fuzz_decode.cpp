@@ -48,10 +48,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const BytesView bytes(data + 1, size - 1);
   switch (data[0] % 4) {
-    case 0: message(bytes); break;
-    case 1: change(bytes); break;
-    case 2: record(bytes); break;
-    default: frame(bytes); break;
+    case 0:
+      message(bytes);
+      break;
+    case 1:
+      change(bytes);
+      break;
+    case 2:
+      record(bytes);
+      break;
+    default:
+      frame(bytes);
+      break;
   }
   return 0;
 }

@@ -2,12 +2,11 @@
 //
 // RC_PARAMS sets the seed and the number of histories; a failure is shrunk to few steps and printed
 // with what reproduces it.
-#include <rapidcheck.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <rapidcheck.h>
 #include <set>
 
 #include "model/record.h"
@@ -28,13 +27,15 @@ using namespace fieldpost::model;
 rc::Gen<Script> scripts() {
   return rc::Gen<Script>([](const rc::Random& random, int size) {
     rc::Random source = random;
-    const auto length = static_cast<std::size_t>(2 + size / 4 + static_cast<int>(source.split().next() % 4));
-    return rc::shrinkable::shrinkRecur(make_script(source.next(), length), [](const Script& script) {
-      return rc::seq::map(rc::shrink::removeChunks(script.steps), [delivery = script.delivery](
-                                                                      std::vector<Step> steps) {
-        return Script{std::move(steps), delivery};
-      });
-    });
+    const auto length =
+        static_cast<std::size_t>(2 + size / 4 + static_cast<int>(source.split().next() % 4));
+    return rc::shrinkable::shrinkRecur(
+        make_script(source.next(), length), [](const Script& script) {
+          return rc::seq::map(rc::shrink::removeChunks(script.steps),
+                              [delivery = script.delivery](std::vector<Step> steps) {
+                                return Script{std::move(steps), delivery};
+                              });
+        });
   });
 }
 
@@ -99,16 +100,19 @@ bool has(const Record& record, const Dot& dot, std::string_view path) {
 }
 
 /// Every value of `before` is in `after`, or a change of the same path whose context covers it is in `why`.
-void require_nothing_lost(const History& history, const Record& before, const Record& after, Mask why) {
+void require_nothing_lost(const History& history, const Record& before, const Record& after,
+                          Mask why) {
   for (const DotGroup& group : before.groups) {
     for (const FieldValue& field : group.fields) {
       if (has(after, group.dot, field.path)) continue;
       bool replaced = false;
       for (std::size_t i = 0; i < history.changes.size(); ++i) {
         const Change& change = history.changes[i];
-        const bool covers = (why >> i & 1) != 0 && change.context[group.dot.actor] >= group.dot.counter;
-        const bool same_path = std::any_of(change.edits.begin(), change.edits.end(),
-                                           [&](const FieldValue& edit) { return edit.path == field.path; });
+        const bool covers =
+            (why >> i & 1) != 0 && change.context[group.dot.actor] >= group.dot.counter;
+        const bool same_path =
+            std::any_of(change.edits.begin(), change.edits.end(),
+                        [&](const FieldValue& edit) { return edit.path == field.path; });
         replaced = replaced || (covers && same_path);
       }
       RC_ASSERT(replaced);
@@ -164,7 +168,9 @@ void check_arrivals(const Script& script) {
   require_same(record, oracle.record());
 }
 
-TEST_CASE("changes that arrive in any order, twice or not at all, are held, drained and merged as the oracle says") {
+TEST_CASE(
+    "changes that arrive in any order, twice or not at all, are held, drained and merged as the "
+    "oracle says") {
   CHECK(holds("arrival", check_arrivals));
 }
 
@@ -193,7 +199,8 @@ void check_orders(const Script& script) {
   RC_ASSERT(a == before);
 }
 
-TEST_CASE("applying in any admissible order gives the oracle's record, and replaying changes nothing") {
+TEST_CASE(
+    "applying in any admissible order gives the oracle's record, and replaying changes nothing") {
   CHECK(holds("apply", check_orders));
 }
 
@@ -231,13 +238,15 @@ void check_joins(const Script& script) {
   const Known& b = replicas[1];
   const Known& c = replicas[2];
   check_pair(history, a, b);
-  require_same(joined(joined(a.record, b.record), c.record), joined(a.record, joined(b.record, c.record)));
+  require_same(joined(joined(a.record, b.record), c.record),
+               joined(a.record, joined(b.record, c.record)));
   while (replicas.size() > 1) {  // a random tree, a random side of each fork
     std::swap(replicas[dice.below(replicas.size())], replicas.back());
     const Known last = replicas.back();
     replicas.pop_back();
     Known& other = replicas[dice.below(replicas.size())];
-    other.record = dice.one_in(2) ? joined(other.record, last.record) : joined(last.record, other.record);
+    other.record =
+        dice.one_in(2) ? joined(other.record, last.record) : joined(last.record, other.record);
     other.mask |= last.mask;
     require_sound(other.record);
   }
@@ -283,7 +292,8 @@ void check_mixed(const Script& script) {
   }
 }
 
-TEST_CASE("a replica that both applies changes and joins states equals the oracle of what it knows") {
+TEST_CASE(
+    "a replica that both applies changes and joins states equals the oracle of what it knows") {
   CHECK(holds("apply and join", check_mixed));
 }
 
@@ -343,16 +353,18 @@ TEST_CASE("random histories reach what they are for") {
     const Record record = replica(history, history.all(), dice);
     const auto fields = shown_fields(record);
     seen["conflict"] += !conflicts(record).empty();
-    seen["equal siblings"] += std::any_of(fields.begin(), fields.end(), [](const ShownField& field) {
-      return field.sibling_count > 1 && !field.conflict;
-    });
-    seen["three siblings"] += std::any_of(fields.begin(), fields.end(),
-                                          [](const ShownField& field) { return field.sibling_count > 2; });
+    seen["equal siblings"] += std::any_of(
+        fields.begin(), fields.end(),
+        [](const ShownField& field) { return field.sibling_count > 1 && !field.conflict; });
+    seen["three siblings"] +=
+        std::any_of(fields.begin(), fields.end(),
+                    [](const ShownField& field) { return field.sibling_count > 2; });
     seen["a group that lost some of its fields"] +=
         std::any_of(record.groups.begin(), record.groups.end(), [&](const DotGroup& group) {
-          return std::any_of(history.changes.begin(), history.changes.end(), [&](const Change& change) {
-            return change.dot == group.dot && change.edits.size() > group.fields.size();
-          });
+          return std::any_of(
+              history.changes.begin(), history.changes.end(), [&](const Change& change) {
+                return change.dot == group.dot && change.edits.size() > group.fields.size();
+              });
         });
   }
   for (const auto& [what, count] : seen) {

@@ -13,11 +13,13 @@ namespace {
 /// Alice and Bob each made one edit without knowing of the other's.
 Record two_edits() {
   Record record = empty_stop();
-  Change alice = change(dot(kAlice, 1), 0, {},
-                        {{"direction", text("entry")}, {"grounds", sealed(1, "xyz")}, {"outcome", text("fine")}});
+  Change alice = change(
+      dot(kAlice, 1), 0, {},
+      {{"direction", text("entry")}, {"grounds", sealed(1, "xyz")}, {"outcome", text("fine")}});
   alice.seals = {seal(1)};
   REQUIRE(apply(record, alice) == Applied::applied);
-  REQUIRE(apply(record, change(dot(kBob, 1), 0, {}, {{"direction", text("exit")}, {"outcome", text("fine")}})) ==
+  REQUIRE(apply(record, change(dot(kBob, 1), 0, {},
+                               {{"direction", text("exit")}, {"outcome", text("fine")}})) ==
           Applied::applied);
   return record;
 }
@@ -40,22 +42,26 @@ TEST_CASE("a record that breaks an invariant is refused") {
       {"groups unsorted", [](Record& r) { std::swap(r.groups[0], r.groups[1]); }, Errc::malformed},
       {"a dot twice", [](Record& r) { r.groups[1].dot = r.groups[0].dot; }, Errc::malformed},
       {"a dot above the vector", [](Record& r) { r.groups[1].dot.counter = {2}; }, Errc::malformed},
-      {"a dot of an unknown actor", [](Record& r) { r.groups[1].dot.actor = {0xFE}; }, Errc::malformed},
+      {"a dot of an unknown actor", [](Record& r) { r.groups[1].dot.actor = {0xFE}; },
+       Errc::malformed},
       {"a zero counter", [](Record& r) { r.groups[0].dot.counter = {0}; }, Errc::malformed},
       {"an empty group", [](Record& r) { r.groups[1].fields.clear(); }, Errc::malformed},
       {"no author", [](Record& r) { r.groups[0].meta.author.clear(); }, Errc::malformed},
-      {"fields unsorted", [](Record& r) { std::swap(r.groups[1].fields[0], r.groups[1].fields[1]); },
-       Errc::malformed},
+      {"fields unsorted",
+       [](Record& r) { std::swap(r.groups[1].fields[0], r.groups[1].fields[1]); }, Errc::malformed},
       {"a seal missing", [](Record& r) { r.groups[0].seals.clear(); }, Errc::malformed},
-      {"a seal of another group", [](Record& r) { std::swap(r.groups[0].seals, r.groups[1].seals); },
+      {"a seal of another group",
+       [](Record& r) { std::swap(r.groups[0].seals, r.groups[1].seals); }, Errc::malformed},
+      {"a seal that nothing uses", [](Record& r) { r.groups[1].seals = {seal(2)}; },
        Errc::malformed},
-      {"a seal that nothing uses", [](Record& r) { r.groups[1].seals = {seal(2)}; }, Errc::malformed},
       {"too many actors",
        [](Record& r) {
-         for (std::uint64_t i = 0; i < limits::kVectorEntriesMax; ++i) r.vv.add(dot({0x1000 + i}, 1));
+         for (std::uint64_t i = 0; i < limits::kVectorEntriesMax; ++i)
+           r.vv.add(dot({0x1000 + i}, 1));
        },
        Errc::too_large},
-      {"too many groups", [](Record& r) { r.groups.resize(limits::kGroupsMax + 1); }, Errc::too_large},
+      {"too many groups", [](Record& r) { r.groups.resize(limits::kGroupsMax + 1); },
+       Errc::too_large},
   };
   for (const Row& row : rows) {
     INFO(row.what);
@@ -122,7 +128,8 @@ TEST_CASE("of two siblings the later estimated time is shown, then the higher ac
     INFO(row.what);
     Change a = change(row.a, 0, {}, {{"direction", text("a")}});
     a.times.wall = {row.a_ms};
-    Change b = change(row.b, row.a.actor == row.b.actor ? row.a.counter.value : 0, {}, {{"direction", text("b")}});
+    Change b = change(row.b, row.a.actor == row.b.actor ? row.a.counter.value : 0, {},
+                      {{"direction", text("b")}});
     b.times.wall = {row.b_ms};
     Record record = empty_stop();
     REQUIRE(apply(record, a) == Applied::applied);

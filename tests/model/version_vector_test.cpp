@@ -23,14 +23,17 @@ const std::vector<Row>& rows() {
       {"the same", vv({{kAlice, 2}, {kBob, 1}}), vv({{kBob, 1}, {kAlice, 2}}), Order::equivalent},
       {"a later edit by the same tablet", vv({{kAlice, 2}}), vv({{kAlice, 1}}), Order::greater},
       {"Bob saw Alice's edit", vv({{kAlice, 1}, {kBob, 1}}), vv({{kAlice, 1}}), Order::greater},
-      {"Bob saw an older edit of Alice", vv({{kAlice, 1}, {kBob, 1}}), vv({{kAlice, 2}}), Order::unordered},
-      {"each made one alone", vv({{kAlice, 1}}), vv({{kBob, 1}}), Order::unordered},
-      {"each has one that the other lacks", vv({{kAlice, 2}, {kBob, 1}}), vv({{kAlice, 1}, {kBob, 2}}),
+      {"Bob saw an older edit of Alice", vv({{kAlice, 1}, {kBob, 1}}), vv({{kAlice, 2}}),
        Order::unordered},
+      {"each made one alone", vv({{kAlice, 1}}), vv({{kBob, 1}}), Order::unordered},
+      {"each has one that the other lacks", vv({{kAlice, 2}, {kBob, 1}}),
+       vv({{kAlice, 1}, {kBob, 2}}), Order::unordered},
       {"the hub between", vv({{kAlice, 1}, {kBob, 1}, {kHub, 1}}), vv({{kAlice, 1}, {kHub, 1}}),
        Order::greater},
-      {"larger counters of fewer actors", vv({{kHub, 900}}), vv({{kAlice, 1}, {kHub, 2}}), Order::unordered},
-      {"the largest counter", vv({{kAlice, UINT64_MAX}}), vv({{kAlice, UINT64_MAX - 1}}), Order::greater},
+      {"larger counters of fewer actors", vv({{kHub, 900}}), vv({{kAlice, 1}, {kHub, 2}}),
+       Order::unordered},
+      {"the largest counter", vv({{kAlice, UINT64_MAX}}), vv({{kAlice, UINT64_MAX - 1}}),
+       Order::greater},
   };
   return kRows;
 }

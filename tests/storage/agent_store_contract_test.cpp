@@ -32,9 +32,10 @@ struct TabletStore {
     REQUIRE(crypto::init());
     crypto::SymmetricKey key;
     key.bytes.fill(3);
-    codec = std::make_unique<SealingCodec>(key, wire::Dictionary::v1(), [this](std::span<std::uint8_t> bytes) {
-      for (std::uint8_t& byte : bytes) byte = ++salt;
-    });
+    codec = std::make_unique<SealingCodec>(key, wire::Dictionary::v1(),
+                                           [this](std::span<std::uint8_t> bytes) {
+                                             for (std::uint8_t& byte : bytes) byte = ++salt;
+                                           });
     if (engine == Engine::memory) kv = std::make_unique<MemoryKv>(kTables);
     open();
     REQUIRE(store->add_actor(kOwnActor, Hash{}));
@@ -70,8 +71,8 @@ struct TabletStore {
     return id;
   }
 
-  model::Change change(model::Dot dot, const RecordId& id, Sequence prev, model::VersionVector context,
-                       std::string path, std::string value) {
+  model::Change change(model::Dot dot, const RecordId& id, Sequence prev,
+                       model::VersionVector context, std::string path, std::string value) {
     model::Change made;
     made.record = id;
     made.dot = dot;
@@ -96,7 +97,8 @@ struct TabletStore {
       prev = std::max(prev, context[own.actor]);
     }
     NewChange made;
-    made.change = change({own.actor, Sequence{own.head.value + 1 + offset}}, id, prev, context, "note", "own");
+    made.change = change({own.actor, Sequence{own.head.value + 1 + offset}}, id, prev, context,
+                         "note", "own");
     made.frame = *wire::encode_change(made.change);
     made.hash = wire::chain_next(offset == 0 ? own.hash : previous, made.frame);
     return made;
@@ -104,7 +106,8 @@ struct TabletStore {
   std::vector<NewChange> batch(std::initializer_list<std::uint8_t> names) {
     std::vector<NewChange> changes;
     for (std::uint8_t name : names) {
-      changes.push_back(next(record(name), changes.size(), changes.empty() ? Hash{} : changes.back().hash));
+      changes.push_back(
+          next(record(name), changes.size(), changes.empty() ? Hash{} : changes.back().hash));
     }
     return changes;
   }
@@ -113,8 +116,8 @@ struct TabletStore {
   model::Record state(std::uint8_t name, const std::vector<model::Change>& own = {}) {
     model::Record made = model::empty_record(record(name), "stop", "PPT");
     for (const model::Change& c : own) REQUIRE(model::apply(made, c) == model::Applied::applied);
-    REQUIRE(model::apply(made, change({kOther, Sequence{name}}, record(name), {}, {}, "plate", "2A-1")) ==
-            model::Applied::applied);
+    REQUIRE(model::apply(made, change({kOther, Sequence{name}}, record(name), {}, {}, "plate",
+                                      "2A-1")) == model::Applied::applied);
     return made;
   }
 
@@ -156,7 +159,8 @@ TEST_CASE("agent store: what was appended is there after reopening, waiting, in 
   tablet.verify();
 }
 
-TEST_CASE("agent store: a change that does not follow the head is refused, and the whole batch with it") {
+TEST_CASE(
+    "agent store: a change that does not follow the head is refused, and the whole batch with it") {
   TabletStore tablet(any_engine());
   auto changes = tablet.batch({1, 2, 3});
   changes.erase(changes.begin() + 1);
@@ -173,8 +177,9 @@ TEST_CASE("agent store: a change that does not follow the head is refused, and t
 TEST_CASE("agent store: acknowledged is what the hub has, with its exceptions, for good") {
   TabletStore tablet(any_engine());
   REQUIRE(tablet.store->append(tablet.batch({1, 2}), 0, {}));
-  const wire::ChangeException exception{kOwnActor, Sequence{2}, TabletStore::record(2), wire::ExceptionKind::quarantined,
-                                        "enum", "note", "not known"};
+  const wire::ChangeException exception{
+      kOwnActor, Sequence{2}, TabletStore::record(2), wire::ExceptionKind::quarantined, "enum",
+      "note",    "not known"};
   REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{2}, {exception}));
   REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{1}, {}));  // an older one changes nothing
   tablet.reopen();
@@ -196,9 +201,10 @@ TEST_CASE("agent store: acknowledged is what the hub has, with its exceptions, f
 TEST_CASE("agent store: a refused change is listed, and is not part of the record") {
   TabletStore tablet(any_engine());
   REQUIRE(tablet.store->append(tablet.batch({1}), 0, {}));
-  REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{1},
-                                    {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::unauthorised,
-                                      "not_granted", "", "may not"}}));
+  REQUIRE(tablet.store->acknowledge(
+      kOwnActor, Sequence{1},
+      {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::unauthorised,
+        "not_granted", "", "may not"}}));
   const auto view = **tablet.store->load(TabletStore::record(1));
   REQUIRE(view.own.size() == 1);
   CHECK_FALSE(view.own[0].applied);
@@ -223,7 +229,8 @@ TEST_CASE("agent store: states and the cursor that covers them come together; tw
   CHECK(tablet.store->counts()->records == 2);
   CHECK(*tablet.store->ids_after(RecordId{}, 10) ==
         std::vector<RecordId>{TabletStore::record(1), TabletStore::record(2)});
-  CHECK(*tablet.store->ids_after(TabletStore::record(1), 10) == std::vector<RecordId>{TabletStore::record(2)});
+  CHECK(*tablet.store->ids_after(TabletStore::record(1), 10) ==
+        std::vector<RecordId>{TabletStore::record(2)});
   const auto view = **tablet.store->load(TabletStore::record(1));
   CHECK(view.own.size() == 1);  // still waiting, on top of the base
   CHECK(model::shown(view.record, "plate") != nullptr);
@@ -239,13 +246,17 @@ TEST_CASE("agent store: a failed commit leaves all or nothing, and the retry is 
   const auto changes = tablet.batch({2, 3});
   const std::vector<model::Record> states = {tablet.state(1, {own}), tablet.state(4)};
   std::function<Status()> verb;
-  SECTION("append") { verb = [&] { return tablet.store->append(changes, 3, {}); }; }
-  SECTION("integrate") { verb = [&] { return tablet.store->integrate("PPT", Bytes{7}, states); }; }
+  SECTION("append") {
+    verb = [&] { return tablet.store->append(changes, 3, {}); };
+  }
+  SECTION("integrate") {
+    verb = [&] { return tablet.store->integrate("PPT", Bytes{7}, states); };
+  }
   SECTION("acknowledge") {
     verb = [&] {
       return tablet.store->acknowledge(kOwnActor, Sequence{1},
-                                       {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::held,
-                                         "held", "", "waits"}});
+                                       {{kOwnActor, Sequence{1}, TabletStore::record(1),
+                                         wire::ExceptionKind::held, "held", "", "waits"}});
     };
   }
   if (!verb) return;
@@ -268,7 +279,8 @@ TEST_CASE("agent store: a failed commit leaves all or nothing, and the retry is 
   } else {
     const Hash applied = *tablet.store->digest("PPT");
     const Status again = verb();
-    CHECK((again.has_value() || again.error().is(Errc::conflict)));  // an append is there: its place is taken
+    CHECK((again.has_value() ||
+           again.error().is(Errc::conflict)));  // an append is there: its place is taken
     CHECK(*tablet.store->digest("PPT") == applied);
   }
   const AgentCounts counts = *tablet.store->counts();

@@ -60,14 +60,16 @@ struct Hub {
       kv.reset();
       LmdbOptions options;
       options.directory = dir / "store";
-      for (std::size_t i = 0; i < hub_tables::kTableCount; ++i) options.tables.push_back("t" + std::to_string(i));
+      for (std::size_t i = 0; i < hub_tables::kTableCount; ++i)
+        options.tables.push_back("t" + std::to_string(i));
       options.format_name = "fieldpost-test";
       options.create = true;
       auto opened = LmdbKv::open(options);
       REQUIRE(opened.has_value());
       kv = *std::move(opened);
     } else {
-      kv = std::make_unique<MemoryKv>(hub_tables::kTableCount, static_cast<MemoryKv&>(*kv).snapshot());
+      kv = std::make_unique<MemoryKv>(hub_tables::kTableCount,
+                                      static_cast<MemoryKv&>(*kv).snapshot());
     }
     Epoch epoch;
     epoch.bytes.fill(salt++);
@@ -93,7 +95,8 @@ struct Hub {
   }
 
   /// Appends one change to the device's chain and to the batch.
-  void add(IncomingBatch& batch, const RecordId& id, Sequence prev, model::VersionVector context, std::string note) {
+  void add(IncomingBatch& batch, const RecordId& id, Sequence prev, model::VersionVector context,
+           std::string note) {
     model::Change change;
     change.record = id;
     change.dot = {actor, head.next()};
@@ -145,7 +148,8 @@ struct Hub {
 Engine any_engine() { return GENERATE(Engine::memory, Engine::lmdb); }
 
 wire::ChangeException quarantined(const IncomingChange& change, ActorId actor) {
-  return {actor, change.counter, change.record, wire::ExceptionKind::quarantined, "enum", "note", "not known"};
+  return {actor,  change.counter, change.record, wire::ExceptionKind::quarantined,
+          "enum", "note",         "not known"};
 }
 
 }  // namespace
@@ -214,7 +218,8 @@ TEST_CASE("hub store: a batch that does not continue the chain writes nothing") 
   other_past.previous.bytes[0] ^= 1;
   CHECK((*hub.store->apply({other_past}))[0].kind == BatchResult::Kind::rewind);
   CHECK(hub.store->reader()->counts()->changes == 1);
-  for (const BatchResult& result : *hub.store->apply({lost, after})) CHECK(result.kind == BatchResult::Kind::applied);
+  for (const BatchResult& result : *hub.store->apply({lost, after}))
+    CHECK(result.kind == BatchResult::Kind::applied);
   hub.verify();
 }
 
@@ -274,7 +279,8 @@ TEST_CASE("hub store: exceptions are durable and repeated until the very outcome
   const auto reader = hub.store->reader();
   REQUIRE(reader->unconfirmed({hub.actor}, 10)->size() == 1);
   REQUIRE(hub.store->confirm({{hub.actor, Sequence{1}, wire::ExceptionKind::held}}));
-  CHECK(reader->unconfirmed({hub.actor}, 10)->size() == 1);  // another outcome than the one that stands
+  CHECK(reader->unconfirmed({hub.actor}, 10)->size() ==
+        1);  // another outcome than the one that stands
   REQUIRE(hub.store->confirm({{hub.actor, Sequence{1}, wire::ExceptionKind::quarantined}}));
   CHECK(reader->unconfirmed({hub.actor}, 10)->empty());
   CHECK(reader->exceptions(hub.actor, Sequence{1}, Sequence{2})->size() == 1);
@@ -322,7 +328,8 @@ TEST_CASE("hub store: an enrolment code is used once, in time") {
 TEST_CASE("hub store: a store belongs to one hub key") {
   Hub hub(any_engine());
   const HubId other = id_of<HubId>(key(8).public_key);
-  const auto opened = open_hub_store(*hub.kv, [] { return std::make_unique<PlainCodec>(); }, other, Epoch{}, StartId{});
+  const auto opened = open_hub_store(
+      *hub.kv, [] { return std::make_unique<PlainCodec>(); }, other, Epoch{}, StartId{});
   REQUIRE_FALSE(opened.has_value());
   CHECK(opened.error().is(Errc::conflict));
 }

@@ -45,11 +45,10 @@ Fixture make(Engine engine) {
   return fixture;
 }
 
-Engine any_engine() {
-  return GENERATE(Engine::memory, Engine::lmdb);
-}
+Engine any_engine() { return GENERATE(Engine::memory, Engine::lmdb); }
 
-Status put_all(Kv& kv, TableId table, const std::vector<std::pair<std::string, std::string>>& rows) {
+Status put_all(Kv& kv, TableId table,
+               const std::vector<std::pair<std::string, std::string>>& rows) {
   return kv.update([&](KvWrite& write) -> Status {
     for (const auto& [key, value] : rows) {
       FP_CHECK_OK(write.put(table, as_bytes(key), as_bytes(value)));
@@ -221,15 +220,28 @@ TEST_CASE("Keys are ordered as unsigned bytes, shorter first") {
   const std::string high("\xff", 1);
   const std::string high_zero("\xff\x00", 2);
   const std::string zero("\x00", 1);
-  REQUIRE(put_all(*f.kv, kStops, {{"b", ""}, {high_zero, ""}, {"ab", ""}, {high, ""}, {"a", ""},
-                                  {zero, ""}, {"\x7f", ""}, {"\x80", ""}}));
+  REQUIRE(put_all(*f.kv, kStops,
+                  {{"b", ""},
+                   {high_zero, ""},
+                   {"ab", ""},
+                   {high, ""},
+                   {"a", ""},
+                   {zero, ""},
+                   {"\x7f", ""},
+                   {"\x80", ""}}));
   CHECK(keys_of(*f.kv, kStops) == Keys{zero, "a", "ab", "b", "\x7f", "\x80", high, high_zero});
 }
 
 TEST_CASE("A scan keeps to its prefix, its start and the visitor's word") {
   Fixture f = make(any_engine());
-  REQUIRE(put_all(*f.kv, kStops, {{"a", "1"}, {"aa", "2"}, {"ab", "3"}, {"abc", "4"}, {"b", "5"},
-                                  {"\xff\xff", "6"}, {"\xff\xff\x01", "7"}}));
+  REQUIRE(put_all(*f.kv, kStops,
+                  {{"a", "1"},
+                   {"aa", "2"},
+                   {"ab", "3"},
+                   {"abc", "4"},
+                   {"b", "5"},
+                   {"\xff\xff", "6"},
+                   {"\xff\xff\x01", "7"}}));
   CHECK(keys_of(*f.kv, kStops, "a") == Keys{"a", "aa", "ab", "abc"});
   CHECK(keys_of(*f.kv, kStops, "ab") == Keys{"ab", "abc"});
   CHECK(keys_of(*f.kv, kStops, "a", "aaa") == Keys{"ab", "abc"});
@@ -264,7 +276,8 @@ TEST_CASE("The last key of a prefix is found") {
     CHECK(last_of(read, kStops, "") == "<none>");
     return {};
   }));
-  REQUIRE(put_all(*f.kv, kStops, {{"a", ""}, {"ab", ""}, {"abz", ""}, {"c", ""}, {"\xff", ""}, {"\xff\xff", ""}}));
+  REQUIRE(put_all(*f.kv, kStops,
+                  {{"a", ""}, {"ab", ""}, {"abz", ""}, {"c", ""}, {"\xff", ""}, {"\xff\xff", ""}}));
   REQUIRE(f.kv->view([](const KvRead& read) -> Status {
     CHECK(last_of(read, kStops, "a") == "abz");
     CHECK(last_of(read, kStops, "ab") == "abz");
@@ -377,7 +390,8 @@ TEST_CASE("Statistics count what is in use") {
 
 TEST_CASE("An injected failure leaves the fate open, and the engine refuses until reopened") {
   const bool applied = GENERATE(false, true);
-  MemoryKv kv(kTables, MemoryFaults::at(2, applied ? CommitFate::fail_after : CommitFate::fail_before));
+  MemoryKv kv(kTables,
+              MemoryFaults::at(2, applied ? CommitFate::fail_after : CommitFate::fail_before));
   REQUIRE(put_all(kv, kStops, {{"a", "1"}}));
   const Status failed = put_all(kv, kStops, {{"b", "2"}});
   REQUIRE(!failed);
@@ -406,7 +420,8 @@ TEST_CASE("An injected full store leaves nothing behind and goes on") {
   REQUIRE(!full);
   CHECK(full.error().is(Errc::store_full));
   CHECK(keys_of(kv, kStops) == Keys{"a", "b"});
-  REQUIRE(kv.update([](KvWrite& write) { return write.erase(kStops, as_bytes("a")); }, UpdateKind::freeing));
+  REQUIRE(kv.update([](KvWrite& write) { return write.erase(kStops, as_bytes("a")); },
+                    UpdateKind::freeing));
   CHECK(keys_of(kv, kStops) == Keys{"b"});
 }
 

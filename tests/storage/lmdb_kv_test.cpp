@@ -1,16 +1,16 @@
 // What the LMDB engine owes beyond the contract: durability, refusals, growth, the reserve.
+#include "storage/lmdb/lmdb_kv.h"
+
+#include <csignal>
+#include <fstream>
 #include <lmdb.h>
+#include <memory>
+#include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <fstream>
-#include <memory>
-#include <string>
-
-#include "storage/lmdb/lmdb_kv.h"
 #include "storage/lmdb/store_file.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_dir.h"
@@ -45,7 +45,8 @@ Error refusal(const LmdbOptions& options) {
   return opened.error();
 }
 
-Status put(Kv& kv, std::string_view key, std::string_view value, UpdateKind kind = UpdateKind::normal) {
+Status put(Kv& kv, std::string_view key, std::string_view value,
+           UpdateKind kind = UpdateKind::normal) {
   return kv.update(
       [&](KvWrite& write) { return write.put(kStops, as_bytes(key), as_bytes(value)); }, kind);
 }
@@ -178,8 +179,9 @@ TEST_CASE("A truncated file is refused before LMDB maps it, wherever it was cut"
   const fs::path file = options.directory / "data.mdb";
   const auto whole = fs::file_size(file);
   fs::copy_file(file, dir / "whole");
-  for (const std::uintmax_t cut : {whole - 1, whole - 4096, whole / 2, std::uintmax_t{8192},
-                                   std::uintmax_t{8191}, std::uintmax_t{4096}, std::uintmax_t{100}}) {
+  for (const std::uintmax_t cut :
+       {whole - 1, whole - 4096, whole / 2, std::uintmax_t{8192}, std::uintmax_t{8191},
+        std::uintmax_t{4096}, std::uintmax_t{100}}) {
     INFO(cut << " of " << whole);
     fs::resize_file(file, cut);
     const Error error = refusal(options);
@@ -261,14 +263,17 @@ TEST_CASE("A store of another kind or version is refused with a sentence") {
 
   other.format_version = 1;
   CHECK(refusal(other).is(Errc::unsupported));
-  CHECK_THAT(refusal(other).detail, Catch::Contains("newer version") && Catch::Contains("format 2"));
+  CHECK_THAT(refusal(other).detail,
+             Catch::Contains("newer version") && Catch::Contains("format 2"));
   other.format_version = 3;
   CHECK(refusal(other).is(Errc::unsupported));
-  CHECK_THAT(refusal(other).detail, Catch::Contains("older version") && Catch::Contains("migrated"));
+  CHECK_THAT(refusal(other).detail,
+             Catch::Contains("older version") && Catch::Contains("migrated"));
   other = options;
   other.format_name = "fieldpost-other";
   CHECK(refusal(other).is(Errc::unsupported));
-  CHECK_THAT(refusal(other).detail, Catch::Contains("\"fieldpost-test\"") && Catch::Contains("\"fieldpost-other\""));
+  CHECK_THAT(refusal(other).detail,
+             Catch::Contains("\"fieldpost-test\"") && Catch::Contains("\"fieldpost-other\""));
   auto kv = open_store(options);
 }
 
@@ -389,7 +394,8 @@ TEST_CASE("A disk below its reserve takes freeing updates only") {
 
 // A limit on file sizes stands in for a disk that is full or fails: at the end of a page LMDB's write
 // is refused (EFBIG), in the middle of one it comes out short, which LMDB reports as EIO.
-TEST_CASE("A refused write leaves nothing behind; one that broke off stops the store until reopened") {
+TEST_CASE(
+    "A refused write leaves nothing behind; one that broke off stops the store until reopened") {
   test::TempDir dir;
   const LmdbOptions options = options_for(dir);
   { fill(*open_store(options), 20, 3000); }
@@ -404,8 +410,10 @@ TEST_CASE("A refused write leaves nothing behind; one that broke off stops the s
     const rlimit tight{size + (short_write ? 5000 : 0), RLIM_INFINITY};
     if (::setrlimit(RLIMIT_FSIZE, &tight) != 0) ::_exit(2);
     const Status failed = put(kv, "large", std::string(64 * 1024, 'x'));
-    if (failed || !failed.error().is(short_write ? Errc::store_failed : Errc::store_full)) ::_exit(3);
-    if (value_of(kv, "000019") != std::string(3000, 'v') || value_of(kv, "large") != "<none>") ::_exit(4);
+    if (failed || !failed.error().is(short_write ? Errc::store_failed : Errc::store_full))
+      ::_exit(3);
+    if (value_of(kv, "000019") != std::string(3000, 'v') || value_of(kv, "large") != "<none>")
+      ::_exit(4);
     const rlimit loose{RLIM_INFINITY, RLIM_INFINITY};
     if (::setrlimit(RLIMIT_FSIZE, &loose) != 0) ::_exit(5);
     const Status next = put(kv, "next", "1");

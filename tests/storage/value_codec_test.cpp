@@ -32,7 +32,8 @@ std::unique_ptr<ValueCodec> make(Kind kind, std::uint8_t key = 7) {
   static const bool ready = crypto::init().has_value();
   REQUIRE(ready);
   static const auto dictionary = wire::Dictionary::v1();
-  if (kind == Kind::sealing) return std::make_unique<SealingCodec>(key_of(key), dictionary, counting());
+  if (kind == Kind::sealing)
+    return std::make_unique<SealingCodec>(key_of(key), dictionary, counting());
   return std::make_unique<ChecksumCodec>(key_of(key), dictionary);
 }
 
@@ -58,7 +59,8 @@ TEST_CASE("Values of every size come back") {
     INFO(size);
     Bytes plain(size);
     std::uint32_t state = 1;
-    for (auto& byte : plain) byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 28);
+    for (auto& byte : plain)
+      byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 28);
     const auto back = codec->decode(kStops, key, codec->encode(kStops, key, plain));
     REQUIRE(back.has_value());
     CHECK((*back == plain));
@@ -76,7 +78,8 @@ TEST_CASE("What repeats is stored smaller, what does not is stored at a fixed co
   CHECK(codec->encode(kStops, key, as_bytes(std::string(4000, 'x'))).size() < 100);
   Bytes noise(500);
   std::uint32_t state = 1;
-  for (auto& byte : noise) byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  for (auto& byte : noise)
+    byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
   CHECK(codec->encode(kStops, key, noise).size() == noise.size() + cost);
   CHECK(codec->encode(kStops, key, {}).size() == cost);
 }
@@ -112,7 +115,8 @@ TEST_CASE("A value moved to another key or table is found") {
   const Bytes key = text("stop-1");
   const Bytes stored = codec->encode(kStops, key, as_bytes(kRecord));
   const std::vector<std::string> others{"stop-2", "stop-", "stop-11", ""};
-  for (const std::string& other : others) check_corrupt(codec->decode(kStops, as_bytes(other), stored), as_bytes(other));
+  for (const std::string& other : others)
+    check_corrupt(codec->decode(kStops, as_bytes(other), stored), as_bytes(other));
   const auto moved = codec->decode(kStops + 1, key, stored);
   REQUIRE(!moved.has_value());
   CHECK(moved.error().is(Errc::corrupt));

@@ -15,16 +15,17 @@ constexpr std::size_t kChangesMax = 64;
 
 const char* const kAuthors[kWriters] = {"alice", "bob", "chan", "hub"};
 // Few paths and few values, so that edits meet often.
-const char* const kPaths[] = {"direction",           "drug_items/k1/net_mg", "grounds", "persons/p1/name_km",
-                              "persons/p2/name_km", "position/lat",         "state"};
+const char* const kPaths[] = {
+    "direction",          "drug_items/k1/net_mg", "grounds", "persons/p1/name_km",
+    "persons/p2/name_km", "position/lat",         "state"};
 
 struct Writer {
   ActorId actor;
-  std::uint64_t counter = 0;   ///< of all this actor's edits, also of other records
-  std::uint64_t prev = 0;      ///< of its newest edit of this record
-  Mask own_past = 0;           ///< what that edit rests on, and itself
+  std::uint64_t counter = 0;  ///< of all this actor's edits, also of other records
+  std::uint64_t prev = 0;     ///< of its newest edit of this record
+  Mask own_past = 0;          ///< what that edit rests on, and itself
   Mask known = 0;
-  Mask form = 0;               ///< what was known when the form was opened
+  Mask form = 0;  ///< what was known when the form was opened
 };
 
 VersionVector vector_of(const History& history, Mask mask) {
@@ -53,23 +54,29 @@ Seal make_seal(std::uint8_t change, std::uint8_t which) {
 /// A value; a sealed one marks its seal as used.
 Value make_value(Dice& dice, std::uint8_t change, bool (&seals_used)[2]) {
   switch (dice.below(8)) {
-    case 0: return Null{};
-    case 1: return dice.one_in(2);
-    case 2: return static_cast<std::int64_t>(dice.below(3)) - 1;
-    case 3: return std::string("void");
-    case 4: return List{std::int64_t{7}, std::string(dice.one_in(2) ? "weapons" : "drugs")};
+    case 0:
+      return Null{};
+    case 1:
+      return dice.one_in(2);
+    case 2:
+      return static_cast<std::int64_t>(dice.below(3)) - 1;
+    case 3:
+      return std::string("void");
+    case 4:
+      return List{std::int64_t{7}, std::string(dice.one_in(2) ? "weapons" : "drugs")};
     case 5: {
       const std::size_t which = dice.below(2);
       seals_used[which] = true;
       return Sealed{make_seal(change, static_cast<std::uint8_t>(which)).id, Bytes(3, change)};
     }
-    default: return std::string(dice.one_in(2) ? "entry" : "exit");
+    default:
+      return std::string(dice.one_in(2) ? "entry" : "exit");
   }
 }
 
 ChangeTimes make_times(Dice& dice) {
-  constexpr std::int64_t kWalls[] = {0, 1'772'349'300'000, 1'772'349'300'001, 2'085'978'496'000, INT64_MAX,
-                                     INT64_MIN};
+  constexpr std::int64_t kWalls[] = {
+      0, 1'772'349'300'000, 1'772'349'300'001, 2'085'978'496'000, INT64_MAX, INT64_MIN};
   ChangeTimes times;
   times.wall = {kWalls[dice.below(std::size(kWalls))]};
   times.boot = dice.below(2);
@@ -78,7 +85,8 @@ ChangeTimes make_times(Dice& dice) {
   return times;
 }
 
-Change make_change(const History& history, const Writer& writer, std::size_t who, Mask form, Dice& dice) {
+Change make_change(const History& history, const Writer& writer, std::size_t who, Mask form,
+                   Dice& dice) {
   const auto number = static_cast<std::uint8_t>(history.changes.size() + 1);
   Change change;
   change.record.bytes.fill(0x51);
@@ -124,15 +132,22 @@ void take_step(History& history, std::vector<Writer>& writers, const Step& step)
   Writer& writer = writers[who];
   Dice dice(step.entropy);
   switch (step.kind) {
-    case Step::Kind::edit: edit(history, writer, who, dice); break;
-    case Step::Kind::open: writer.form = writer.known; break;
-    case Step::Kind::meet: writer.known |= writers[dice.below(kWriters)].known; break;
+    case Step::Kind::edit:
+      edit(history, writer, who, dice);
+      break;
+    case Step::Kind::open:
+      writer.form = writer.known;
+      break;
+    case Step::Kind::meet:
+      writer.known |= writers[dice.below(kWriters)].known;
+      break;
     case Step::Kind::fetch:
       if (!history.changes.empty()) writer.known |= history.past[dice.below(history.past.size())];
       break;
     case Step::Kind::new_actor:
       // Neither growing nor falling with time, so that sorting by actor is not sorting by age.
-      writer = {{dice.next() | 1}, 0, 0, 0, dice.one_in(2) ? writer.form : writer.known, writer.form};
+      writer = {{dice.next() | 1}, 0, 0, 0, dice.one_in(2) ? writer.form : writer.known,
+                writer.form};
       break;
   }
 }
@@ -149,8 +164,9 @@ std::uint64_t Dice::next() {
 
 Script make_script(std::uint64_t seed, std::size_t length) {
   using Kind = Step::Kind;
-  constexpr Kind kOdds[] = {Kind::edit, Kind::edit, Kind::edit, Kind::edit,  Kind::edit, Kind::edit,
-                            Kind::open, Kind::open, Kind::meet, Kind::fetch, Kind::meet, Kind::new_actor};
+  constexpr Kind kOdds[] = {Kind::edit, Kind::edit,  Kind::edit, Kind::edit,
+                            Kind::edit, Kind::edit,  Kind::open, Kind::open,
+                            Kind::meet, Kind::fetch, Kind::meet, Kind::new_actor};
   Dice dice(seed);
   Script script;
   script.delivery = dice.next();
@@ -195,7 +211,8 @@ std::vector<std::size_t> random_admissible_order(const History& history, Mask ma
 Mask random_knowledge(const History& history, Dice& dice) {
   Mask mask = 0;
   if (history.changes.empty()) return mask;
-  for (std::size_t n = dice.below(4); n > 0; --n) mask |= history.past[dice.below(history.past.size())];
+  for (std::size_t n = dice.below(4); n > 0; --n)
+    mask |= history.past[dice.below(history.past.size())];
   return mask;
 }
 
@@ -210,7 +227,8 @@ std::ostream& operator<<(std::ostream& out, const Script& script) {
       out << ' ' << to_text(Dot{entry.actor, entry.counter});
     }
     out << " } sets";
-    for (const FieldValue& field : change.edits) out << ' ' << field.path << '#' << field.value.index();
+    for (const FieldValue& field : change.edits)
+      out << ' ' << field.path << '#' << field.value.index();
     out << '\n';
   }
   return out;

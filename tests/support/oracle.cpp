@@ -21,7 +21,8 @@ bool edits(const Change& change, const std::string& path) {
 }
 
 EstimatedTime time_of(const ChangeTimes& times) {
-  if (!times.hub || times.hub->monotonic_ms > times.monotonic_ms) return {times.wall, ClockKind::wall};
+  if (!times.hub || times.hub->monotonic_ms > times.monotonic_ms)
+    return {times.wall, ClockKind::wall};
   __int128 at = times.hub->at.ms;
   at += times.monotonic_ms - times.hub->monotonic_ms;
   if (at > INT64_MAX) at = INT64_MAX;
@@ -100,7 +101,8 @@ std::map<std::string, ExpectedField> expected_fields(const Record& record) {
   for (const DotGroup& group : record.groups) {
     for (const FieldValue& field : group.fields) {
       const Instant at = group.meta.time.at;
-      const auto [it, first] = fields.try_emplace(field.path, ExpectedField{group.dot, field.value, 1, false});
+      const auto [it, first] =
+          fields.try_emplace(field.path, ExpectedField{group.dot, field.value, 1, false});
       ExpectedField& known = it->second;
       if (first) {
         times[field.path] = at;

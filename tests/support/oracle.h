@@ -17,7 +17,7 @@ namespace fieldpost::test {
 
 /// How one field must look to people.
 struct ExpectedField {
-  model::Dot dot;           ///< of the value that is shown
+  model::Dot dot;  ///< of the value that is shown
   model::Value value;
   std::uint32_t siblings = 0;
   bool conflict = false;

@@ -31,7 +31,8 @@ Result<sync::EditRequest> request_of(const json& line, const RandomSource& rando
   request.author = line.value("author", "TEST");
   request.schema_version = line.value("schema_version", 1U);
   if (line.contains("reason")) request.reason = line["reason"].get<std::string>();
-  const json edits = line.value("edits", json::object());  // its members are sorted, as the change's must be
+  const json edits =
+      line.value("edits", json::object());  // its members are sorted, as the change's must be
   for (const auto& [path, value] : edits.items()) {
     FP_TRY(auto stored, schema::value_from_json(value));
     request.edits.push_back({path, std::move(stored)});
@@ -44,7 +45,8 @@ Status append(const std::filesystem::path& data) {
   options.data.path = data;
   FP_TRY(auto app, agent::App::open(options));
   const RandomSource random = keys::system_random();
-  sync::ChangeBatch batch(app->store(), sync::change_times(app->read_clock(), std::nullopt), random);
+  sync::ChangeBatch batch(app->store(), sync::change_times(app->read_clock(), std::nullopt),
+                          random);
   std::string text;
   std::string answer;
   while (std::getline(std::cin, text)) {

@@ -26,7 +26,8 @@ void count(Traffic& traffic, BytesView frame) {
   traffic.bytes += frame.size();
   const wire::Decoded decoded = open_frame(frame);
   ++traffic.messages[std::string(wire::message_name(decoded.message))];
-  if (const auto* deliver = std::get_if<wire::Deliver>(&decoded.message)) traffic.states += deliver->states.size();
+  if (const auto* deliver = std::get_if<wire::Deliver>(&decoded.message))
+    traffic.states += deliver->states.size();
 }
 
 crypto::SigningKey key_from(const RandomSource& random) {
@@ -36,12 +37,15 @@ crypto::SigningKey key_from(const RandomSource& random) {
 }
 
 void sort_fields(std::vector<model::FieldValue>& fields) {
-  std::sort(fields.begin(), fields.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(fields.begin(), fields.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
 }
 
 }  // namespace
 
-model::FieldValue field(std::string path, model::Value value) { return {std::move(path), std::move(value)}; }
+model::FieldValue field(std::string path, model::Value value) {
+  return {std::move(path), std::move(value)};
+}
 
 wire::Compressor& compressor() {
   static wire::Compressor one(wire::Dictionary::v1());
@@ -53,7 +57,9 @@ wire::Decoded open_frame(BytesView frame) {
   return must(wire::decode_message(message), "message");
 }
 
-Bytes frame_of(const wire::Message& message) { return compressor().encode_frame(wire::encode_message(message)); }
+Bytes frame_of(const wire::Message& message) {
+  return compressor().encode_frame(wire::encode_message(message));
+}
 
 storage::RecordView Tablet::view(const RecordId& id) const {
   auto view = must(store->load(id), "load");
@@ -98,7 +104,8 @@ void SyncWorld::open_hub() {
   context_.compartments.clear();
   for (Half& half : halves_) {
     const auto make_codec = [] { return std::make_unique<storage::PlainCodec>(); };
-    half.store = must(storage::open_hub_store(*half.kv, make_codec, hub_id_, epoch_, start), "hub store");
+    half.store =
+        must(storage::open_hub_store(*half.kv, make_codec, hub_id_, epoch_, start), "hub store");
     half.reader = half.store->reader();
     context_.compartments.push_back({half.name, half.reader.get(), half.store->identity()});
   }
@@ -113,15 +120,22 @@ void SyncWorld::restart_hub() {
   for (Half& half : halves_) {
     half.reader.reset();
     half.store.reset();
-    half.kv = std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, half.kv->snapshot());
+    half.kv =
+        std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, half.kv->snapshot());
   }
   open_hub();
 }
 
 std::size_t SyncWorld::half_of(const std::string& unit) const { return units_.at(unit); }
-storage::HubStore& SyncWorld::store(const std::string& unit) { return *halves_[half_of(unit)].store; }
-const storage::HubReader& SyncWorld::reader(const std::string& unit) { return *halves_[half_of(unit)].reader; }
-Hash SyncWorld::hub_digest(const std::string& unit) { return must(reader(unit).digest(unit), "hub digest"); }
+storage::HubStore& SyncWorld::store(const std::string& unit) {
+  return *halves_[half_of(unit)].store;
+}
+const storage::HubReader& SyncWorld::reader(const std::string& unit) {
+  return *halves_[half_of(unit)].reader;
+}
+Hash SyncWorld::hub_digest(const std::string& unit) {
+  return must(reader(unit).digest(unit), "hub digest");
+}
 
 Status SyncWorld::verify_hub() {
   for (const Half& half : halves_) {
@@ -131,7 +145,8 @@ Status SyncWorld::verify_hub() {
   return {};
 }
 
-Tablet& SyncWorld::add_tablet(const std::string& name, const std::string& unit, const std::string& compartment) {
+Tablet& SyncWorld::add_tablet(const std::string& name, const std::string& unit,
+                              const std::string& compartment) {
   const std::size_t half = compartment == "health" ? 1 : 0;
   if (!units_.contains(unit)) {
     units_[unit] = half;
@@ -180,7 +195,8 @@ std::vector<RecordId> SyncWorld::record_many(Tablet& tablet, std::size_t count) 
     request.record = make_record_id(Instant{wall_ms_}, entropy);
     request.type = tablet.type;
     request.unit = tablet.unit;
-    request.edits = {field("note", "stop number " + std::to_string(i)), field("state", std::string("final"))};
+    request.edits = {field("note", "stop number " + std::to_string(i)),
+                     field("state", std::string("final"))};
     request.author = "officer-" + tablet.name;
     must(batch.add(request), "record");
     ids.push_back(request.record);
@@ -210,7 +226,8 @@ Status SyncWorld::edit(Tablet& tablet, const RecordId& id, std::vector<model::Fi
   return {};
 }
 
-model::Change SyncWorld::draft_change(Tablet& tablet, const RecordId& id, std::vector<model::FieldValue> fields) {
+model::Change SyncWorld::draft_change(Tablet& tablet, const RecordId& id,
+                                      std::vector<model::FieldValue> fields) {
   sort_fields(fields);
   const storage::OwnActor& own = *tablet.store->state().current();
   model::Change change;
@@ -248,8 +265,8 @@ void SyncWorld::connect(Tablet& tablet) {
   auto link = std::make_shared<Connection>();
   link->binding = random_id<wire::ChannelBinding>(random());
   link->hub = std::make_unique<sync::HubSession>(context_, compressor(), link->binding, random());
-  link->agent = std::make_unique<sync::AgentSession>(tablet.identity, *tablet.store, compressor(), link->binding,
-                                                     random(), tablet.estimate);
+  link->agent = std::make_unique<sync::AgentSession>(tablet.identity, *tablet.store, compressor(),
+                                                     link->binding, random(), tablet.estimate);
   tablet.link = tablet.last_link = link;
   tablet.closed.reset();
   connections_.push_back(link);
@@ -274,7 +291,8 @@ void SyncWorld::take(const std::shared_ptr<Connection>& connection, sync::HubOut
   for (storage::IncomingBatch& batch : out.batches) {
     queue_.push_back({connection, c.hub->compartment(), std::move(batch)});
   }
-  for (const wire::Confirm::Item& item : out.confirmed) confirms_.emplace_back(c.hub->compartment(), item);
+  for (const wire::Confirm::Item& item : out.confirmed)
+    confirms_.emplace_back(c.hub->compartment(), item);
   if (out.contact) contacts_.emplace_back(c.hub->compartment(), std::move(*out.contact));
   if (out.close) {
     c.hub_closed = true;
@@ -353,7 +371,9 @@ void SyncWorld::settle(bool grouped) {
     for (Tablet& tablet : tablets_) {
       while (move_down(tablet)) moved = true;
     }
-    std::erase_if(connections_, [&](const auto& c) { return !c->agent && c.use_count() <= 2 && c->inbox.empty(); });
+    std::erase_if(connections_, [&](const auto& c) {
+      return !c->agent && c.use_count() <= 2 && c->inbox.empty();
+    });
   }
 }
 
@@ -374,8 +394,10 @@ bool SyncWorld::write(bool grouped) {
       if (where == half) devices.push_back(device);
     }
     // Lost with the process when the commit fails: that is what they are for.
-    if (!items.empty() && !halves_[half].store->confirm(items)) return restart_hub(), ++hub_crashes_, true;
-    if (!devices.empty() && !halves_[half].store->note_contacts(devices)) return restart_hub(), ++hub_crashes_, true;
+    if (!items.empty() && !halves_[half].store->confirm(items))
+      return restart_hub(), ++hub_crashes_, true;
+    if (!devices.empty() && !halves_[half].store->note_contacts(devices))
+      return restart_hub(), ++hub_crashes_, true;
     wrote = wrote || !items.empty() || !devices.empty();
   }
   confirms_.clear();
@@ -407,8 +429,9 @@ bool SyncWorld::commit(std::vector<Submitted> group) {
   }
   for (std::size_t i = 0; i < group.size(); ++i) {
     const Instant at{wall_ms_};
-    group[i].from->inbox.push_back(
-        [at, result = (*results)[i]](sync::HubSession& session) { return session.on_applied(at, result); });
+    group[i].from->inbox.push_back([at, result = (*results)[i]](sync::HubSession& session) {
+      return session.on_applied(at, result);
+    });
   }
   tell_feed_moved(half);
   return true;
@@ -435,7 +458,8 @@ storage::HubStore::SignHead SyncWorld::signer() const {
   };
 }
 
-Status SyncWorld::resolve(const std::string& unit, const RecordId& id, std::vector<model::FieldValue> fields) {
+Status SyncWorld::resolve(const std::string& unit, const RecordId& id,
+                          std::vector<model::FieldValue> fields) {
   pass(1);
   sort_fields(fields);
   storage::HubStore::HubEdit edit;
@@ -454,7 +478,8 @@ Status SyncWorld::resolve(const std::string& unit, const RecordId& id, std::vect
   return {};
 }
 
-Status SyncWorld::rule(const std::string& unit, ActorId actor, Sequence counter, storage::HubStore::Ruling ruling) {
+Status SyncWorld::rule(const std::string& unit, ActorId actor, Sequence counter,
+                       storage::HubStore::Ruling ruling) {
   pass(1);
   storage::HubStore::RulingInput input;
   input.actor = actor;
@@ -463,7 +488,8 @@ Status SyncWorld::rule(const std::string& unit, ActorId actor, Sequence counter,
   if (ruling == storage::HubStore::Ruling::retry) {
     FP_TRY(const auto entry, reader(unit).log(actor, counter));
     if (!entry) return fail(Errc::not_found, "no such change");
-    if (const auto change = wire::decode_change(actor, entry->frame)) input.still = context_.check(*change);
+    if (const auto change = wire::decode_change(actor, entry->frame))
+      input.still = context_.check(*change);
   }
   input.times = hub_times();
   input.author = "operator";

@@ -33,8 +33,8 @@ namespace fieldpost::test {
 struct Traffic {
   std::size_t frames = 0;
   std::size_t bytes = 0;
-  std::size_t states = 0;                      ///< record states in delivers
-  std::map<std::string, std::size_t> messages; ///< by wire::message_name
+  std::size_t states = 0;                       ///< record states in delivers
+  std::map<std::string, std::size_t> messages;  ///< by wire::message_name
 };
 
 /// One connection. Queues are open to the test: it may drop, repeat or change what is under way.
@@ -43,7 +43,7 @@ struct Connection {
   std::deque<Bytes> down;
   std::deque<std::function<sync::HubOutput(sync::HubSession&)>> inbox;  ///< from the writer
   std::unique_ptr<sync::HubSession> hub;
-  std::unique_ptr<sync::AgentSession> agent;   ///< gone after a cut
+  std::unique_ptr<sync::AgentSession> agent;  ///< gone after a cut
   wire::ChannelBinding binding;
   bool hub_closed = false;
   std::optional<Error> hub_close;
@@ -62,9 +62,9 @@ struct Tablet {
   std::unique_ptr<storage::AgentStore> store;
   sync::LinkEstimate estimate;
   std::optional<sync::HubAnchor> anchor;
-  std::shared_ptr<Connection> link;            ///< null while offline
-  std::shared_ptr<Connection> last_link;       ///< for its figures, after it ended
-  std::optional<Error> closed;                 ///< why the agent ended the last connection
+  std::shared_ptr<Connection> link;       ///< null while offline
+  std::shared_ptr<Connection> last_link;  ///< for its figures, after it ended
+  std::optional<Error> closed;            ///< why the agent ended the last connection
 
   storage::RecordView view(const RecordId& id) const;
   Hash digest() const;
@@ -87,7 +87,8 @@ class SyncWorld {
               std::optional<model::VersionVector> context = {});
   /// Stores one chain entry with any frame: what a broken or hostile agent might have made.
   void append_raw(Tablet& tablet, const model::Change& change, Bytes frame);
-  model::Change draft_change(Tablet& tablet, const RecordId& id, std::vector<model::FieldValue> fields);
+  model::Change draft_change(Tablet& tablet, const RecordId& id,
+                             std::vector<model::FieldValue> fields);
   /// The tablet's process ends and starts again over what is durable.
   void restart_tablet(Tablet& tablet);
 
@@ -115,8 +116,10 @@ class SyncWorld {
   Hash hub_digest(const std::string& unit);
   Status verify_hub();
   /// Settles a conflict at the hub.
-  Status resolve(const std::string& unit, const RecordId& id, std::vector<model::FieldValue> fields);
-  Status rule(const std::string& unit, ActorId actor, Sequence counter, storage::HubStore::Ruling ruling);
+  Status resolve(const std::string& unit, const RecordId& id,
+                 std::vector<model::FieldValue> fields);
+  Status rule(const std::string& unit, ActorId actor, Sequence counter,
+              storage::HubStore::Ruling ruling);
   std::size_t hub_crashes() const { return hub_crashes_; }
 
   /// What a change says by itself, at the hub. Empty: everything passes.

@@ -3,11 +3,10 @@
 // Thread rule: a plain value, moved only.
 #pragma once
 
-#include <stdlib.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
+#include <stdlib.h>
 #include <string>
 #include <utility>
 
@@ -16,8 +15,10 @@ namespace fieldpost::test {
 class TempDir {
  public:
   TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fieldpost-test-XXXXXX").string();
-    if (!::mkdtemp(pattern.data())) throw std::runtime_error("no temporary directory at " + pattern);
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "fieldpost-test-XXXXXX").string();
+    if (!::mkdtemp(pattern.data()))
+      throw std::runtime_error("no temporary directory at " + pattern);
     path_ = pattern;
   }
   ~TempDir() {

@@ -17,7 +17,8 @@ inline void heal_and_check(SyncWorld& world) {
     world.settle();
   }
   for (Tablet& tablet : world.tablets()) {
-    INFO("tablet " << tablet.name << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
+    INFO("tablet " << tablet.name
+                   << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
     CHECK(tablet.in_sync());
     CHECK(tablet.waiting() == 0);
     CHECK(tablet.digest() == world.hub_digest(tablet.unit));

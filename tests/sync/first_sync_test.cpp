@@ -66,7 +66,8 @@ TEST_CASE("a change names the last welcome that its tablet had stored") {
   const auto page = tablet.store->chain_page(own.actor, Sequence{1}, 1 << 20, 10);
   REQUIRE(page->size() == 2);
   CHECK(wire::decode_change(own.actor, (*page)[0].frame)->welcome == 0);
-  CHECK(wire::decode_change(own.actor, (*page)[1].frame)->welcome == tablet.store->state().welcome_id);
+  CHECK(wire::decode_change(own.actor, (*page)[1].frame)->welcome ==
+        tablet.store->state().welcome_id);
   CHECK(tablet.store->state().welcome_id != 0);
 }
 
@@ -80,7 +81,8 @@ TEST_CASE("records that do not compress go up and down in frames that the other 
     seal.boxes.push_back({random_id<KeyId>(random), Bytes(80, 1)});
     model::Sealed sealed{seal.id, Bytes(12 * 1024)};
     random(sealed.ciphertext);
-    model::Change change = world.draft_change(tablet, make_record_id(Instant{1'000 + i}, {}), {field("content", sealed)});
+    model::Change change = world.draft_change(tablet, make_record_id(Instant{1'000 + i}, {}),
+                                              {field("content", sealed)});
     change.seals = {seal};
     const auto frame = wire::encode_change(change);
     REQUIRE(frame.has_value());

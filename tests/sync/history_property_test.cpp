@@ -21,8 +21,9 @@ class RandomHistory {
     world_.check = [](const model::Change& c) -> std::optional<wire::ChangeException> {
       for (const model::FieldValue& edit : c.edits) {
         if (edit.value == model::Value(std::string("bad"))) {
-          return wire::ChangeException{c.dot.actor, c.dot.counter, c.record, wire::ExceptionKind::quarantined,
-                                       "enum", edit.path, "not a known value"};
+          return wire::ChangeException{
+              c.dot.actor, c.dot.counter, c.record,           wire::ExceptionKind::quarantined,
+              "enum",      edit.path,     "not a known value"};
         }
       }
       return std::nullopt;
@@ -87,10 +88,14 @@ class RandomHistory {
 
   void hub_acts() {
     switch (dice().below(8)) {
-      case 0: world_.restart_hub(); break;
+      case 0:
+        world_.restart_hub();
+        break;
       case 1: {
-        const auto fate = dice().one_in(2) ? storage::CommitFate::fail_before : storage::CommitFate::fail_after;
-        world_.hub_kv(0).set_faults(storage::MemoryFaults::at(world_.hub_kv(0).commits() + 1, fate));
+        const auto fate =
+            dice().one_in(2) ? storage::CommitFate::fail_before : storage::CommitFate::fail_after;
+        world_.hub_kv(0).set_faults(
+            storage::MemoryFaults::at(world_.hub_kv(0).commits() + 1, fate));
         break;
       }
       case 2: {
@@ -109,12 +114,14 @@ class RandomHistory {
     const auto record = world_.reader("PPT").record(id);
     const auto paths = model::conflicts(**record);
     if (paths.empty()) return;
-    if (!world_.resolve((*record)->unit, id, {field(paths.front(), std::string("settled"))})) recover();
+    if (!world_.resolve((*record)->unit, id, {field(paths.front(), std::string("settled"))}))
+      recover();
   }
 
   /// Retry would say "bad" again: the operator accepts or rejects.
   void rule(const storage::QuarantineEntry& entry) {
-    const auto ruling = dice().one_in(2) ? storage::HubStore::Ruling::accept : storage::HubStore::Ruling::reject;
+    const auto ruling =
+        dice().one_in(2) ? storage::HubStore::Ruling::accept : storage::HubStore::Ruling::reject;
     const Status done = world_.rule("PPT", entry.exception.actor, entry.exception.counter, ruling);
     if (!done && !done.error().is(Errc::conflict)) recover();
   }
@@ -126,18 +133,30 @@ class RandomHistory {
     switch (dice().below(14)) {
       case 0:
       case 1:
-      case 2: record_or_edit(tablet); break;
-      case 3: world_.connect(tablet); break;
-      case 4: world_.cut(tablet); break;
+      case 2:
+        record_or_edit(tablet);
+        break;
+      case 3:
+        world_.connect(tablet);
+        break;
+      case 4:
+        world_.cut(tablet);
+        break;
       case 5:
         if (dice().one_in(4)) world_.restart_tablet(tablet);
         break;
-      case 6: world_.write(false); break;
-      case 7: world_.write(true); break;
+      case 6:
+        world_.write(false);
+        break;
+      case 7:
+        world_.write(true);
+        break;
       case 8:
         if (dice().one_in(3)) hub_acts();
         break;
-      case 9: world_.pass(dice().below(100'000)); break;
+      case 9:
+        world_.pass(dice().below(100'000));
+        break;
       case 10: {
         const auto all = world_.connections();
         for (const auto& connection : all) {
@@ -154,7 +173,9 @@ class RandomHistory {
         for (std::size_t n = dice().below(12); n > 0 && world_.move_down(tablet); --n) {
         }
         break;
-      default: world_.settle(dice().one_in(2)); break;
+      default:
+        world_.settle(dice().one_in(2));
+        break;
     }
     note_acknowledged();
   }
@@ -185,13 +206,15 @@ class RandomHistory {
     REQUIRE(world_.reader("PPT").quarantine(10)->empty());
     REQUIRE(world_.reader("PPT").held(10)->empty());
     for (Tablet& tablet : world_.tablets()) {
-      INFO("tablet " << tablet.name << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
+      INFO("tablet " << tablet.name
+                     << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
       REQUIRE(tablet.in_sync());
       REQUIRE(tablet.waiting() == 0);
       REQUIRE(tablet.store->counts()->exceptions == 0);
       REQUIRE(tablet.digest() == world_.hub_digest(tablet.unit));
       REQUIRE(tablet.store->verify([](std::uint64_t) {}).has_value());
-      for (const RecordId& id : *tablet.store->ids_after(RecordId{}, 1'000)) REQUIRE(tablet.view(id).at_hub);
+      for (const RecordId& id : *tablet.store->ids_after(RecordId{}, 1'000))
+        REQUIRE(tablet.view(id).at_hub);
     }
     const Status verified = world_.verify_hub();
     INFO((verified ? std::string() : verified.error().message()));
@@ -227,7 +250,9 @@ TEST_CASE("random histories converge, and nothing acknowledged is lost or double
   const char* one = std::getenv("FIELDPOST_SEED");
   const char* many = std::getenv("FIELDPOST_HISTORIES");
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : kFirstSeed;
-  const std::size_t count = one != nullptr ? 1 : many != nullptr ? std::strtoull(many, nullptr, 10) : kHistories;
+  const std::size_t count = one != nullptr    ? 1
+                            : many != nullptr ? std::strtoull(many, nullptr, 10)
+                                              : kHistories;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     INFO("replay with FIELDPOST_SEED=" << seed);
     RandomHistory(seed).run();

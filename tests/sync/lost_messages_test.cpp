@@ -40,8 +40,9 @@ TEST_CASE("batches of a lost connection that are committed after the next hello 
   const bool all_bad = GENERATE(false, true);
   if (all_bad) {
     world.check = [](const model::Change& c) {
-      return wire::ChangeException{c.dot.actor, c.dot.counter, c.record, wire::ExceptionKind::quarantined, "enum", "note",
-                                   "not a known note"};
+      return wire::ChangeException{
+          c.dot.actor, c.dot.counter, c.record,          wire::ExceptionKind::quarantined,
+          "enum",      "note",        "not a known note"};
     };
   }
   greet(world, tablet);
@@ -58,7 +59,8 @@ TEST_CASE("batches of a lost connection that are committed after the next hello 
   if (!tablet.link) world.sync(tablet);
   CHECK(tablet.waiting() == 0);
   CHECK(tablet.in_sync());
-  CHECK(tablet.store->exceptions()->size() == (all_bad ? tablet.store->state().current()->head.value : 0));
+  CHECK(tablet.store->exceptions()->size() ==
+        (all_bad ? tablet.store->state().current()->head.value : 0));
   CHECK(world.verify_hub().has_value());
   if (!all_bad) heal_and_check(world);
   CHECK(changes_at_hub(world, "PPT") == (more_meanwhile ? 8u : 5u));
@@ -151,7 +153,9 @@ TEST_CASE("a tablet's own commit fails while it takes in a delivery") {
   heal_and_check(world);
 }
 
-TEST_CASE("the last push of a long backlog is quarantined whole: the tablet still hears that it has everything") {
+TEST_CASE(
+    "the last push of a long backlog is quarantined whole: the tablet still hears that it has "
+    "everything") {
   SyncWorld world(18);
   Tablet& one = world.add_tablet("T01", "PPT");
   Tablet& two = world.add_tablet("T02", "PPT");
@@ -167,8 +171,9 @@ TEST_CASE("the last push of a long backlog is quarantined whole: the tablet stil
   world.sync(one);
   world.check = [](const model::Change& c) -> std::optional<wire::ChangeException> {
     if (c.author != "officer-T02") return std::nullopt;
-    return wire::ChangeException{c.dot.actor, c.dot.counter, c.record, wire::ExceptionKind::quarantined, "enum", "note",
-                                 "not a known note"};
+    return wire::ChangeException{
+        c.dot.actor, c.dot.counter, c.record,          wire::ExceptionKind::quarantined,
+        "enum",      "note",        "not a known note"};
   };
   greet(world, two);
   move_down_through(world, two, "welcome");

@@ -12,14 +12,21 @@ std::optional<wire::ChangeException> no_bad_notes(const model::Change& change) {
   for (const model::FieldValue& edit : change.edits) {
     const auto* text = std::get_if<std::string>(&edit.value);
     if (text != nullptr && *text == "bad") {
-      return wire::ChangeException{change.dot.actor, change.dot.counter, change.record,
-                                   wire::ExceptionKind::quarantined, "enum", edit.path, "not a known value"};
+      return wire::ChangeException{change.dot.actor,
+                                   change.dot.counter,
+                                   change.record,
+                                   wire::ExceptionKind::quarantined,
+                                   "enum",
+                                   edit.path,
+                                   "not a known value"};
     }
   }
   return std::nullopt;
 }
 
-std::vector<storage::QuarantineEntry> quarantine(SyncWorld& world) { return *world.reader("PPT").quarantine(100); }
+std::vector<storage::QuarantineEntry> quarantine(SyncWorld& world) {
+  return *world.reader("PPT").quarantine(100);
+}
 
 void rule_first(SyncWorld& world, Ruling ruling) {
   const auto entries = quarantine(world);
@@ -86,11 +93,13 @@ TEST_CASE("rejecting an edit restores every earlier sibling") {
   const RecordId id = world.record(one, {field("note", std::string("first"))});
   heal_and_check(world);
   for (Tablet* tablet : {&one, &two, &three}) world.cut(*tablet);
-  for (Tablet* tablet : {&one, &two, &three}) CHECK(world.edit(*tablet, id, {field("note", "by " + tablet->name)}));
+  for (Tablet* tablet : {&one, &two, &three})
+    CHECK(world.edit(*tablet, id, {field("note", "by " + tablet->name)}));
   heal_and_check(world);
   CHECK(model::siblings(one.view(id).record, "note").size() == 3);
   world.check = no_bad_notes;
-  CHECK(world.edit(two, id, {field("note", std::string("bad")), field("plate", std::string("2A-1"))}));
+  CHECK(world.edit(two, id,
+                   {field("note", std::string("bad")), field("plate", std::string("2A-1"))}));
   world.settle();
   REQUIRE(quarantine(world).size() == 1);
   CHECK(world.edit(one, id, {field("note", std::string("meanwhile"))}));
@@ -140,9 +149,11 @@ TEST_CASE("exceptions are repeated until they are confirmed") {
 TEST_CASE("a body that cannot be decoded keeps its place") {
   SyncWorld world(33);
   Tablet& tablet = world.add_tablet("T01", "PPT");
-  model::Change change = world.draft_change(tablet, make_record_id(Instant{5}, {}), {field("note", std::string("x"))});
+  model::Change change =
+      world.draft_change(tablet, make_record_id(Instant{5}, {}), {field("note", std::string("x"))});
   Bytes frame = *wire::encode_change(change);
-  for (std::size_t i = frame.size() - 20; i < frame.size(); ++i) frame[i] = 0xc1;  // never valid msgpack
+  for (std::size_t i = frame.size() - 20; i < frame.size(); ++i)
+    frame[i] = 0xc1;  // never valid msgpack
   REQUIRE(wire::decode_change_frame(frame).has_value());
   REQUIRE_FALSE(wire::decode_change(change.dot.actor, frame).has_value());
   // The tablet's store never takes such a change, so a hostile agent speaks here.
@@ -153,8 +164,12 @@ TEST_CASE("a body that cannot be decoded keeps its place") {
   frame = *wire::encode_change(change);
   for (std::size_t i = frame.size() - 20; i < frame.size(); ++i) frame[i] = 0xc1;
   const Hash head = wire::chain_next(own.hash, frame);
-  wire::Push push{own.actor, own.head.next(), {frame}, head,
-                  wire::sign_head(tablet.identity.key, tablet.identity.device, own.actor, own.head.next(), head)};
+  wire::Push push{own.actor,
+                  own.head.next(),
+                  {frame},
+                  head,
+                  wire::sign_head(tablet.identity.key, tablet.identity.device, own.actor,
+                                  own.head.next(), head)};
   tablet.link->up.push_back(frame_of(push));
   while (world.move_up(tablet)) {
   }
@@ -198,7 +213,8 @@ TEST_CASE("a refused change is set aside: later edits of its record leave it out
   tablet.unit = "BTB";  // a change that lies about the record's unit
   CHECK(world.edit(tablet, id, {field("note", std::string("refused"))}));
   tablet.unit = "PPT";
-  CHECK(world.edit(tablet, id, {field("plate", std::string("2A-1"))}));  // made before the refusal is known
+  CHECK(world.edit(tablet, id,
+                   {field("plate", std::string("2A-1"))}));  // made before the refusal is known
   world.sync(tablet);
   CHECK(tablet.in_sync());
   CHECK(tablet.store->counts()->exceptions >= 1);
@@ -235,8 +251,9 @@ TEST_CASE("thousands of exceptions with long reasons reach the tablet") {
   world.check = [&](const model::Change& c) {
     Bytes noise(250);
     random(noise);
-    return wire::ChangeException{c.dot.actor, c.dot.counter, c.record, wire::ExceptionKind::quarantined,
-                                 "enum", "note", to_hex(noise)};
+    return wire::ChangeException{
+        c.dot.actor, c.dot.counter, c.record,     wire::ExceptionKind::quarantined,
+        "enum",      "note",        to_hex(noise)};
   };
   Tablet& tablet = world.add_tablet("T01", "PPT");
   world.record_many(tablet, 2'500);

@@ -34,7 +34,8 @@ wire::Push push_of(const Tablet& tablet, Sequence first, std::size_t count) {
   const auto page = *tablet.store->chain_page(own.actor, first, 1 << 20, count);
   wire::Push push{own.actor, first, {}, page.back().hash, {}};
   for (const auto& entry : page) push.changes.push_back(entry.frame);
-  push.signature = wire::sign_head(tablet.identity.key, tablet.identity.device, own.actor, page.back().counter, push.head);
+  push.signature = wire::sign_head(tablet.identity.key, tablet.identity.device, own.actor,
+                                   page.back().counter, push.head);
   return push;
 }
 
@@ -73,7 +74,8 @@ TEST_CASE("an unknown and a revoked device are refused, also in the middle") {
     world.write(true);
     hear_all(world);
     check_refused(*tablet.link, wire::ErrorCode::revoked);
-    CHECK((*world.reader("PPT").device(tablet.identity.device))->standing == storage::DeviceStanding::revoked);
+    CHECK((*world.reader("PPT").device(tablet.identity.device))->standing ==
+          storage::DeviceStanding::revoked);
   }
   CHECK(changes_at_hub(world, "PPT") == 0);
   world.settle();
@@ -107,8 +109,9 @@ TEST_CASE("a hello is good for one connection only") {
   check_refused(*tablet.link, wire::ErrorCode::bad_signature);
   SECTION("nor over another channel") {
     world.connect(tablet);
-    tablet.link->agent = std::make_unique<sync::AgentSession>(tablet.identity, *tablet.store, compressor(),
-                                                              wire::ChannelBinding{}, world.random(), tablet.estimate);
+    tablet.link->agent = std::make_unique<sync::AgentSession>(tablet.identity, *tablet.store,
+                                                              compressor(), wire::ChannelBinding{},
+                                                              world.random(), tablet.estimate);
     move_down_through(world, tablet, "challenge");
     move_all_up(world, tablet);
     check_refused(*tablet.link, wire::ErrorCode::bad_signature);
@@ -146,7 +149,8 @@ TEST_CASE("pushes that are not what they say") {
   tablet.link->up.clear();
   wire::Push push = push_of(tablet, Sequence{1}, 5);
   SECTION("signed by another device") {
-    push.signature = wire::sign_head(other.identity.key, tablet.identity.device, push.actor, Sequence{5}, push.head);
+    push.signature = wire::sign_head(other.identity.key, tablet.identity.device, push.actor,
+                                     Sequence{5}, push.head);
     send_up(world, tablet, push);
     check_refused(*tablet.link, wire::ErrorCode::bad_signature);
   }
@@ -246,7 +250,8 @@ TEST_CASE("an acknowledgement of what was never sent is not believed") {
   Tablet& tablet = world.add_tablet("T01", "PPT");
   world.sync(tablet);
   // The hub speaks between the commit here and the push.
-  tablet.link->down.push_back(frame_of(wire::Ack{tablet.store->state().current()->actor, Sequence{2}, {}}));
+  tablet.link->down.push_back(
+      frame_of(wire::Ack{tablet.store->state().current()->actor, Sequence{2}, {}}));
   world.record_many(tablet, 1);
   world.move_down(tablet);
   REQUIRE(tablet.closed);
@@ -272,10 +277,18 @@ TEST_CASE("broken frames end the session with a sentence, on either side") {
   if (queue.empty()) queue.push_back(frame_of(wire::Bye{"x"}));
   Bytes& frame = queue.front();
   switch (seed % 6) {
-    case 0: frame.clear(); break;
-    case 1: frame.resize(frame.size() / 2); break;
-    case 2: frame = Bytes(limits::kFrameBytesMax + 1, 0); break;
-    case 3: frame[0] = 7; break;
+    case 0:
+      frame.clear();
+      break;
+    case 1:
+      frame.resize(frame.size() / 2);
+      break;
+    case 2:
+      frame = Bytes(limits::kFrameBytesMax + 1, 0);
+      break;
+    case 3:
+      frame[0] = 7;
+      break;
     default: {
       Bytes raw = *compressor().decode_frame(frame);
       raw[world.dice().below(raw.size())] ^= static_cast<std::uint8_t>(1 + world.dice().below(255));

@@ -17,7 +17,9 @@ struct Pair {
 
 std::string shown_text(const model::Record& record, std::string_view path) {
   const model::Value* value = model::shown(record, path);
-  return value != nullptr && std::holds_alternative<std::string>(*value) ? std::get<std::string>(*value) : "";
+  return value != nullptr && std::holds_alternative<std::string>(*value)
+             ? std::get<std::string>(*value)
+             : "";
 }
 
 }  // namespace

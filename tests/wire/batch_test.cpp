@@ -131,8 +131,10 @@ TEST_CASE("a thousand changes are encoded and decoded in a few milliseconds") {
   const auto frame = compressor.compress(message);
   const auto compressed = per_second(kStops, compress_start);
   REQUIRE(compressor.decompress(frame, limits::kMessageBytesMax)->size() == message.size());
-  std::printf("changes/s: encode %.0f, decode %.0f, compress %.0f; context %ld KiB after 1 kB, %ld KiB after %zu kB\n",
-              encoded, decoded, compressed, small_kib, resident_kib() - before_kib, message.size() / 1000);
+  std::printf(
+      "changes/s: encode %.0f, decode %.0f, compress %.0f; context %ld KiB after 1 kB, %ld KiB "
+      "after %zu kB\n",
+      encoded, decoded, compressed, small_kib, resident_kib() - before_kib, message.size() / 1000);
 #ifdef NDEBUG
   REQUIRE(encoded > 50000);
   REQUIRE(decoded > 50000);

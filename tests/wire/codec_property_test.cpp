@@ -17,7 +17,8 @@ constexpr int kPerCase = 10;
 /// msgpack-c as an oracle: it reads our bytes, and packs what it read into the same bytes.
 bool msgpack_agrees(BytesView bytes) {
   std::size_t offset = 0;
-  const auto handle = msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset);
+  const auto handle =
+      msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset);
   msgpack::sbuffer again;
   msgpack::pack(again, handle.get());
   return offset == bytes.size() && as_text(bytes) == std::string_view(again.data(), again.size());
@@ -27,10 +28,18 @@ bool msgpack_agrees(BytesView bytes) {
 Bytes damaged(Random& random, Bytes bytes) {
   const auto at = static_cast<std::ptrdiff_t>(random.below(bytes.size()));
   switch (random.below(4)) {
-    case 0: bytes[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(1 + random.below(255)); break;
-    case 1: bytes.resize(static_cast<std::size_t>(at)); break;
-    case 2: bytes.insert(bytes.begin() + at, static_cast<std::uint8_t>(random.below(256))); break;
-    default: bytes.erase(bytes.begin() + at); break;
+    case 0:
+      bytes[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(1 + random.below(255));
+      break;
+    case 1:
+      bytes.resize(static_cast<std::size_t>(at));
+      break;
+    case 2:
+      bytes.insert(bytes.begin() + at, static_cast<std::uint8_t>(random.below(256)));
+      break;
+    default:
+      bytes.erase(bytes.begin() + at);
+      break;
   }
   return bytes;
 }
@@ -63,7 +72,8 @@ TEST_CASE("every change survives the wire, and its bytes are canonical") {
       RC_ASSERT(msgpack_agrees(*bytes));
       const auto frame = wire::decode_change_frame(*bytes);
       RC_ASSERT(frame.has_value());
-      RC_ASSERT(frame->record == change.record && frame->counter == change.dot.counter && frame->prev == change.prev);
+      RC_ASSERT(frame->record == change.record && frame->counter == change.dot.counter &&
+                frame->prev == change.prev);
       RC_ASSERT(msgpack_agrees(frame->body));
       const auto back = wire::decode_change(change.dot.actor, *bytes);
       RC_ASSERT(back.has_value());
@@ -196,7 +206,9 @@ TEST_CASE("a frame gives back its message, and a damaged one never more than the
     RC_ASSERT(*back == message);
     for (int i = 0; i < 20; ++i) {
       const auto hurt = compressor.decode_frame(damaged(random, frame));
-      RC_ASSERT((!hurt || hurt->size() <= limits::kMessageBytesMax));  // RC_ASSERT's own || evaluates both sides
+      RC_ASSERT(
+          (!hurt ||
+           hurt->size() <= limits::kMessageBytesMax));  // RC_ASSERT's own || evaluates both sides
     }
   }));
 }

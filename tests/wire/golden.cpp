@@ -34,7 +34,8 @@ crypto::SymmetricKey content_key() {
 }
 
 RecordId record_id() {
-  return make_record_id({kNoon - 60000}, {0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13});
+  return make_record_id({kNoon - 60000},
+                        {0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13});
 }
 
 crypto::SigningKey device_key() { return crypto::signing_key(seed(1)); }
@@ -71,7 +72,12 @@ wire::Hello hello() {
 }
 
 wire::ChangeException exception() {
-  return {kActor, {2}, record_id(), wire::ExceptionKind::quarantined, "enum", "direction",
+  return {kActor,
+          {2},
+          record_id(),
+          wire::ExceptionKind::quarantined,
+          "enum",
+          "direction",
           "not one of entry, exit, internal"};
 }
 
@@ -106,7 +112,11 @@ model::Change second_change() {
 }
 
 wire::Push push() {
-  wire::Push m{kActor, {1}, {*wire::encode_change(golden_change()), *wire::encode_change(second_change())}, {}, {}};
+  wire::Push m{kActor,
+               {1},
+               {*wire::encode_change(golden_change()), *wire::encode_change(second_change())},
+               {},
+               {}};
   m.head = wire::chain_start(hub(), device(), kActor);
   for (const auto& change : m.changes) m.head = wire::chain_next(m.head, change);
   m.signature = wire::sign_head(device_key(), device(), kActor, {2}, m.head);
@@ -114,11 +124,16 @@ wire::Push push() {
 }
 
 Json good(std::string name, std::string what, BytesView bytes, Json meaning) {
-  return {{"name", std::move(name)}, {"kind", "good"}, {"what", std::move(what)}, {"hex", to_hex(bytes)},
+  return {{"name", std::move(name)},
+          {"kind", "good"},
+          {"what", std::move(what)},
+          {"hex", to_hex(bytes)},
           {"meaning", std::move(meaning)}};
 }
 
-Json file(std::string about, Json vectors) { return {{"about", std::move(about)}, {"vectors", std::move(vectors)}}; }
+Json file(std::string about, Json vectors) {
+  return {{"about", std::move(about)}, {"vectors", std::move(vectors)}};
+}
 
 Json change_file() {
   auto all = Json::array();
@@ -139,10 +154,12 @@ Json change_file() {
   extremes.prev = {UINT64_MAX - 1};
   extremes.times = {{INT64_MIN}, UINT64_MAX, UINT64_MAX, model::HubTime{{INT64_MAX}, 0}};
   extremes.edits.clear();
-  for (const std::int64_t n : {INT64_MIN, INT64_C(-2147483649), INT64_C(-2147483648), INT64_C(-32769), INT64_C(-32768),
-                               INT64_C(-129), INT64_C(-128), INT64_C(-33), INT64_C(-32), INT64_C(-1), INT64_C(0),
-                               INT64_C(127), INT64_C(128), INT64_C(255), INT64_C(256), INT64_C(65535), INT64_C(65536),
-                               INT64_C(4294967295), INT64_C(4294967296), INT64_MAX}) {
+  for (const std::int64_t n :
+       {INT64_MIN,       INT64_C(-2147483649), INT64_C(-2147483648), INT64_C(-32769),
+        INT64_C(-32768), INT64_C(-129),        INT64_C(-128),        INT64_C(-33),
+        INT64_C(-32),    INT64_C(-1),          INT64_C(0),           INT64_C(127),
+        INT64_C(128),    INT64_C(255),         INT64_C(256),         INT64_C(65535),
+        INT64_C(65536),  INT64_C(4294967295),  INT64_C(4294967296),  INT64_MAX}) {
     extremes.edits.push_back({"n" + std::to_string(100 + extremes.edits.size()), n});
   }
   add("change-extreme-numbers", extremes);
@@ -162,7 +179,8 @@ Json record_file() {
   auto sealed = model::empty_record(record_id(), "visit", "MU-03");
   model::apply(sealed, golden_sealed_change());
   add("record-sealed", sealed);
-  return file("Record states: canonical, strict; `digest` is hash(\"fieldpost.v1.state\", bytes).", all);
+  return file("Record states: canonical, strict; `digest` is hash(\"fieldpost.v1.state\", bytes).",
+              all);
 }
 
 Json message_file() {
@@ -174,7 +192,8 @@ Json message_file() {
     } else if (const auto* w = std::get_if<wire::Welcome>(&message)) {
       bytes = wire::encode_welcome(*w, challenge(), hello(), binding(), hub_key());
     }
-    all.push_back(good("message-" + std::string(wire::message_name(message)), "message", bytes, meaning(message)));
+    all.push_back(good("message-" + std::string(wire::message_name(message)), "message", bytes,
+                       meaning(message)));
   }
   return file("One of every message. Hello and welcome are signed as in signatures.json.", all);
 }
@@ -197,11 +216,16 @@ Json signature_file() {
              {"change_2", to_hex(p.changes[1])},
              {"h2", p.head.hex()},
              {"head_signature_at_2", p.signature.hex()}};
-  Json others{{"gap_from_3_to_9_hash", gap.hash.hex()}, {"gap_signature", gap.signature.hex()},
-              {"order_id", order.id}, {"order_kind", order.kind}, {"order_body", to_hex(order.body)},
+  Json others{{"gap_from_3_to_9_hash", gap.hash.hex()},
+              {"gap_signature", gap.signature.hex()},
+              {"order_id", order.id},
+              {"order_kind", order.kind},
+              {"order_body", to_hex(order.body)},
               {"order_signature", order.signature.hex()}};
   return {{"about", "Hash chain and signatures, with the keys of fixed seeds (32 equal bytes)."},
-          {"inputs", inputs}, {"chain", chain}, {"others", others}};
+          {"inputs", inputs},
+          {"chain", chain},
+          {"others", others}};
 }
 
 Json seal_file() {
@@ -210,8 +234,10 @@ Json seal_file() {
   const auto change = golden_sealed_change();
   auto values = Json::array();
   const auto add = [&](std::string_view path, const model::Value& plain) {
-    const auto sealed = *wire::seal_value(content_key(), change.seals[0].id, change.record, path, plain);
-    values.push_back({{"path", path}, {"plain", meaning(plain)}, {"ciphertext", to_hex(sealed.ciphertext)}});
+    const auto sealed =
+        *wire::seal_value(content_key(), change.seals[0].id, change.record, path, plain);
+    values.push_back(
+        {{"path", path}, {"plain", meaning(plain)}, {"ciphertext", to_hex(sealed.ciphertext)}});
   };
   add("primary_drug", std::string("meth_crystal"));
   add("days_used_last_30", std::int64_t{12});
@@ -225,10 +251,15 @@ Json seal_file() {
           {"content_key", to_hex(content_key().view())},
           {"seal", change.seals[0].id.hex()},
           {"record", to_text(change.record)},
-          {"recipients", {{{"seed", to_hex(seed(3).view())}, {"public_key", authority.public_key.hex()},
-                           {"key_id", crypto::key_id(authority.public_key).hex()}, {"ephemeral_seed", to_hex(seed(5).view())}},
-                          {{"seed", to_hex(seed(4).view())}, {"public_key", unit.public_key.hex()},
-                           {"key_id", crypto::key_id(unit.public_key).hex()}, {"ephemeral_seed", to_hex(seed(6).view())}}}},
+          {"recipients",
+           {{{"seed", to_hex(seed(3).view())},
+             {"public_key", authority.public_key.hex()},
+             {"key_id", crypto::key_id(authority.public_key).hex()},
+             {"ephemeral_seed", to_hex(seed(5).view())}},
+            {{"seed", to_hex(seed(4).view())},
+             {"public_key", unit.public_key.hex()},
+             {"key_id", crypto::key_id(unit.public_key).hex()},
+             {"ephemeral_seed", to_hex(seed(6).view())}}}},
           {"boxes", meaning(change)["seals"][0]["boxes"]},
           {"values", values}};
 }
@@ -243,9 +274,18 @@ Json frame_file() {
   const auto compressed = plain.compress(message);
   zstd.insert(zstd.end(), compressed.begin(), compressed.end());
   auto all = Json::array();
-  all.push_back({{"name", "frame-raw"}, {"kind", "good"}, {"what", "frame"}, {"hex", to_hex(raw)}, {"message", to_hex(message)}});
-  all.push_back({{"name", "frame-zstd-without-dictionary"}, {"kind", "good"}, {"what", "frame"}, {"hex", to_hex(zstd)}, {"message", to_hex(message)}});
-  return file("Frames: checked by decoding; compressed bytes may differ between zstd versions.", all);
+  all.push_back({{"name", "frame-raw"},
+                 {"kind", "good"},
+                 {"what", "frame"},
+                 {"hex", to_hex(raw)},
+                 {"message", to_hex(message)}});
+  all.push_back({{"name", "frame-zstd-without-dictionary"},
+                 {"kind", "good"},
+                 {"what", "frame"},
+                 {"hex", to_hex(zstd)},
+                 {"message", to_hex(message)}});
+  return file("Frames: checked by decoding; compressed bytes may differ between zstd versions.",
+              all);
 }
 
 }  // namespace
@@ -281,12 +321,15 @@ model::Change golden_sealed_change() {
   c.author = "N-12";
   c.times = {{kNoon}, 77, 60000, std::nullopt};
   const auto id = counting<SealId>(0xe0);
-  const std::vector<wire::Recipient> recipients = {{crypto::box_key_pair(seed(3)).public_key, seed(5)},
-                                                   {crypto::box_key_pair(seed(4)).public_key, seed(6)}};
+  const std::vector<wire::Recipient> recipients = {
+      {crypto::box_key_pair(seed(3)).public_key, seed(5)},
+      {crypto::box_key_pair(seed(4)).public_key, seed(6)}};
   c.seals = {*wire::make_seal(id, content_key(), recipients)};
-  c.edits = {{"primary_drug", *wire::seal_value(content_key(), id, c.record, "primary_drug", std::string("meth_crystal"))},
+  c.edits = {{"primary_drug", *wire::seal_value(content_key(), id, c.record, "primary_drug",
+                                                std::string("meth_crystal"))},
              {"state", std::string("final")}};
-  c.reason = *wire::seal_value(content_key(), id, c.record, wire::kReasonPath, std::string("corrected"));
+  c.reason =
+      *wire::seal_value(content_key(), id, c.record, wire::kReasonPath, std::string("corrected"));
   c.salt = counting<Salt>(0xf0);
   return c;
 }
@@ -318,14 +361,16 @@ std::vector<wire::Message> golden_messages() {
           wire::Rewind{kActor, {1}, counting<Hash>(0x11)},
           wire::Deliver{"01-PPT", Bytes{1, 2, 4}, {state}, true},
           wire::Got{"01-PPT", Bytes{1, 2, 4}},
-          wire::StateChunk{"01-PPT", record_id(), wire::state_digest(state), state.size(), 0, Bytes(state.begin(), state.begin() + 64)},
+          wire::StateChunk{"01-PPT", record_id(), wire::state_digest(state), state.size(), 0,
+                           Bytes(state.begin(), state.begin() + 64)},
           wire::StatusReport{status()},
           wire::Ping{9},
           wire::Pong{9, Instant{kNoon + 500}},
           wire::Bye{"the tablet is shutting down"},
           wire::ErrorMessage{wire::ErrorCode::busy, "too many connections; try again", 5000},
           wire::HashQuery{kActor, {{1}, {128}, {70000}}},
-          wire::HashReply{kActor, {{kActor, {1}, counting<Hash>(0x11)}, {kActor, {128}, counting<Hash>(0x12)}}},
+          wire::HashReply{
+              kActor, {{kActor, {1}, counting<Hash>(0x11)}, {kActor, {128}, counting<Hash>(0x12)}}},
           gap,
           wire::AttachOffer{counting<Hash>(0x70), record_id(), "01-PPT", 300000},
           wire::AttachOffset{counting<Hash>(0x70), 131072, false},
@@ -335,18 +380,26 @@ std::vector<wire::Message> golden_messages() {
 
 std::string_view errc_name(Errc code) {
   switch (code) {
-    case Errc::malformed: return "malformed";
-    case Errc::too_large: return "too_large";
-    case Errc::unsupported: return "unsupported";
-    default: return "other";
+    case Errc::malformed:
+      return "malformed";
+    case Errc::too_large:
+      return "too_large";
+    case Errc::unsupported:
+      return "unsupported";
+    default:
+      return "other";
   }
 }
 
 std::map<std::string, Json> golden_vectors() {
   auto hostile = Json::array();
   for (const auto& h : hostile_vectors()) {
-    hostile.push_back({{"name", h.name}, {"kind", "hostile"}, {"what", h.what}, {"hex", to_hex(h.bytes)},
-                       {"error", errc_name(h.error)}, {"says", h.says}});
+    hostile.push_back({{"name", h.name},
+                       {"kind", "hostile"},
+                       {"what", h.what},
+                       {"hex", to_hex(h.bytes)},
+                       {"error", errc_name(h.error)},
+                       {"says", h.says}});
   }
   return {{"changes", change_file()},
           {"records", record_file()},
@@ -354,7 +407,9 @@ std::map<std::string, Json> golden_vectors() {
           {"signatures", signature_file()},
           {"seals", seal_file()},
           {"frames", frame_file()},
-          {"hostile", file("Bytes that must be refused, with the kind of error; `says` is this implementation's text.", hostile)}};
+          {"hostile", file("Bytes that must be refused, with the kind of error; `says` is this "
+                           "implementation's text.",
+                           hostile)}};
 }
 
 }  // namespace fieldpost::test

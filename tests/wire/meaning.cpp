@@ -36,8 +36,12 @@ class MeaningIo {
   void number(std::string_view name, const T& value) {
     out[std::string(name)] = json(value);
   }
-  void text(std::string_view name, const std::string& value, TextBound) { out[std::string(name)] = value; }
-  void blob(std::string_view name, const Bytes& value, std::size_t) { out[std::string(name)] = to_hex(value); }
+  void text(std::string_view name, const std::string& value, TextBound) {
+    out[std::string(name)] = value;
+  }
+  void blob(std::string_view name, const Bytes& value, std::size_t) {
+    out[std::string(name)] = to_hex(value);
+  }
   template <std::size_t N, class Tag>
   void id(std::string_view name, const ByteId<N, Tag>& value) {
     out[std::string(name)] = value.hex();
@@ -56,8 +60,12 @@ class MeaningIo {
     if (value) number(name, *value);
   }
   void flag(int, std::string_view name, bool value) { out[std::string(name)] = value; }
-  void text(int, std::string_view name, const std::string& value, TextBound bound) { text(name, value, bound); }
-  void blob(int, std::string_view name, const Bytes& value, std::size_t max) { blob(name, value, max); }
+  void text(int, std::string_view name, const std::string& value, TextBound bound) {
+    text(name, value, bound);
+  }
+  void blob(int, std::string_view name, const Bytes& value, std::size_t max) {
+    blob(name, value, max);
+  }
   template <std::size_t N, class Tag>
   void id(int, std::string_view name, const ByteId<N, Tag>& value) {
     id(name, value);
@@ -89,7 +97,8 @@ Json number(std::uint64_t value) { return wire::MeaningIo::json(value); }
 
 Json vector(const model::VersionVector& vv) {
   auto out = Json::array();
-  for (const auto& entry : vv.entries()) out.push_back({entry.actor.hex(), number(entry.counter.value)});
+  for (const auto& entry : vv.entries())
+    out.push_back({entry.actor.hex(), number(entry.counter.value)});
   return out;
 }
 
@@ -110,7 +119,9 @@ Json seals(const std::vector<model::Seal>& all) {
 }
 
 Json origin(const model::Origin& origin) {
-  return {{"actor", origin.dot.actor.hex()}, {"counter", number(origin.dot.counter.value)}, {"hash", origin.hash.hex()}};
+  return {{"actor", origin.dot.actor.hex()},
+          {"counter", number(origin.dot.counter.value)},
+          {"hash", origin.hash.hex()}};
 }
 
 }  // namespace
@@ -134,8 +145,12 @@ Json meaning(const model::Value& value) {
 }
 
 Json meaning(const model::Change& c) {
-  Json times{{"wall", c.times.wall.ms}, {"boot", number(c.times.boot)}, {"monotonic_ms", number(c.times.monotonic_ms)}};
-  if (c.times.hub) times["hub"] = {{"at", c.times.hub->at.ms}, {"monotonic_ms", number(c.times.hub->monotonic_ms)}};
+  Json times{{"wall", c.times.wall.ms},
+             {"boot", number(c.times.boot)},
+             {"monotonic_ms", number(c.times.monotonic_ms)}};
+  if (c.times.hub)
+    times["hub"] = {{"at", c.times.hub->at.ms},
+                    {"monotonic_ms", number(c.times.hub->monotonic_ms)}};
   Json out{{"record", to_text(c.record)},
            {"actor", c.dot.actor.hex()},
            {"counter", number(c.dot.counter.value)},
@@ -158,18 +173,19 @@ Json meaning(const model::Change& c) {
 Json meaning(const model::Record& r) {
   auto groups = Json::array();
   for (const auto& group : r.groups) {
-    Json out{{"actor", group.dot.actor.hex()},
-             {"counter", number(group.dot.counter.value)},
-             {"author", group.meta.author},
-             {"schema_version", group.meta.schema_version},
-             {"time", group.meta.time.at.ms},
-             {"clock", static_cast<unsigned>(group.meta.time.clock)},
-             {"fields", fields(group.fields)},
-             {"seals", seals(group.seals)}};
+    Json out{
+        {"actor", group.dot.actor.hex()}, {"counter", number(group.dot.counter.value)},
+        {"author", group.meta.author},    {"schema_version", group.meta.schema_version},
+        {"time", group.meta.time.at.ms},  {"clock", static_cast<unsigned>(group.meta.time.clock)},
+        {"fields", fields(group.fields)}, {"seals", seals(group.seals)}};
     if (group.meta.origin) out["origin"] = origin(*group.meta.origin);
     groups.push_back(std::move(out));
   }
-  return {{"id", to_text(r.id)}, {"type", r.type}, {"unit", r.unit}, {"vector", vector(r.vv)}, {"groups", groups}};
+  return {{"id", to_text(r.id)},
+          {"type", r.type},
+          {"unit", r.unit},
+          {"vector", vector(r.vv)},
+          {"groups", groups}};
 }
 
 Json meaning(const wire::Message& message) {

@@ -26,30 +26,39 @@ std::string Random::path() {
   for (std::uint64_t i = 0; i < parts; ++i) {
     if (i > 0) out += '/';
     const auto size = 1 + below(16);
-    for (std::uint64_t k = 0; k < size; ++k) out += "abcdefghijklmnopqrstuvwxyz0123456789_"[below(37)];
+    for (std::uint64_t k = 0; k < size; ++k)
+      out += "abcdefghijklmnopqrstuvwxyz0123456789_"[below(37)];
   }
   return out;
 }
 
 model::Value Random::value(const std::vector<model::Seal>& seals) {
   switch (below(seals.empty() ? 5 : 7)) {
-    case 0: return model::Null{};
-    case 1: return coin();
-    case 2: return signed_number();
-    case 3: return text(0, below(50) == 0 ? limits::kTextBytesMax : 60);
+    case 0:
+      return model::Null{};
+    case 1:
+      return coin();
+    case 2:
+      return signed_number();
+    case 3:
+      return text(0, below(50) == 0 ? limits::kTextBytesMax : 60);
     case 4: {
       model::List list;
       for (auto left = below(20); left > 0; --left) {
-        if (coin()) list.emplace_back(signed_number());
-        else list.emplace_back(text(0, 30));
+        if (coin())
+          list.emplace_back(signed_number());
+        else
+          list.emplace_back(text(0, 30));
       }
       return list;
     }
-    default: return model::Sealed{seals[below(seals.size())].id, bytes(0, 100)};
+    default:
+      return model::Sealed{seals[below(seals.size())].id, bytes(0, 100)};
   }
 }
 
-std::vector<model::FieldValue> Random::fields(std::size_t least, const std::vector<model::Seal>& seals) {
+std::vector<model::FieldValue> Random::fields(std::size_t least,
+                                              const std::vector<model::Seal>& seals) {
   std::map<std::string, model::Value> all;
   const auto wanted = least + below(20);
   while (all.size() < wanted) all.emplace(path(), value(seals));
@@ -75,8 +84,8 @@ std::vector<model::Seal> Random::seals() {
   return out;
 }
 
-void Random::drop_unused(std::vector<model::Seal>& seals, const std::vector<model::FieldValue>& fields,
-                         const model::Value* reason) {
+void Random::drop_unused(std::vector<model::Seal>& seals,
+                         const std::vector<model::FieldValue>& fields, const model::Value* reason) {
   std::set<SealId> used;
   const auto note = [&](const model::Value& value) {
     if (const auto* sealed = std::get_if<model::Sealed>(&value)) used.insert(sealed->seal);
@@ -129,7 +138,8 @@ model::Record Random::record() {
   std::set<model::Dot> dots;
   for (auto left = vv.empty() ? 0 : below(6); left > 0; --left) {
     const auto& entry = vv[below(vv.size())];
-    dots.insert({entry.actor, Sequence{entry.counter.value - below(std::min<std::uint64_t>(entry.counter.value, 200))}});
+    dots.insert({entry.actor, Sequence{entry.counter.value -
+                                       below(std::min<std::uint64_t>(entry.counter.value, 200))}});
   }
   for (const auto& dot : dots) {
     model::DotGroup group;
@@ -137,7 +147,8 @@ model::Record Random::record() {
     group.meta.author = name();
     group.meta.time = {instant(), static_cast<model::ClockKind>(below(3))};
     group.meta.schema_version = static_cast<std::uint32_t>(number());
-    if (coin()) group.meta.origin = model::Origin{{ActorId{positive()}, Sequence{positive()}}, id<Hash>()};
+    if (coin())
+      group.meta.origin = model::Origin{{ActorId{positive()}, Sequence{positive()}}, id<Hash>()};
     group.seals = seals();
     group.fields = fields(1, group.seals);
     drop_unused(group.seals, group.fields, nullptr);
@@ -160,8 +171,13 @@ wire::AgentStatus Random::status() {
 }
 
 wire::ChangeException Random::exception() {
-  return {ActorId{positive()}, Sequence{positive()}, id<RecordId>(), static_cast<wire::ExceptionKind>(below(5)),
-          name(), coin() ? path() : "", text(0, 100)};
+  return {ActorId{positive()},
+          Sequence{positive()},
+          id<RecordId>(),
+          static_cast<wire::ExceptionKind>(below(5)),
+          name(),
+          coin() ? path() : "",
+          text(0, 100)};
 }
 
 wire::Hello Random::hello() {
@@ -187,8 +203,8 @@ wire::Welcome Random::welcome() {
   m.window_pushes = static_cast<std::uint32_t>(number());
   m.window_bytes = static_cast<std::uint32_t>(number());
   for (const auto& entry : entries(5)) {
-    m.verdicts.push_back({entry.actor, static_cast<wire::VerdictKind>(below(4)), entry.counter, id<Hash>(),
-                          Sequence{number()}});
+    m.verdicts.push_back({entry.actor, static_cast<wire::VerdictKind>(below(4)), entry.counter,
+                          id<Hash>(), Sequence{number()}});
   }
   std::set<std::string> units;
   for (auto left = below(4); left > 0; --left) units.insert(name());
@@ -224,11 +240,15 @@ wire::Push Random::push() {
 wire::Message Random::small_message(std::size_t index) {
   const ActorId actor{positive()};
   switch (index) {
-    case 0: return wire::Ping{number()};
-    case 1: return wire::Pong{number(), coin() ? std::optional(instant()) : std::nullopt};
-    case 2: return wire::Bye{text(0, 100)};
-    case 3: return wire::ErrorMessage{static_cast<wire::ErrorCode>(1 + below(13)), text(0, 100),
-                                      static_cast<std::uint32_t>(number())};
+    case 0:
+      return wire::Ping{number()};
+    case 1:
+      return wire::Pong{number(), coin() ? std::optional(instant()) : std::nullopt};
+    case 2:
+      return wire::Bye{text(0, 100)};
+    case 3:
+      return wire::ErrorMessage{static_cast<wire::ErrorCode>(1 + below(13)), text(0, 100),
+                                static_cast<std::uint32_t>(number())};
     case 4: {
       wire::HashQuery m{actor, {}};
       for (const auto& entry : entries(6)) m.counters.push_back({entry.actor.value});
@@ -236,27 +256,38 @@ wire::Message Random::small_message(std::size_t index) {
     }
     case 5: {
       wire::HashReply m{actor, {}};
-      for (const auto& entry : entries(6)) m.hashes.push_back({actor, Sequence{entry.actor.value}, id<Hash>()});
+      for (const auto& entry : entries(6))
+        m.hashes.push_back({actor, Sequence{entry.actor.value}, id<Hash>()});
       return m;
     }
     case 6: {
       const auto to = positive();
-      return wire::Gap{actor, Sequence{1 + below(to)}, Sequence{to}, id<Hash>(), id<crypto::Signature>()};
+      return wire::Gap{actor, Sequence{1 + below(to)}, Sequence{to}, id<Hash>(),
+                       id<crypto::Signature>()};
     }
-    case 7: return wire::AttachOffer{id<Hash>(), id<RecordId>(), name(), below(1000000)};
-    case 8: return wire::AttachOffset{id<Hash>(), below(1000000), coin()};
-    case 9: return wire::AttachChunk{id<Hash>(), below(1000000), bytes(1, 200)};
-    default: return wire::AttachFetch{id<Hash>(), below(1000000)};
+    case 7:
+      return wire::AttachOffer{id<Hash>(), id<RecordId>(), name(), below(1000000)};
+    case 8:
+      return wire::AttachOffset{id<Hash>(), below(1000000), coin()};
+    case 9:
+      return wire::AttachChunk{id<Hash>(), below(1000000), bytes(1, 200)};
+    default:
+      return wire::AttachFetch{id<Hash>(), below(1000000)};
   }
 }
 
 wire::Message Random::message() {
   const ActorId actor{positive()};
   switch (below(12)) {
-    case 0: return wire::Challenge{static_cast<std::uint32_t>(number()), id<Nonce>(), id<HubId>(), id<Epoch>()};
-    case 1: return hello();
-    case 2: return welcome();
-    case 3: return push();
+    case 0:
+      return wire::Challenge{static_cast<std::uint32_t>(number()), id<Nonce>(), id<HubId>(),
+                             id<Epoch>()};
+    case 1:
+      return hello();
+    case 2:
+      return welcome();
+    case 3:
+      return push();
     case 4: {
       wire::Ack m{actor, Sequence{number()}, {}};
       for (auto left = below(4); left > 0; --left) m.exceptions.push_back(exception());
@@ -265,25 +296,31 @@ wire::Message Random::message() {
     case 5: {
       wire::Confirm m;
       for (auto left = below(4); left > 0; --left) {
-        m.items.push_back({ActorId{positive()}, Sequence{positive()}, static_cast<wire::ExceptionKind>(below(5))});
+        m.items.push_back({ActorId{positive()}, Sequence{positive()},
+                           static_cast<wire::ExceptionKind>(below(5))});
       }
       return m;
     }
-    case 6: return wire::Rewind{actor, Sequence{number()}, id<Hash>()};
+    case 6:
+      return wire::Rewind{actor, Sequence{number()}, id<Hash>()};
     case 7: {
       wire::Deliver m{name(), bytes(0, 40), {}, coin()};
-      for (auto left = below(4); left > 0; --left) m.states.push_back(*wire::encode_record(record()));
+      for (auto left = below(4); left > 0; --left)
+        m.states.push_back(*wire::encode_record(record()));
       return m;
     }
-    case 8: return wire::Got{name(), bytes(0, 40)};
+    case 8:
+      return wire::Got{name(), bytes(0, 40)};
     case 9: {
       const auto offset = below(1000);
       auto chunk = bytes(1, 300);
       const auto total = offset + chunk.size() + below(1000);
       return wire::StateChunk{name(), id<RecordId>(), id<Hash>(), total, offset, std::move(chunk)};
     }
-    case 10: return wire::StatusReport{status()};
-    default: return small_message(below(11));
+    case 10:
+      return wire::StatusReport{status()};
+    default:
+      return small_message(below(11));
   }
 }
 

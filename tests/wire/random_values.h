@@ -17,9 +17,12 @@ class Random {
   /// Numbers of every size, the bounds among them.
   std::uint64_t number() {
     switch (below(6)) {
-      case 0: return below(3);
-      case 1: return UINT64_MAX - below(2);
-      default: return engine_() >> below(64);
+      case 0:
+        return below(3);
+      case 1:
+        return UINT64_MAX - below(2);
+      default:
+        return engine_() >> below(64);
     }
   }
   std::uint64_t positive() { return std::max<std::uint64_t>(1, number()); }

@@ -21,10 +21,13 @@ void StopDay::add_person(std::vector<model::FieldValue>& edits) {
   edits.push_back({at + "age_estimate", static_cast<std::int64_t>(18 + below(50))});
   edits.push_back({at + "document_no", digits(9)});
   edits.push_back({at + "document_type", pick({"national_id", "passport", "border_pass"})});
-  edits.push_back({at + "name_km", pick({"សុខ", "ចាន់", "គឹម", "លី", "ហេង", "ម៉ៅ", "ឈុន", "ប៊ុន"}) + " " +
-                                       pick({"សុភា", "វណ្ណា", "ដារ៉ា", "សុផល", "ពិសិដ្ឋ", "ស្រីមុំ", "បុប្ផា", "រតនា"})});
-  edits.push_back({at + "name_latin", pick({"SOK", "CHAN", "KIM", "LY", "HENG", "MAO", "CHHUN", "BUN", "NGUON", "PICH"}) + " " +
-                                          pick({"SOPHEA", "VANNA", "DARA", "SOPHAL", "PISETH", "SREYMOM", "BOPHA", "RATANA"})});
+  edits.push_back(
+      {at + "name_km", pick({"សុខ", "ចាន់", "គឹម", "លី", "ហេង", "ម៉ៅ", "ឈុន", "ប៊ុន"}) + " " +
+                           pick({"សុភា", "វណ្ណា", "ដារ៉ា", "សុផល", "ពិសិដ្ឋ", "ស្រីមុំ", "បុប្ផា", "រតនា"})});
+  edits.push_back(
+      {at + "name_latin",
+       pick({"SOK", "CHAN", "KIM", "LY", "HENG", "MAO", "CHHUN", "BUN", "NGUON", "PICH"}) + " " +
+           pick({"SOPHEA", "VANNA", "DARA", "SOPHAL", "PISETH", "SREYMOM", "BOPHA", "RATANA"})});
   edits.push_back({at + "nationality", pick({"KH", "KH", "KH", "TH", "VN"})});
   edits.push_back({at + "role", pick({"driver", "driver", "passenger", "pedestrian"})});
   edits.push_back({at + "sex", pick({"male", "male", "female"})});
@@ -64,8 +67,10 @@ model::Change StopDay::next() {
   e.push_back({"search_type", std::string(searched ? "vehicle" : "none")});
   if (searched) {
     e.push_back({"object_of_search", pick({"drugs", "chemicals", "documents"})});
-    e.push_back({"grounds", pick({"smell of chemicals from the rear of the vehicle", "nervous driver, contradictory answers",
-                                  "matches a vehicle named in circular", "routine selection by the shift leader"}) +
+    e.push_back({"grounds", pick({"smell of chemicals from the rear of the vehicle",
+                                  "nervous driver, contradictory answers",
+                                  "matches a vehicle named in circular",
+                                  "routine selection by the shift leader"}) +
                                 " " + digits(3)});
   }
   e.push_back({"state", std::string("final")});

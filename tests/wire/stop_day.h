@@ -15,7 +15,9 @@ class StopDay {
 
  private:
   std::uint64_t below(std::uint64_t bound) { return engine_() % bound; }
-  std::string pick(std::initializer_list<const char*> from) { return *(from.begin() + below(from.size())); }
+  std::string pick(std::initializer_list<const char*> from) {
+    return *(from.begin() + below(from.size()));
+  }
   std::string digits(std::size_t count);
   std::string item_id();
   void add_person(std::vector<model::FieldValue>& edits);

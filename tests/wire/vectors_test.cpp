@@ -31,7 +31,9 @@ Json vectors_of(const std::string& name) {
   return file.at("vectors");
 }
 
-Bytes bytes_of(const Json& vector, const char* key = "hex") { return *from_hex(vector.at(key).get<std::string>()); }
+Bytes bytes_of(const Json& vector, const char* key = "hex") {
+  return *from_hex(vector.at(key).get<std::string>());
+}
 
 ActorId actor_of(const Json& meaning) {
   return {std::stoull(meaning.at("actor").get<std::string>(), nullptr, 16)};
@@ -97,7 +99,8 @@ TEST_CASE("every good message vector decodes to its meaning and encodes to its b
 TEST_CASE("hello and welcome verify for their connection and for no other") {
   REQUIRE(crypto::init());
   const auto vectors = vectors_of("messages");
-  const auto challenge = std::get<wire::Challenge>(wire::decode_message(bytes_of(vectors[0]))->message);
+  const auto challenge =
+      std::get<wire::Challenge>(wire::decode_message(bytes_of(vectors[0]))->message);
   const auto hello = *wire::decode_message(bytes_of(vectors[1]));
   const auto welcome = *wire::decode_message(bytes_of(vectors[2]));
   const auto binding = *wire::ChannelBinding::from(
@@ -146,7 +149,8 @@ TEST_CASE("chain hashes and signatures are those of the vectors") {
   const auto vectors = vectors_of("messages");
   const auto gap = std::get<wire::Gap>(wire::decode_message(bytes_of(vectors[17]))->message);
   CHECK(wire::verify_gap(device, gap));
-  const auto order = std::get<wire::Welcome>(wire::decode_message(bytes_of(vectors[2]))->message).orders.at(0);
+  const auto order =
+      std::get<wire::Welcome>(wire::decode_message(bytes_of(vectors[2]))->message).orders.at(0);
   CHECK(wire::verify_order(hub, device, order));
   auto moved = order;
   moved.kind = "loc";

@@ -1,13 +1,12 @@
 #include "storage/lmdb/lmdb_kv.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "base/text.h"
@@ -20,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDataFile = "data.mdb";           // LMDB's own name for it
+constexpr const char* kDataFile = "data.mdb";  // LMDB's own name for it
 constexpr const char* kLockFile = "fieldpost.lock";
 constexpr const char* kFormatTable = "format";
 constexpr std::string_view kFormatName = "name";
@@ -66,18 +65,21 @@ Status prepare_directory(const LmdbOptions& options) {
       return fail(Errc::io, options.directory.string() + " cannot be looked at: " + reason(errno));
     }
     if (!options.create) {
-      return fail(Errc::not_found, options.directory.string() + " does not exist: there is no store there");
+      return fail(Errc::not_found,
+                  options.directory.string() + " does not exist: there is no store there");
     }
     return make_directory(options.directory);
   }
   if (!S_ISDIR(status.st_mode)) {
-    return fail(Errc::invalid_argument, options.directory.string() + " is a file: name a directory");
+    return fail(Errc::invalid_argument,
+                options.directory.string() + " is a file: name a directory");
   }
   // Ours alone: a store left readable by others (an unpacked backup) is closed to them again.
   const bool ours = ::access((options.directory / kDataFile).c_str(), F_OK) == 0;
   if (ours && (status.st_mode & 077) != 0 && ::chmod(options.directory.c_str(), 0700) != 0) {
-    return fail(Errc::io, options.directory.string() + " is open to other users and cannot be closed (" +
-                              reason(errno) + "): run chmod 700 on it as its owner");
+    return fail(Errc::io, options.directory.string() +
+                              " is open to other users and cannot be closed (" + reason(errno) +
+                              "): run chmod 700 on it as its owner");
   }
   return {};
 }
@@ -87,10 +89,13 @@ Status check_options(const LmdbOptions& options) {
   if (options.tables.empty() || options.tables.size() > kTablesMax) wrong = "1 to 32 tables";
   if (options.format_name.empty()) wrong = "a format name";
   if (options.map_bytes_initial < kMapBytesMin) wrong = "a map of at least 64 KiB";
-  if (options.map_bytes_max < options.map_bytes_initial) wrong = "a largest map not below the first";
-  if (options.reserve_bytes > options.map_bytes_max / 2) wrong = "a reserve of at most half the map";
+  if (options.map_bytes_max < options.map_bytes_initial)
+    wrong = "a largest map not below the first";
+  if (options.reserve_bytes > options.map_bytes_max / 2)
+    wrong = "a reserve of at most half the map";
   for (const std::string& name : options.tables) {
-    if (name.empty() || name == kFormatTable) wrong = "table names that are not empty or \"format\"";
+    if (name.empty() || name == kFormatTable)
+      wrong = "table names that are not empty or \"format\"";
   }
   if (!wrong) return {};
   return fail(Errc::invalid_argument, options.directory.string() + ": a store needs " + wrong);
@@ -110,9 +115,7 @@ LmdbKv::LmdbKv(Options options, StoreLock lock)
 // The environment closes before the lock is let go: members die in reverse order.
 LmdbKv::~LmdbKv() = default;
 
-Error LmdbKv::error(int rc, const char* doing) const {
-  return lmdb_error(rc, store_, doing);
-}
+Error LmdbKv::error(int rc, const char* doing) const { return lmdb_error(rc, store_, doing); }
 
 // ---- opening ----
 
@@ -180,8 +183,10 @@ Status LmdbKv::check_format(MDB_txn* txn, bool& fresh) {
     // Without any table it is what a crash during creation leaves.
     fresh = stat.ms_entries == 0;
     if (fresh && options_.create) return {};
-    if (fresh) return fail(Errc::not_found, store_ + " holds no store yet: its creation did not finish");
-    return fail(Errc::unsupported, store_ + " holds another program's LMDB file: name another directory");
+    if (fresh)
+      return fail(Errc::not_found, store_ + " holds no store yet: its creation did not finish");
+    return fail(Errc::unsupported,
+                store_ + " holds another program's LMDB file: name another directory");
   }
   if (rc != 0) return error(rc, "opening");
   const std::vector<unsigned> dbis{format};
@@ -193,17 +198,20 @@ Status LmdbKv::check_format(MDB_txn* txn, bool& fresh) {
   }
   if (as_text(*name) != options_.format_name) {
     return fail(Errc::unsupported, store_ + " is a store of kind \"" + std::string(as_text(*name)) +
-                                       "\", not \"" + options_.format_name + "\": name the right directory");
+                                       "\", not \"" + options_.format_name +
+                                       "\": name the right directory");
   }
   FP_TRY(const std::int64_t version, integer_from_text(as_text(*version_text)));
   const std::int64_t known = options_.format_version;
   if (version > known) {
-    return fail(Errc::unsupported, store_ + " was written by a newer version of this program (format " +
+    return fail(Errc::unsupported, store_ +
+                                       " was written by a newer version of this program (format " +
                                        std::to_string(version) + "; this one knows " +
                                        std::to_string(known) + "): install the newer program");
   }
   if (version < known) {
-    return fail(Errc::unsupported, store_ + " was written by an older version of this program (format " +
+    return fail(Errc::unsupported, store_ +
+                                       " was written by an older version of this program (format " +
                                        std::to_string(version) + "; this one writes " +
                                        std::to_string(known) + ") and must be migrated first");
   }
@@ -232,8 +240,9 @@ Status LmdbKv::view(const ViewBody& body) const {
 Status LmdbKv::commit_update(const UpdateBody& body, UpdateKind kind) {
   const std::lock_guard updating(update_mutex_);
   if (failed_) {
-    return fail(Errc::store_failed, store_ + ": an earlier commit failed; nothing more is written until "
-                                            "the store is closed and opened again. Check the disk");
+    return fail(Errc::store_failed, store_ +
+                                        ": an earlier commit failed; nothing more is written until "
+                                        "the store is closed and opened again. Check the disk");
   }
   if (kind == UpdateKind::normal) FP_CHECK_OK(check_disk());
   FP_CHECK_OK(make_room(kind));
@@ -268,15 +277,17 @@ Status LmdbKv::commit(Txn& txn) {
                     (rc == EIO && disk_has_less_than(kDiskFullBytes));
   if (room && !meta_failed) return error(ENOSPC, "committing");
   failed_ = true;
-  return fail(Errc::store_failed, store_ + ": the commit failed (" +
-                                      ::mdb_strerror(rc) +
-                                      "), whether it took place is unknown. Check the disk, then close "
-                                      "and open the store again");
+  return fail(Errc::store_failed,
+              store_ + ": the commit failed (" + ::mdb_strerror(rc) +
+                  "), whether it took place is unknown. Check the disk, then close "
+                  "and open the store again");
 }
 
 // ---- room ----
 
-std::uint64_t LmdbKv::normal_limit() const { return options_.map_bytes_max - options_.reserve_bytes; }
+std::uint64_t LmdbKv::normal_limit() const {
+  return options_.map_bytes_max - options_.reserve_bytes;
+}
 
 Status LmdbKv::make_room(UpdateKind kind) {
   MDB_envinfo info{};
@@ -286,8 +297,10 @@ Status LmdbKv::make_room(UpdateKind kind) {
   const std::uint64_t map = info.me_mapsize;
   const std::uint64_t used = (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
   const std::uint64_t left = map > used ? map - used : 0;
-  if (kind == UpdateKind::freeing && left < options_.reserve_bytes && map < options_.map_bytes_max) {
-    return resize(std::min(std::max(map * 2, used + options_.reserve_bytes), options_.map_bytes_max), true);
+  if (kind == UpdateKind::freeing && left < options_.reserve_bytes &&
+      map < options_.map_bytes_max) {
+    return resize(
+        std::min(std::max(map * 2, used + options_.reserve_bytes), options_.map_bytes_max), true);
   }
   if (kind == UpdateKind::freeing) return {};
   const std::uint64_t limit = std::max(normal_limit(), used);
@@ -326,7 +339,8 @@ bool LmdbKv::disk_has_less_than(std::uint64_t bytes) const {
 }
 
 Status LmdbKv::check_disk() const {
-  if (options_.disk_reserve_bytes == 0 || !disk_has_less_than(options_.disk_reserve_bytes)) return {};
+  if (options_.disk_reserve_bytes == 0 || !disk_has_less_than(options_.disk_reserve_bytes))
+    return {};
   return fail(Errc::store_full, "the disk of " + store_ + " has less than " +
                                     std::to_string(options_.disk_reserve_bytes >> 20) +
                                     " MiB left: free some; nothing was changed");

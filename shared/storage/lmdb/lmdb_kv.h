@@ -37,16 +37,17 @@ namespace fieldpost::storage {
 class Txn;
 
 struct LmdbOptions {
-  std::filesystem::path directory;                        ///< mode 0700, files 0600
-  std::vector<std::string> tables;                        ///< by TableId; a name once used stays
-  std::string format_name;                                ///< "fieldpost-agent", "fieldpost-hub-…"
-  std::uint32_t format_version = 1;                       ///< newer and older stores are refused
-  bool create = false;                                    ///< make what is not there
-  std::uint64_t map_bytes_initial = std::uint64_t{256} << 20;  ///< address space, not memory or disk
+  std::filesystem::path directory;   ///< mode 0700, files 0600
+  std::vector<std::string> tables;   ///< by TableId; a name once used stays
+  std::string format_name;           ///< "fieldpost-agent", "fieldpost-hub-…"
+  std::uint32_t format_version = 1;  ///< newer and older stores are refused
+  bool create = false;               ///< make what is not there
+  std::uint64_t map_bytes_initial = std::uint64_t{256}
+                                    << 20;  ///< address space, not memory or disk
   std::uint64_t map_bytes_max = std::uint64_t{64} << 30;
-  std::uint64_t reserve_bytes = std::uint64_t{4} << 20;   ///< only freeing updates may use it
+  std::uint64_t reserve_bytes = std::uint64_t{4} << 20;        ///< only freeing updates may use it
   std::uint64_t disk_reserve_bytes = std::uint64_t{16} << 20;  ///< free on the volume, likewise
-  unsigned readers_max = 126;                             ///< views at one time; LMDB's default
+  unsigned readers_max = 126;  ///< views at one time; LMDB's default
 };
 
 class LmdbKv final : public Kv {
@@ -91,11 +92,11 @@ class LmdbKv final : public Kv {
   Error error(int rc, const char* doing) const;
 
   Options options_;
-  std::string store_;                       ///< the directory, for sentences
+  std::string store_;  ///< the directory, for sentences
   StoreLock lock_;
   std::unique_ptr<MDB_env, CloseEnv> env_;
-  std::vector<unsigned> dbis_;              ///< MDB_dbi by TableId
-  mutable std::shared_mutex map_mutex_;     ///< shared by views, exclusive while the map is moved
+  std::vector<unsigned> dbis_;           ///< MDB_dbi by TableId
+  mutable std::shared_mutex map_mutex_;  ///< shared by views, exclusive while the map is moved
   std::mutex update_mutex_;
   std::atomic<bool> failed_{false};
 };

@@ -8,9 +8,7 @@
 namespace fieldpost::storage {
 namespace {
 
-MDB_val to_val(BytesView bytes) {
-  return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())};
-}
+MDB_val to_val(BytesView bytes) { return {bytes.size(), const_cast<std::uint8_t*>(bytes.data())}; }
 
 BytesView to_view(const MDB_val& value) {
   return {static_cast<const std::uint8_t*>(value.mv_data), value.mv_size};
@@ -34,8 +32,9 @@ Error lmdb_error(int rc, const std::string& store, const char* doing) {
   const std::string what = store + ", " + doing + ": " + ::mdb_strerror(rc) + ". ";
   switch (rc) {
     case MDB_MAP_FULL:
-      return fail(Errc::store_full, store + " is full, " + doing +
-                                        ": sync and free records, or raise the store's largest size");
+      return fail(Errc::store_full,
+                  store + " is full, " + doing +
+                      ": sync and free records, or raise the store's largest size");
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
@@ -43,8 +42,10 @@ Error lmdb_error(int rc, const std::string& store, const char* doing) {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
-      return fail(Errc::corrupt, what + "The file is damaged: keep it aside, and restore the store from "
-                                        "a backup or start a new one");
+      return fail(Errc::corrupt,
+                  what +
+                      "The file is damaged: keep it aside, and restore the store from "
+                      "a backup or start a new one");
     case MDB_VERSION_MISMATCH:
       return fail(Errc::unsupported, what + "It was written by another version of LMDB");
     case MDB_PANIC:
@@ -56,7 +57,8 @@ Error lmdb_error(int rc, const std::string& store, const char* doing) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return fail(Errc::io, what + "Run as the user who owns the store, on a disk that can be written");
+      return fail(Errc::io,
+                  what + "Run as the user who owns the store, on a disk that can be written");
     case ENOMEM:
       return fail(Errc::io, what + "The system refused memory or address space");
     default:
@@ -74,7 +76,8 @@ Result<std::optional<BytesView>> LmdbTxnKv::get(TableId table, BytesView key) co
   return std::optional<BytesView>{to_view(value)};
 }
 
-Status LmdbTxnKv::scan(TableId table, BytesView prefix, BytesView from, const Visitor& visit) const {
+Status LmdbTxnKv::scan(TableId table, BytesView prefix, BytesView from,
+                       const Visitor& visit) const {
   FP_CHECK_OK(check_table(table, dbis_.size()));
   Cursor cursor;
   if (const int rc = open_cursor(txn_, dbis_[table], cursor); rc != 0) {
@@ -105,8 +108,10 @@ Result<std::optional<Bytes>> LmdbTxnKv::last_key(TableId table, BytesView prefix
   if (const std::optional<Bytes> end = prefix_end(prefix)) {
     key = to_val(*end);
     rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
-    if (rc == 0) rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_PREV);
-    else if (rc == MDB_NOTFOUND) rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_LAST);
+    if (rc == 0)
+      rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_PREV);
+    else if (rc == MDB_NOTFOUND)
+      rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_LAST);
   } else {
     rc = ::mdb_cursor_get(cursor.get(), &key, &value, MDB_LAST);
   }
@@ -137,8 +142,8 @@ Status LmdbTxnKv::append(TableId table, BytesView key, BytesView value) {
   MDB_val data = to_val(value);
   const int rc = ::mdb_put(txn_, dbis_[table], &name, &data, MDB_APPEND);
   if (rc == MDB_KEYEXIST) {
-    return fail(Errc::conflict, "append to table " + std::to_string(table) + " of key " + to_hex(key) +
-                                    ", which is not above the last");
+    return fail(Errc::conflict, "append to table " + std::to_string(table) + " of key " +
+                                    to_hex(key) + ", which is not above the last");
   }
   return note(rc, "appending");
 }

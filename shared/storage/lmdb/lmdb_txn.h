@@ -4,7 +4,6 @@
 #pragma once
 
 #include <lmdb.h>
-
 #include <string>
 #include <vector>
 

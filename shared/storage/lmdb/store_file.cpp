@@ -1,13 +1,12 @@
 #include "storage/lmdb/store_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 #include "base/bytes.h"
@@ -64,8 +63,8 @@ class File {
   bool read(std::uint64_t offset, Bytes& bytes) const {
     std::size_t have = 0;
     while (have < bytes.size()) {
-      const ssize_t got = ::pread(fd_, bytes.data() + have, bytes.size() - have,
-                                  static_cast<off_t>(offset + have));
+      const ssize_t got =
+          ::pread(fd_, bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return false;
       have += static_cast<std::size_t>(got);
@@ -132,10 +131,11 @@ class Walk {
 };
 
 Error truncated(const std::string& name, std::uint64_t have, std::uint64_t need) {
-  return fail(Errc::corrupt,
-              name + " is cut short: " + std::to_string(have) + " bytes are there, " +
-                  std::to_string(need) +
-                  " are needed. Keep it aside, and restore the store from a backup or start a new one");
+  return fail(
+      Errc::corrupt,
+      name + " is cut short: " + std::to_string(have) + " bytes are there, " +
+          std::to_string(need) +
+          " are needed. Keep it aside, and restore the store from a backup or start a new one");
 }
 
 }  // namespace
@@ -162,19 +162,22 @@ Result<StoreFile> examine_store_file(const std::filesystem::path& path) {
     if (read_at<std::uint32_t>(meta, kMagicAt) != kMagic ||
         !(read_at<std::uint16_t>(meta, kPageFlagsAt) & kPageMeta)) {
       return fail(copy == 0 ? Errc::unsupported : Errc::corrupt,
-                  name + " is not a store of this program (it does not begin as LMDB files do): name "
-                         "another directory, or move that file away");
+                  name +
+                      " is not a store of this program (it does not begin as LMDB files do): name "
+                      "another directory, or move that file away");
     }
     if (const auto version = read_at<std::uint32_t>(meta, kVersionAt); version != kDataVersion) {
-      return fail(Errc::unsupported, name + " was written by another version of LMDB (data version " +
+      return fail(Errc::unsupported, name +
+                                         " was written by another version of LMDB (data version " +
                                          std::to_string(version) + "; this program reads 1)");
     }
     const std::uint64_t page_bytes = read_at<std::uint32_t>(meta, kFreeDbAt);
     if (copy == 0) facts.page_bytes = page_bytes;
     if (page_bytes != facts.page_bytes || page_bytes < 512 || page_bytes > 65536 ||
         (page_bytes & (page_bytes - 1)) != 0) {
-      return fail(Errc::corrupt, name + " is damaged: its pages have an impossible size. Restore the "
-                                        "store from a backup or start a new one");
+      return fail(Errc::corrupt, name +
+                                     " is damaged: its pages have an impossible size. Restore the "
+                                     "store from a backup or start a new one");
     }
     if (newest.empty() || read_at<std::uint64_t>(meta, kTransactionAt) >
                               read_at<std::uint64_t>(newest, kTransactionAt)) {
@@ -184,8 +187,9 @@ Result<StoreFile> examine_store_file(const std::filesystem::path& path) {
   facts.exists = true;
   facts.last_page = read_at<std::uint64_t>(newest, kLastPageAt);
   if (facts.last_page < 1 || facts.last_page > (std::uint64_t{1} << 47) / facts.page_bytes) {
-    return fail(Errc::corrupt, name + " is damaged: an impossible last page. Restore the store from a "
-                                      "backup or start a new one");
+    return fail(Errc::corrupt, name +
+                                   " is damaged: an impossible last page. Restore the store from a "
+                                   "backup or start a new one");
   }
   if (facts.file_bytes < facts.used_bytes()) {
     Walk walk(file, facts);

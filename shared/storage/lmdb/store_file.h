@@ -17,10 +17,10 @@
 namespace fieldpost::storage {
 
 struct StoreFile {
-  bool exists = false;            ///< false also for an empty file, which LMDB takes for a new one
+  bool exists = false;  ///< false also for an empty file, which LMDB takes for a new one
   std::uint64_t file_bytes = 0;
   std::uint64_t page_bytes = 0;
-  std::uint64_t last_page = 0;    ///< of the newest commit
+  std::uint64_t last_page = 0;  ///< of the newest commit
   std::uint64_t used_bytes() const { return exists ? (last_page + 1) * page_bytes : 0; }
 };
 

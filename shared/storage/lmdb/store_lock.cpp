@@ -1,12 +1,11 @@
 #include "storage/lmdb/store_lock.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <string>
+#include <sys/file.h>
+#include <unistd.h>
 #include <utility>
 
 namespace fieldpost::storage {
