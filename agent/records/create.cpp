@@ -52,6 +52,11 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   const bool numbered_here = !document.contains("ref_no") && form->find("ref_no") != nullptr;
   if (numbered_here) document["ref_no"] = next_ref_no(ref_counter + 1);
   if (!document.contains("state")) document["state"] = "final";
+  // The check below judges it as final, whatever it says: an import may bring amended and void records, no other.
+  const std::string state = text_or_empty(document, "state");
+  if (state != "final" && state != "amended" && state != "void") {
+    return fail(Errc::invalid_argument, "state: a new record is final (or, imported, amended or void); leave 'state' out");
+  }
 
   Prepared made;
   made.type = std::string(form->type());

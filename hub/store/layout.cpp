@@ -118,7 +118,7 @@ Result<Keys> load_keys(const fs::path& directory) {
   out.store.bytes = store.bytes;
   FP_TRY(out.ca_pem, text_of(folder / "ca.pem", false));
   FP_TRY(const std::string server, text_of(folder / "server.pem", false));
-  for (const auto& [name, pem] : {std::pair("ca.pem", &out.ca_pem), std::pair("server.pem", &server)}) {
+  for (const auto& [name, pem] : {std::pair<const char*, const std::string*>{"ca.pem", &out.ca_pem}, {"server.pem", &server}}) {
     if (!keys::read_certificate(*pem)) return fail(Errc::malformed, (folder / name).string() + " is damaged; restore it from a backup");
   }
   out.server_pem = server + out.ca_pem;
