@@ -128,8 +128,9 @@ void run_until_signal(RunningHub& hub) {
   for (const auto& context : hub.contexts) threads.emplace_back([&context] { context->run(); });
   control.run();
   spdlog::info("stopping: finishing what has arrived");
-  hub.server->stop();
+  // The writers first: what they commit now is acknowledged before the streams are told to close.
   for (const auto& writer : hub.writers) writer->stop();
+  hub.server->stop();
   work.clear();
   // Connections that do not close in time are cut: their records are durable or will be sent again.
   std::promise<void> ended;
@@ -166,12 +167,12 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   return hub;
 }
 
-net::HttpResponse LocalHub::call(net::HttpRequest request) const {
-  std::promise<net::HttpResponse> answer;
-  auto future = answer.get_future();
-  api_->handle(std::move(request), net::Responder([&](net::HttpResponse response) { answer.set_value(std::move(response)); }),
+net::HttpResponse LocalHub::call(net::HttpRequest request) {
+  // Shared: the Api's thread may still be inside set_value() when this call is already gone.
+  const auto answer = std::make_shared<std::promise<net::HttpResponse>>();
+  api_->handle(std::move(request), net::Responder([answer](net::HttpResponse response) { answer->set_value(std::move(response)); }),
                true);
-  return future.get();
+  return answer->get_future().get();
 }
 
 Status run_hub(const std::filesystem::path& directory, const RunOptions& options) {
@@ -183,10 +184,9 @@ Status run_hub(const std::filesystem::path& directory, const RunOptions& options
   spdlog::set_level(spdlog::level::from_str(hub.settings.log_level));
   FP_CHECK_OK(wire_up(hub, directory));
   FP_CHECK_OK(make_api(hub));
-  FP_CHECK_OK(write_running(directory, {hub.server->port(), static_cast<int>(::getpid())}));
+  FP_TRY(const RunFile run_file, RunFile::write(directory, {local_address(hub.settings.listen), hub.server->port(), static_cast<int>(::getpid())}));
   spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen, hub.server->port());
   run_until_signal(hub);
-  remove_running(directory);
   return {};
 }
 

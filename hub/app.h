@@ -16,7 +16,7 @@ class LocalHub {
   /// Errors: those of layout.h; `locked` when a hub runs on this directory.
   static Result<std::unique_ptr<LocalHub>> open(const std::filesystem::path& directory);
   /// Answers a request of the command line.
-  net::HttpResponse call(net::HttpRequest request) const;
+  net::HttpResponse call(net::HttpRequest request);
 
  private:
   LocalHub() = default;

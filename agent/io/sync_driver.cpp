@@ -58,7 +58,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   }
 
   void connected(std::shared_ptr<net::MessageStream> made, std::uint64_t mine) {
-    if (mine != generation) return;
+    // Nobody is left to use it: without this it would stay open until the process ends.
+    if (mine != generation) return asio::post(network, [made] { made->abort(); });
     dialling = false;
     stream = std::move(made);
     if (stopping) return close_stream("the agent stops");
@@ -143,17 +144,36 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     });
   }
 
+  /// Ends the attempt under way, so that stopping does not wait for its timeouts.
+  void give_up_dialling() {
+    asio::post(network, [self = shared_from_this()] {
+      if (self->cancel) std::exchange(self->cancel, nullptr)();
+    });
+  }
+
+  /// The owner goes away: nothing of its store is touched from here on.
+  void abandon() {
+    stopping = true;
+    ++generation;
+    retry.cancel();
+    tick.cancel();
+    session.reset();
+    on_stopped = nullptr;
+    if (stream) asio::post(network, [open = std::move(stream)] { open->abort(); });
+    if (dialling) give_up_dialling();
+  }
+
   // ---- network side ----
 
   void connect(const net::ClientTarget& to, std::uint64_t mine) {
-    net::connect_stream(
-        network.get_executor(), to,
-        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
-          self->on_connect(std::move(made), mine);
-        });
+    cancel = net::connect_stream(network.get_executor(), to,
+                        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
+                          self->on_connect(std::move(made), mine);
+                        });
   }
 
   void on_connect(Result<std::shared_ptr<net::MessageStream>> made, std::uint64_t mine) {
+    cancel = nullptr;
     if (!made) {
       asio::post(store_side, [self = shared_from_this(), error = made.error(), mine] {
         self->failed(error, mine);
@@ -200,6 +220,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   bool dialling = false;
   bool stopping = false;
   std::function<void()> on_stopped;
+  net::Cancel cancel;  ///< network side: of the attempt under way
   Progress progress;
 };
 
@@ -210,10 +231,7 @@ SyncDriver::SyncDriver(asio::io_context& store_side, asio::io_context& network,
     : impl_(std::make_shared<Impl>(store_side, network, identity, std::move(target), store,
                                    std::move(random), std::move(clocks), std::move(on_change))) {}
 
-SyncDriver::~SyncDriver() {
-  impl_->stopping = true;
-  ++impl_->generation;
-}
+SyncDriver::~SyncDriver() { impl_->abandon(); }
 
 Status SyncDriver::start() {
   FP_TRY(impl_->trust, net::trust_ca(impl_->target.ca_pem));
@@ -234,6 +252,7 @@ void SyncDriver::stop(std::function<void()> done) {
   if (!impl_->stream && !impl_->dialling) return done();
   impl_->on_stopped = std::move(done);
   if (impl_->stream) impl_->close_stream("the agent stops");
+  else impl_->give_up_dialling();
 }
 
 const Progress& SyncDriver::progress() const { return impl_->progress; }

@@ -20,6 +20,7 @@ net::HttpResponse error_answer(const Error& error) {
       {Errc::malformed, 400, "malformed"},          {Errc::too_large, 413, "too_large"},
       {Errc::unsupported, 400, "unsupported"},      {Errc::expired, 410, "expired"},
       {Errc::closed, 503, "stopping"},              {Errc::store_full, 507, "store_full"},
+      {Errc::store_failed, 503, "store_failed"},
   };
   for (const Row& row : kRows) {
     if (error.is(row.code)) return net::error_response(row.status, row.name, error.detail);
@@ -29,10 +30,15 @@ net::HttpResponse error_answer(const Error& error) {
 
 json body_of(const net::HttpRequest& request) { return json::parse(request.body, nullptr, false); }
 
-Result<std::string> text_member(const json& body, const char* name, std::string_view otherwise) {
-  if (!body.is_object() || !body.contains(name)) return std::string(otherwise);
-  if (!body[name].is_string()) return fail(Errc::invalid_argument, "member \"" + std::string(name) + "\" must be a text");
-  return body[name].get<std::string>();
+Result<std::string> text_member(const json& body, const char* name, std::string_view fallback, std::size_t bytes_max) {
+  const auto found = body.find(name);
+  if (found == body.end() || found->is_null()) return std::string(fallback);
+  if (!found->is_string()) return fail(Errc::invalid_argument, std::string("member \"") + name + "\" must be a text");
+  const auto& text = found->get_ref<const std::string&>();
+  if (text.size() > bytes_max) {
+    return fail(Errc::invalid_argument, std::string("member \"") + name + "\" is above " + std::to_string(bytes_max) + " bytes; shorten it");
+  }
+  return text;
 }
 
 Result<std::size_t> limit_of(const net::HttpRequest& request) {
@@ -48,6 +54,7 @@ Result<std::size_t> limit_of(const net::HttpRequest& request) {
 Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   for (const StoreParts& store : parts_.stores) {
     readers_.push_back(store.store->reader());
+    ready_readers_.push_back(store.store->reader());
     hub_actors_.push_back(random_actor(parts_.random));
   }
   RecordRoutes::add(*this);
@@ -55,6 +62,8 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   DecisionRoutes::add(*this);
   StateRoutes::add(*this);
 }
+
+Api::~Api() { stopping_ = true; }
 
 void Api::add(std::string_view method, std::string_view pattern, Answer answer) {
   router_.add(method, pattern, [answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
@@ -67,24 +76,42 @@ void Api::add(std::string_view method, std::string_view pattern, Answer answer) 
   });
 }
 
-bool Api::open_path(const net::HttpRequest& request) const {
-  return request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/enrol" ||
-         request.path == "/v1/openapi.json";
-}
-
 bool Api::authorised(const net::HttpRequest& request) const {
   const std::string* header = request.header("Authorization");
   const std::string expected = "Bearer " + parts_.keys->admin_token;
   return header != nullptr && crypto::equal_secret(as_bytes(*header), as_bytes(expected));
 }
 
-void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted) const {
-  if (!trusted && !open_path(request) && !authorised(request)) {
+void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted) {
+  const bool at_once = request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/openapi.json";
+  if (at_once) return router_.handle(std::move(request), std::move(respond));
+  const bool enrolment = request.path == "/v1/enrol";
+  if (!trusted && !enrolment && !authorised(request)) {
     return respond(net::error_response(
         401, "token_missing", "this needs the administrator token: send \"Authorization: Bearer TOKEN\"; the hub "
                               "keeps it in keys/admin.token of its data directory"));
   }
-  router_.handle(std::move(request), std::move(respond));
+  Worker& worker = enrolment ? enrolments_ : operators_;
+  const bool taken = worker.post([this, request = std::move(request), respond]() mutable {
+    try {
+      router_.handle(std::move(request), respond);
+    } catch (const json::exception& wrong) {
+      // The last net: what these say names types and members, never values.
+      respond(net::error_response(400, "malformed", std::string("the body does not have the form this path takes: ") + wrong.what()));
+    }
+  });
+  if (!taken) respond(net::error_response(503, "busy", "too many requests wait; try again in a moment"));
+}
+
+std::optional<std::string> Api::not_ready() const {
+  const std::lock_guard lock(ready_mutex_);
+  for (std::size_t i = 0; i < ready_readers_.size(); ++i) {
+    const StoreParts& store = parts_.stores[i];
+    if (!ready_readers_[i]->counts()) return "the " + store.name + " store cannot be read; look at the hub's log";
+    // Anyone may ask this path: the reason, with its file names, is in /v1/status.
+    if (store.writer->figures().fault) return "the " + store.name + " store takes no records; `fieldpost-hub status` says why";
+  }
+  return std::nullopt;
 }
 
 Result<std::vector<std::size_t>> Api::asked(const net::HttpRequest& request) const {
@@ -100,7 +127,6 @@ Result<std::vector<std::size_t>> Api::asked(const net::HttpRequest& request) con
 Result<std::pair<std::size_t, model::Record>> Api::find(const std::string& text) const {
   auto id = record_id_from_text(text);
   if (!id) return fail(Errc::invalid_argument, id.error().detail);
-  const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < readers_.size(); ++i) {
     FP_TRY(auto record, readers_[i]->record(*id));
     if (record) return std::pair<std::size_t, model::Record>(i, std::move(*record));

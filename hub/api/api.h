@@ -1,18 +1,23 @@
 // The hub's JSON API: every act of the command line and of scripts, in one place.
 //
-// Thread rule: handlers run on any connection's thread; the shared readers are behind a mutex (this is
-// an administrator's API, not the sync path).
+// Thread rule: `handle` from any thread. Handlers run on threads of the Api's own, one after the other: a
+// list of a thousand records or a wait for the writer must not keep a network thread from its tablets.
+// Enrolment and verification have a thread each, so that neither a stranger nor a long proof blocks an
+// operator; /healthz, /readyz and the API document are answered at once.
 // Invariants:
 //   1. Everything but /healthz, /readyz, /v1/enrol and /v1/openapi.json asks for the administrator token.
 //   2. An answer is JSON (or Prometheus text); an error is {"error":{"code","message"}} in a sentence that
 //      says what, where and what to do.
 //   3. Health records appear as the hub has them: sealed.
+//   4. At most kWaitingMax requests wait; above it the answer is 503.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "hub/api/worker.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
@@ -37,9 +42,14 @@ struct ApiParts {
 
 class Api {
  public:
+  static constexpr std::size_t kWaitingMax = 64;
+
   explicit Api(ApiParts parts);
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
   /// Answers one request; checks the token unless `trusted`.
-  void handle(net::HttpRequest request, net::Responder respond, bool trusted = false) const;
+  void handle(net::HttpRequest request, net::Responder respond, bool trusted = false);
   const net::Router& router() const { return router_; }
 
  private:
@@ -51,7 +61,6 @@ class Api {
   using Answer = std::function<Result<nlohmann::json>(const net::HttpRequest&)>;
   void add(std::string_view method, std::string_view pattern, Answer answer);
   bool authorised(const net::HttpRequest& request) const;
-  bool open_path(const net::HttpRequest& request) const;
 
   /// Runs `body` on the writer of a store and waits.
   template <class T>
@@ -66,18 +75,28 @@ class Api {
   Result<std::pair<std::size_t, model::Record>> find(const std::string& id) const;
   storage::HubStore::SignHead signer() const;
 
+  /// Why the hub is not ready, or nothing.
+  std::optional<std::string> not_ready() const;
+
   ApiParts parts_;
   net::Router router_;
-  mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<storage::HubReader>> readers_;
+  std::vector<std::unique_ptr<storage::HubReader>> readers_;  ///< of the operators' thread
+  mutable std::mutex ready_mutex_;
+  std::vector<std::unique_ptr<storage::HubReader>> ready_readers_;  ///< behind ready_mutex_
   std::vector<ActorId> hub_actors_;  ///< a new one for each start and store
+  std::atomic<bool> stopping_{false};
+  // Last: their threads end before anything they use.
+  Worker operators_{kWaitingMax};
+  Worker enrolments_{kWaitingMax};
+  Worker proofs_{1};
 };
 
 /// The status an error answers with.
 net::HttpResponse error_answer(const Error& error);
 nlohmann::json body_of(const net::HttpRequest& request);
-/// A text member of a body; `otherwise` when it is absent. Errors: `invalid_argument` when it is no text.
-Result<std::string> text_member(const nlohmann::json& body, const char* name, std::string_view otherwise = {});
+/// A member that must be a text of at most `bytes_max` if it is there. Errors: `invalid_argument`.
+Result<std::string> text_member(const nlohmann::json& body, const char* name, std::string_view fallback,
+                                std::size_t bytes_max);
 /// "limit" of a request. Errors: `invalid_argument`.
 Result<std::size_t> limit_of(const net::HttpRequest& request);
 

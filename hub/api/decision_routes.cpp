@@ -1,6 +1,7 @@
 // Conflicts, quarantine and held changes: what waits for a person, and the person's decisions.
 #include <algorithm>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "hub/api/routes.h"
 
@@ -13,11 +14,15 @@ namespace {
 constexpr std::string_view kDefaultAuthor = "hub-operator";
 
 Result<std::string> author_of(const json& body) {
-  FP_TRY(std::string author, text_member(body, "author", kDefaultAuthor));
-  if (trimmed(author).empty() || author.size() > 64) {
-    return fail(Errc::invalid_argument, "author: who decides is named with 1–64 bytes, or not at all");
-  }
+  FP_TRY(std::string author, text_member(body, "author", kDefaultAuthor, limits::kNameBytesMax));
+  if (trimmed(author).empty()) return fail(Errc::invalid_argument, "member \"author\" is empty; say who decides, or leave it out");
   return author;
+}
+
+Result<std::string> note_of(const json& body, bool required) {
+  FP_TRY(std::string note, text_member(body, "note", "", limits::kReasonBytesMax / 2));
+  if (required && trimmed(note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
+  return note;
 }
 
 json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment, Instant now) {
@@ -71,146 +76,175 @@ Status chosen_value(const json& body, const model::Record& record, const std::st
   return fail(Errc::not_found, "no value " + chosen.get<std::string>() + " of " + path + "; `fieldpost-hub conflicts` lists them");
 }
 
+/// What the forms say of the record's change as the store will write it.
+Status check_edits(const schema::Registry& registry, const model::Record& record, const storage::HubStore::HubEdit& edit) {
+  model::Change probe;
+  probe.record = record.id;
+  probe.type = record.type;
+  probe.unit = record.unit;
+  probe.edits = edit.edits;
+  // As the store will write it: a field of a newer form is settled like any other.
+  for (const model::DotGroup& group : record.groups) probe.schema_version = std::max(probe.schema_version, group.meta.schema_version);
+  if (const auto fault = schema::check_change(registry, probe)) {
+    return fail(Errc::invalid_argument, fault->path + ": " + registry.message(*fault, "en"));
+  }
+  return {};
+}
+
+model::ChangeTimes times_of(const sync::TimeReading& now) {
+  return {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
+}
+
+/// "/v1/quarantine/ACTOR/COUNTER". Errors: `invalid_argument`.
+Result<model::Dot> dot_of(const net::HttpRequest& request) {
+  const auto bytes = from_hex(request.params.at("actor"));
+  const auto counter = integer_from_text(request.params.at("counter"));
+  if (!bytes || bytes->size() != 8 || !counter || *counter < 1) {
+    return fail(Errc::invalid_argument, "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
+  }
+  ActorId actor;
+  for (std::uint8_t byte : *bytes) actor.value = actor.value << 8 | byte;
+  return model::Dot{actor, Sequence{static_cast<std::uint64_t>(*counter)}};
+}
+
+Result<storage::HubStore::Ruling> ruling_of(const std::string& text) {
+  if (text == "retry") return storage::HubStore::Ruling::retry;
+  if (text == "accept") return storage::HubStore::Ruling::accept;
+  if (text == "reject") return storage::HubStore::Ruling::reject;
+  return fail(Errc::invalid_argument, "ruling must be retry, accept or reject");
+}
+
 }  // namespace
 
-void DecisionRoutes::add(Api& api) {
-  api.add("GET", "/v1/conflicts", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const std::size_t limit, limit_of(request));
-    FP_TRY(const auto stores, api.asked(request));
-    json records = json::array();
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t store : stores) {
-      FP_TRY(const auto ids, api.readers_[store]->conflicts({}, limit - records.size()));
-      for (const RecordId& id : ids) {
-        FP_TRY(const auto record, api.readers_[store]->record(id));
-        if (record) records.push_back(record_json(*api.parts_.registry, *record));
+Result<json> DecisionRoutes::conflicts(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const std::size_t limit, limit_of(request));
+  FP_TRY(const auto stores, api.asked(request));
+  json records = json::array();
+  for (std::size_t store : stores) {
+    if (records.size() >= limit) break;
+    FP_TRY(const auto ids, api.readers_[store]->conflicts({}, limit - records.size()));
+    for (const RecordId& id : ids) {
+      FP_TRY(const auto record, api.readers_[store]->record(id));
+      if (record) records.push_back(record_json(*api.parts_.registry, *record));
+    }
+  }
+  return json{{"records", std::move(records)}};
+}
+
+Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  if (!body.is_object() || !body.contains("path") || !body["path"].is_string()) {
+    return fail(Errc::malformed, "the body must be a JSON object {\"path\", \"choose\" or \"value\", \"note\", \"version\"}");
+  }
+  FP_TRY(const auto found, api.find(request.params.at("id")));
+  const auto& [store, record] = found;
+  const bool clear = api.parts_.stores[store].name != "health";
+  const std::string path = body["path"];
+  FP_TRY(const std::string note, note_of(body, true));
+  if (body.contains("version") && body["version"] != version_text(record.vv)) {
+    return fail(Errc::conflict, "the record changed since it was read; look at it again and decide again");
+  }
+  if (model::siblings(record, path).size() < 2) {
+    // Settled meanwhile, or never one: this path is for conflicts and not a way to edit records.
+    return fail(Errc::conflict, path + " of this record has no conflict (any more); `fieldpost-hub conflicts` lists them");
+  }
+  storage::HubStore::HubEdit edit;
+  edit.record = record.id;
+  edit.expected = record.vv;
+  FP_TRY(edit.author, author_of(body));
+  const sync::TimeReading now = api.parts_.times();
+  edit.times = times_of(now);
+  edit.salt = random_id<Salt>(api.parts_.random).bytes;
+  FP_CHECK_OK(chosen_value(body, record, path, clear, edit));
+  const model::Value* state = model::shown(record, "state");
+  const bool finished = state != nullptr && *state != model::Value(std::string("draft"));
+  if (clear) {
+    edit.reason = note;
+    if (finished && path != "state") add_amendment(edit.edits, api.parts_.random, edit.author, note, now.wall);
+  }
+  std::sort(edit.edits.begin(), edit.edits.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  FP_CHECK_OK(check_edits(*api.parts_.registry, record, edit));
+  FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
+    return s.edit(edit, api.hub_actors_[store], api.signer());
+  }));
+  api.parts_.stores[store].writer->announce(result.touched);
+  FP_TRY(const auto after, api.find(request.params.at("id")));
+  return record_json(*api.parts_.registry, after.second);
+}
+
+Result<json> DecisionRoutes::quarantine(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const std::size_t limit, limit_of(request));
+  FP_TRY(const auto stores, api.asked(request));
+  json entries = json::array();
+  for (std::size_t store : stores) {
+    if (entries.size() >= limit) break;
+    FP_TRY(const auto found, api.readers_[store]->quarantine(limit - entries.size()));
+    for (const auto& entry : found) entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
+  }
+  return json{{"quarantine", std::move(entries)}};
+}
+
+Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"ruling\", \"note\", \"author\"}");
+  storage::HubStore::RulingInput input;
+  FP_TRY(const model::Dot dot, dot_of(request));
+  input.actor = dot.actor;
+  input.counter = dot.counter;
+  FP_TRY(const std::string ruling, text_member(body, "ruling", "", limits::kNameBytesMax));
+  FP_TRY(input.ruling, ruling_of(ruling));
+  FP_TRY(input.note, note_of(body, input.ruling != storage::HubStore::Ruling::retry));
+  FP_TRY(input.author, author_of(body));
+  input.times = times_of(api.parts_.times());
+  input.salt = random_id<Salt>(api.parts_.random).bytes;
+  for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
+    FP_TRY(const auto entry, api.readers_[store]->log(input.actor, input.counter));
+    if (!entry) continue;
+    input.clear_texts = api.parts_.stores[store].name != "health";
+    if (const auto change = wire::decode_change(input.actor, entry->frame)) {
+      if (const auto fault = schema::check_change(*api.parts_.registry, *change)) {
+        input.still = wire::ChangeException{input.actor, input.counter, change->record, wire::ExceptionKind::quarantined,
+                                            fault->rule, fault->path, api.parts_.registry->message(*fault, "en", false)};
       }
-      if (records.size() >= limit) break;
-    }
-    return json{{"records", std::move(records)}};
-  });
-  api.add("POST", "/v1/records/{id}/resolve", [&api](const net::HttpRequest& request) -> Result<json> {
-    const json body = body_of(request);
-    if (!body.is_object() || !body.contains("path") || !body["path"].is_string()) {
-      return fail(Errc::malformed, "the body must be a JSON object {\"path\", \"choose\" or \"value\", \"note\", \"version\"}");
-    }
-    FP_TRY(const auto found, api.find(request.params.at("id")));
-    const auto& [store, record] = found;
-    const bool clear = api.parts_.stores[store].name != "health";
-    FP_TRY(const std::string note, text_member(body, "note"));
-    if (trimmed(note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
-    if (body.contains("version") && body["version"] != version_text(record.vv)) {
-      return fail(Errc::conflict, "the record changed since it was read; look at it again and decide again");
-    }
-    storage::HubStore::HubEdit edit;
-    edit.record = record.id;
-    edit.expected = record.vv;
-    FP_TRY(edit.author, author_of(body));
-    const sync::TimeReading now = api.parts_.times();
-    edit.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
-    edit.salt = random_id<Salt>(api.parts_.random).bytes;
-    const std::string path = body["path"];
-    FP_CHECK_OK(chosen_value(body, record, path, clear, edit));
-    const model::Value* state = model::shown(record, "state");
-    const bool finished = state != nullptr && *state != model::Value(std::string("draft"));
-    if (clear) {
-      edit.reason = note;
-      if (finished && path != "state") add_amendment(edit.edits, api.parts_.random, edit.author, note, now.wall);
-    }
-    std::sort(edit.edits.begin(), edit.edits.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-    model::Change probe;
-    probe.record = record.id;
-    probe.type = record.type;
-    probe.unit = record.unit;
-    probe.edits = edit.edits;
-    // As the store will write it: a field of a newer form is settled like any other.
-    for (const model::DotGroup& group : record.groups) probe.schema_version = std::max(probe.schema_version, group.meta.schema_version);
-    if (const auto fault = schema::check_change(*api.parts_.registry, probe)) {
-      return fail(Errc::invalid_argument, fault->path + ": " + api.parts_.registry->message(*fault, "en"));
     }
     FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
-      return s.edit(edit, api.hub_actors_[store], api.signer());
+      return s.rule(input, api.hub_actors_[store], api.signer());
     }));
     api.parts_.stores[store].writer->announce(result.touched);
-    FP_TRY(const auto after, api.find(request.params.at("id")));
-    return record_json(*api.parts_.registry, after.second);
-  });
-  api.add("GET", "/v1/quarantine", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const std::size_t limit, limit_of(request));
-    FP_TRY(const auto stores, api.asked(request));
-    json entries = json::array();
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t store : stores) {
-      FP_TRY(const auto found, api.readers_[store]->quarantine(limit));
-      for (const auto& entry : found) entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
+    const bool stays = input.ruling == storage::HubStore::Ruling::retry && input.still;
+    return json{{"ruling", ruling}, {"settled", !stays}, {"reason", stays ? json(input.still->detail) : json(nullptr)}};
+  }
+  return fail(Errc::not_found, "no change " + model::to_text(dot) + " in quarantine; `fieldpost-hub quarantine` lists them");
+}
+
+Result<json> DecisionRoutes::held(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const std::size_t limit, limit_of(request));
+  FP_TRY(const auto stores, api.asked(request));
+  json entries = json::array();
+  const Instant now = api.parts_.clock();
+  for (std::size_t store : stores) {
+    if (entries.size() >= limit) break;
+    FP_TRY(const auto found, api.readers_[store]->held(limit - entries.size()));
+    for (const auto& held : found) {
+      FP_TRY(const auto why, api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
+      entries.push_back({{"record", to_text(held.record)},
+                         {"actor", held.actor.hex()},
+                         {"counter", held.counter.value},
+                         {"since", to_text(held.since)},
+                         {"age_ms", now.ms - held.since.ms},
+                         {"reason", why.empty() ? "" : why.front().detail},
+                         {"compartment", api.parts_.stores[store].name}});
     }
-    return json{{"quarantine", std::move(entries)}};
-  });
-  api.add("POST", "/v1/quarantine/{actor}/{counter}", [&api](const net::HttpRequest& request) -> Result<json> {
-    const json body = body_of(request);
-    storage::HubStore::RulingInput input;
-    const auto actor = from_hex(request.params.at("actor"));
-    const auto counter = integer_from_text(request.params.at("counter"));
-    if (!actor || actor->size() != 8 || !counter || *counter < 1) {
-      return fail(Errc::invalid_argument, "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
-    }
-    for (std::uint8_t byte : *actor) input.actor.value = input.actor.value << 8 | byte;
-    input.counter = Sequence{static_cast<std::uint64_t>(*counter)};
-    FP_TRY(const std::string ruling, text_member(body, "ruling"));
-    if (ruling == "retry") input.ruling = storage::HubStore::Ruling::retry;
-    else if (ruling == "accept") input.ruling = storage::HubStore::Ruling::accept;
-    else if (ruling == "reject") input.ruling = storage::HubStore::Ruling::reject;
-    else return fail(Errc::invalid_argument, "ruling must be retry, accept or reject");
-    FP_TRY(input.note, text_member(body, "note"));
-    FP_TRY(input.author, author_of(body));
-    if (ruling != "retry" && trimmed(input.note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
-    const sync::TimeReading now = api.parts_.times();
-    input.times = {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
-    input.salt = random_id<Salt>(api.parts_.random).bytes;
-    for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
-      std::optional<storage::LogEntry> entry;
-      {
-        const std::lock_guard lock(api.mutex_);
-        FP_TRY(entry, api.readers_[store]->log(input.actor, input.counter));
-      }
-      if (!entry) continue;
-      input.clear_texts = api.parts_.stores[store].name != "health";
-      if (const auto change = wire::decode_change(input.actor, entry->frame)) {
-        if (const auto fault = schema::check_change(*api.parts_.registry, *change)) {
-          input.still = wire::ChangeException{input.actor, input.counter, change->record, wire::ExceptionKind::quarantined,
-                                              fault->rule, fault->path, api.parts_.registry->message(*fault, "en", false)};
-        }
-      }
-      FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
-        return s.rule(input, api.hub_actors_[store], api.signer());
-      }));
-      api.parts_.stores[store].writer->announce(result.touched);
-      const bool stays = input.ruling == storage::HubStore::Ruling::retry && input.still;
-      return json{{"ruling", ruling}, {"settled", !stays}, {"reason", stays ? json(input.still->detail) : json(nullptr)}};
-    }
-    return fail(Errc::not_found, "no change " + model::to_text({input.actor, input.counter}) + " in quarantine; `fieldpost-hub quarantine` lists them");
-  });
-  api.add("GET", "/v1/held", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const std::size_t limit, limit_of(request));
-    FP_TRY(const auto stores, api.asked(request));
-    json entries = json::array();
-    const Instant now = api.parts_.clock();
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t store : stores) {
-      FP_TRY(const auto found, api.readers_[store]->held(limit));
-      for (const auto& held : found) {
-        FP_TRY(const auto why, api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
-        entries.push_back({{"record", to_text(held.record)},
-                           {"actor", held.actor.hex()},
-                           {"counter", held.counter.value},
-                           {"since", to_text(held.since)},
-                           {"age_ms", now.ms - held.since.ms},
-                           {"reason", why.empty() ? "" : why.front().detail},
-                           {"compartment", api.parts_.stores[store].name}});
-      }
-    }
-    return json{{"held", std::move(entries)}};
-  });
+  }
+  return json{{"held", std::move(entries)}};
+}
+
+void DecisionRoutes::add(Api& api) {
+  api.add("GET", "/v1/conflicts", [&api](const net::HttpRequest& r) { return conflicts(api, r); });
+  api.add("POST", "/v1/records/{id}/resolve", [&api](const net::HttpRequest& r) { return resolve(api, r); });
+  api.add("GET", "/v1/quarantine", [&api](const net::HttpRequest& r) { return quarantine(api, r); });
+  api.add("POST", "/v1/quarantine/{actor}/{counter}", [&api](const net::HttpRequest& r) { return rule(api, r); });
+  api.add("GET", "/v1/held", [&api](const net::HttpRequest& r) { return held(api, r); });
 }
 
 }  // namespace fieldpost::hub

@@ -72,6 +72,13 @@ Result<Id> hex_member(const json& body, const char* name) {
   return *id;
 }
 
+/// Written on a note beside the tablet and on screens, never longer than a line.
+constexpr std::size_t kUnitNameBytesMax = 200;
+
+bool is_device_name(std::string_view name) {
+  return !name.empty() && name.size() <= 8 && all_of(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+}
+
 Hash secret_hash(BytesView secret) { return crypto::hash("fieldpost.v1.invitation", {secret}); }
 
 }  // namespace
@@ -81,136 +88,144 @@ std::string compare_code(const HubId& hub, const DeviceId& device) {
   return text.substr(0, 4) + "-" + text.substr(4, 4);
 }
 
+Result<json> DeviceRoutes::units(const Api& api, const net::HttpRequest&) {
+  json units = json::array();
+  for (const auto& reader : api.readers_) {
+    FP_TRY(const auto found, reader->units());
+    for (const storage::Unit& unit : found) {
+      units.push_back({{"code", unit.code}, {"name", unit.name}, {"compartment", unit.compartment}});
+    }
+  }
+  return json{{"units", std::move(units)}};
+}
+
+Result<json> DeviceRoutes::put_unit(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  const std::string code = request.params.at("code");
+  if (!is_unit_code(code)) {
+    return fail(Errc::invalid_argument, "a unit code is a province number, a dash and 2–8 capitals or digits, such as 01-PPT");
+  }
+  if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
+  FP_TRY(const std::string compartment, text_member(body, "compartment", "enforcement", kUnitNameBytesMax));
+  FP_TRY(const std::string name, text_member(body, "name", code, kUnitNameBytesMax));
+  const storage::Unit unit{code, name, compartment};
+  std::optional<std::size_t> target;
+  for (std::size_t i = 0; i < api.parts_.stores.size(); ++i) {
+    if (api.parts_.stores[i].name == compartment) target = i;
+  }
+  if (!target) return fail(Errc::invalid_argument, "compartment must be enforcement or health");
+  // No other request can come between this look and the write: operators' requests have one thread.
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto known, api.readers_[i]->units());
+    const bool elsewhere = i != *target && std::any_of(known.begin(), known.end(), [&](const auto& u) { return u.code == code; });
+    if (elsewhere) return fail(Errc::conflict, "unit " + code + " exists in the other compartment; a unit never changes sides");
+  }
+  FP_TRY(const bool done, api.write<bool>(*target, [&](storage::HubStore& store) -> Result<bool> {
+    FP_CHECK_OK(store.put_unit(unit));
+    return true;
+  }));
+  return json{{"code", code}, {"name", unit.name}, {"compartment", compartment}, {"stored", done}};
+}
+
+Result<json> DeviceRoutes::devices(const Api& api, const net::HttpRequest&) {
+  json devices = json::array();
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto found, api.readers_[i]->devices());
+    for (const storage::Device& device : found) {
+      devices.push_back(device_json(api.parts_, api.parts_.stores[i].name, device));
+    }
+  }
+  std::sort(devices.begin(), devices.end(), [](const json& a, const json& b) { return a["name"] < b["name"]; });
+  return json{{"as_of", to_text(api.parts_.clock())}, {"devices", std::move(devices)}};
+}
+
+Result<json> DeviceRoutes::device(const Api& api, const net::HttpRequest& request) {
+  const std::string& name = request.params.at("name");
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto found, api.readers_[i]->devices());
+    for (const storage::Device& device : found) {
+      if (device.name == name || device.id.hex() == name) return device_json(api.parts_, api.parts_.stores[i].name, device);
+    }
+  }
+  return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
+}
+
+Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::string& unit, const std::string& device_name) {
+  std::optional<std::size_t> target;
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto units, api.readers_[i]->units());
+    if (std::any_of(units.begin(), units.end(), [&](const auto& u) { return u.code == unit; })) target = i;
+    FP_TRY(const auto devices, api.readers_[i]->devices());
+    const bool taken = std::any_of(devices.begin(), devices.end(), [&](const auto& d) { return d.name == device_name && d.unit == unit; });
+    if (taken) return fail(Errc::already_exists, "unit " + unit + " already has a device " + device_name + "; choose another name");
+  }
+  if (!target) return fail(Errc::not_found, "no unit " + unit + "; add it with: fieldpost-hub unit add " + unit + " --name NAME");
+  return *target;
+}
+
+Result<json> DeviceRoutes::invite(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  if (!body.is_object() || !body.contains("name") || !body["name"].is_string() || !body.contains("unit") || !body["unit"].is_string()) {
+    return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"unit\", \"valid_minutes\"}");
+  }
+  const std::string name = body["name"];
+  const std::string unit = body["unit"];
+  if (!is_device_name(name)) return fail(Errc::invalid_argument, "a device name is 1–8 capitals or digits, such as T07; it becomes part of reference numbers");
+  const json minutes = body.value("valid_minutes", json(24 * 60));
+  if (!minutes.is_number_integer() || minutes < 1 || minutes > kValidMinutesMax) {
+    return fail(Errc::invalid_argument, "valid_minutes must be from 1 to " + std::to_string(kValidMinutesMax));
+  }
+  FP_TRY(const std::size_t target, store_of_unit(api, unit, name));
+  const auto secret = random_id<SealId>(api.parts_.random);
+  const Instant expires{api.parts_.clock().ms + minutes.get<std::int64_t>() * 60'000};
+  const storage::Invitation invitation{secret_hash(secret.view()), name, unit, expires};
+  FP_TRY(const bool done, api.write<bool>(target, [&](storage::HubStore& store) -> Result<bool> {
+    FP_CHECK_OK(store.put_invitation(invitation));
+    return true;
+  }));
+  (void)done;
+  FP_TRY(const keys::CertificateInfo ca, keys::read_certificate(api.parts_.keys->ca_pem));
+  Bytes code = to_bytes(ca.fingerprint.view());
+  code.insert(code.end(), secret.bytes.begin(), secret.bytes.end());
+  const std::string text = api.parts_.settings.name + ":" + std::to_string(api.parts_.port) + "/" + to_base32(code);
+  return json{{"code", text}, {"name", name}, {"unit", unit}, {"expires_at", to_text(expires)}};
+}
+
+// On the enrolments' thread: no reader of the Api is used here.
+Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  FP_TRY(const SealId secret, hex_member<SealId>(body, "secret"));
+  FP_TRY(const DeviceId device, hex_member<DeviceId>(body, "device"));
+  FP_TRY(const auto signature, hex_member<crypto::Signature>(body, "signature"));
+  FP_TRY(const auto key, crypto::PublicKey::from(device.view()));
+  if (!crypto::verify(key, signature, "fieldpost.v1.enrol", {secret.view(), device.view()})) {
+    return fail(Errc::bad_signature, "the device did not prove that it holds its key");
+  }
+  const Hash code = secret_hash(secret.view());
+  Result<storage::Device> enrolled = fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
+  std::string compartment;
+  for (std::size_t i = 0; i < api.parts_.stores.size() && !enrolled; ++i) {
+    if (!enrolled.error().is(Errc::not_found)) break;
+    enrolled = api.write<storage::Device>(i, [&](storage::HubStore& store) { return store.enrol(code, device, api.parts_.clock()); });
+    compartment = api.parts_.stores[i].name;
+  }
+  if (!enrolled) return enrolled.error();
+  const HubId hub = api.parts_.stores.front().store->identity().hub;
+  return json{{"hub", hub.hex()},
+              {"device_name", enrolled->name},
+              {"unit", enrolled->unit},
+              {"compartment", compartment},
+              {"server_name", api.parts_.settings.name},
+              {"compare", compare_code(hub, device)}};
+}
+
 void DeviceRoutes::add(Api& api) {
-  api.add("GET", "/v1/units", [&api](const net::HttpRequest&) -> Result<json> {
-    json units = json::array();
-    const std::lock_guard lock(api.mutex_);
-    for (const auto& reader : api.readers_) {
-      FP_TRY(const auto found, reader->units());
-      for (const storage::Unit& unit : found) {
-        units.push_back({{"code", unit.code}, {"name", unit.name}, {"compartment", unit.compartment}});
-      }
-    }
-    return json{{"units", std::move(units)}};
-  });
-  api.add("PUT", "/v1/units/{code}", [&api](const net::HttpRequest& request) -> Result<json> {
-    const json body = body_of(request);
-    const std::string code = request.params.at("code");
-    if (!is_unit_code(code)) {
-      return fail(Errc::invalid_argument, "a unit code is a province number, a dash and 2–8 capitals or digits, such as 01-PPT");
-    }
-    if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
-    FP_TRY(const std::string compartment, text_member(body, "compartment", "enforcement"));
-    FP_TRY(const std::string name, text_member(body, "name", code));
-    if (!is_label(name)) return fail(Errc::invalid_argument, "name: 1–200 bytes of text without control characters");
-    const storage::Unit unit{code, name, compartment};
-    std::optional<std::size_t> target;
-    for (std::size_t i = 0; i < api.parts_.stores.size(); ++i) {
-      if (api.parts_.stores[i].name == compartment) target = i;
-    }
-    if (!target) return fail(Errc::invalid_argument, "compartment must be enforcement or health");
-    {
-      const std::lock_guard lock(api.mutex_);
-      for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-        FP_TRY(const auto known, api.readers_[i]->units());
-        const bool elsewhere = i != *target && std::any_of(known.begin(), known.end(), [&](const auto& u) { return u.code == code; });
-        if (elsewhere) return fail(Errc::conflict, "unit " + code + " exists in the other compartment; a unit never changes sides");
-      }
-    }
-    FP_TRY(const bool done, api.write<bool>(*target, [&](storage::HubStore& store) -> Result<bool> {
-      FP_CHECK_OK(store.put_unit(unit));
-      return true;
-    }));
-    return json{{"code", code}, {"name", unit.name}, {"compartment", compartment}, {"stored", done}};
-  });
-  api.add("GET", "/v1/devices", [&api](const net::HttpRequest&) -> Result<json> {
-    json devices = json::array();
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-      FP_TRY(const auto found, api.readers_[i]->devices());
-      for (const storage::Device& device : found) {
-        devices.push_back(device_json(api.parts_, api.parts_.stores[i].name, device));
-      }
-    }
-    std::sort(devices.begin(), devices.end(), [](const json& a, const json& b) { return a["name"] < b["name"]; });
-    return json{{"as_of", to_text(api.parts_.clock())}, {"devices", std::move(devices)}};
-  });
-  api.add("GET", "/v1/devices/{name}", [&api](const net::HttpRequest& request) -> Result<json> {
-    const std::string& name = request.params.at("name");
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-      FP_TRY(const auto found, api.readers_[i]->devices());
-      for (const storage::Device& device : found) {
-        if (device.name == name || device.id.hex() == name) return device_json(api.parts_, api.parts_.stores[i].name, device);
-      }
-    }
-    return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
-  });
-  api.add("POST", "/v1/invitations", [&api](const net::HttpRequest& request) -> Result<json> {
-    const json body = body_of(request);
-    if (!body.is_object() || !body.contains("name") || !body["name"].is_string() || !body.contains("unit") || !body["unit"].is_string()) {
-      return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"unit\", \"valid_minutes\"}");
-    }
-    const std::string name = body["name"];
-    const std::string unit = body["unit"];
-    const bool good_name = !name.empty() && name.size() <= 8 && all_of(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-    if (!good_name) return fail(Errc::invalid_argument, "a device name is 1–8 capitals or digits, such as T07; it becomes part of reference numbers");
-    const json minutes = body.value("valid_minutes", json(24 * 60));
-    if (!minutes.is_number_integer() || minutes < 1 || minutes > kValidMinutesMax) {
-      return fail(Errc::invalid_argument, "valid_minutes must be from 1 to " + std::to_string(kValidMinutesMax));
-    }
-    std::optional<std::size_t> target;
-    {
-      const std::lock_guard lock(api.mutex_);
-      for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-        FP_TRY(const auto units, api.readers_[i]->units());
-        if (std::any_of(units.begin(), units.end(), [&](const auto& u) { return u.code == unit; })) target = i;
-        FP_TRY(const auto devices, api.readers_[i]->devices());
-        const bool taken = std::any_of(devices.begin(), devices.end(), [&](const auto& d) { return d.name == name && d.unit == unit; });
-        if (taken) return fail(Errc::already_exists, "unit " + unit + " already has a device " + name + "; choose another name");
-      }
-    }
-    if (!target) return fail(Errc::not_found, "no unit " + unit + "; add it with: fieldpost-hub unit add " + unit + " --name NAME");
-    const auto secret = random_id<SealId>(api.parts_.random);
-    const Instant expires{api.parts_.clock().ms + minutes.get<std::int64_t>() * 60'000};
-    const storage::Invitation invitation{secret_hash(secret.view()), name, unit, expires};
-    FP_TRY(const bool done, api.write<bool>(*target, [&](storage::HubStore& store) -> Result<bool> {
-      FP_CHECK_OK(store.put_invitation(invitation));
-      return true;
-    }));
-    (void)done;
-    FP_TRY(const keys::CertificateInfo ca, keys::read_certificate(api.parts_.keys->ca_pem));
-    Bytes code = to_bytes(ca.fingerprint.view());
-    code.insert(code.end(), secret.bytes.begin(), secret.bytes.end());
-    const std::string text = api.parts_.settings.name + ":" + std::to_string(api.parts_.port) + "/" + to_base32(code);
-    return json{{"code", text}, {"name", name}, {"unit", unit}, {"expires_at", to_text(expires)}};
-  });
-  api.add("POST", "/v1/enrol", [&api](const net::HttpRequest& request) -> Result<json> {
-    const json body = body_of(request);
-    FP_TRY(const SealId secret, hex_member<SealId>(body, "secret"));
-    FP_TRY(const DeviceId device, hex_member<DeviceId>(body, "device"));
-    FP_TRY(const auto signature, hex_member<crypto::Signature>(body, "signature"));
-    FP_TRY(const auto key, crypto::PublicKey::from(device.view()));
-    if (!crypto::verify(key, signature, "fieldpost.v1.enrol", {secret.view(), device.view()})) {
-      return fail(Errc::bad_signature, "the device did not prove that it holds its key");
-    }
-    const Hash code = secret_hash(secret.view());
-    Result<storage::Device> enrolled = fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
-    std::string compartment;
-    for (std::size_t i = 0; i < api.parts_.stores.size() && !enrolled; ++i) {
-      if (!enrolled.error().is(Errc::not_found)) break;
-      enrolled = api.write<storage::Device>(i, [&](storage::HubStore& store) { return store.enrol(code, device, api.parts_.clock()); });
-      compartment = api.parts_.stores[i].name;
-    }
-    if (!enrolled) return enrolled.error();
-    const HubId hub = api.parts_.stores.front().store->identity().hub;
-    return json{{"hub", hub.hex()},
-                {"device_name", enrolled->name},
-                {"unit", enrolled->unit},
-                {"compartment", compartment},
-                {"server_name", api.parts_.settings.name},
-                {"compare", compare_code(hub, device)}};
-  });
+  api.add("GET", "/v1/units", [&api](const net::HttpRequest& r) { return units(api, r); });
+  api.add("PUT", "/v1/units/{code}", [&api](const net::HttpRequest& r) { return put_unit(api, r); });
+  api.add("GET", "/v1/devices", [&api](const net::HttpRequest& r) { return devices(api, r); });
+  api.add("GET", "/v1/devices/{name}", [&api](const net::HttpRequest& r) { return device(api, r); });
+  api.add("POST", "/v1/invitations", [&api](const net::HttpRequest& r) { return invite(api, r); });
+  api.add("POST", "/v1/enrol", [&api](const net::HttpRequest& r) { return enrol(api, r); });
 }
 
 }  // namespace fieldpost::hub

@@ -29,7 +29,7 @@ json sibling_json(const schema::SiblingView& sibling) {
           {"shown", sibling.shown}};
 }
 
-json history_json(const schema::Registry&, const storage::LogEntry& entry) {
+json history_json(const storage::LogEntry& entry) {
   json out = {{"actor", entry.actor.hex()},
               {"counter", entry.counter.value},
               {"received_at", to_text(entry.received)},
@@ -84,57 +84,61 @@ json record_json(const schema::Registry& registry, const model::Record& record) 
   return out;
 }
 
-void RecordRoutes::add(Api& api) {
-  api.add("GET", "/v1/records", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const std::size_t limit, limit_of(request));
-    FP_TRY(const auto stores, api.asked(request));
-    const auto unit = request.query_value("unit");
-    const auto type = request.query_value("type");
-    RecordId after;
-    if (const auto text = request.query_value("after"); !text.empty()) {
-      const auto id = record_id_from_text(text);
-      if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
-      after = *id;
-    }
-    std::vector<std::pair<RecordId, json>> found;
-    const std::lock_guard lock(api.mutex_);
-    for (std::size_t store : stores) {
-      RecordId at = after;
-      std::size_t taken = 0;
-      while (taken < limit) {
-        FP_TRY(const auto ids, api.readers_[store]->ids_after(at, 256));
-        if (ids.empty()) break;
-        at = ids.back();
-        for (const RecordId& id : ids) {
-          FP_TRY(const auto record, api.readers_[store]->record(id));
-          if (!record || (!unit.empty() && record->unit != unit) || (!type.empty() && record->type != type)) continue;
-          found.emplace_back(id, record_json(*api.parts_.registry, *record));
-          if (++taken >= limit) break;
-        }
+Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const std::size_t limit, limit_of(request));
+  FP_TRY(const auto stores, api.asked(request));
+  const auto unit = request.query_value("unit");
+  const auto type = request.query_value("type");
+  RecordId after;
+  if (const auto text = request.query_value("after"); !text.empty()) {
+    const auto id = record_id_from_text(text);
+    if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
+    after = *id;
+  }
+  std::vector<std::pair<RecordId, json>> found;
+  for (std::size_t store : stores) {
+    RecordId at = after;
+    std::size_t taken = 0;
+    while (taken < limit) {
+      FP_TRY(const auto ids, api.readers_[store]->ids_after(at, 256));
+      if (ids.empty()) break;
+      at = ids.back();
+      for (const RecordId& id : ids) {
+        FP_TRY(const auto record, api.readers_[store]->record(id));
+        if (!record || (!unit.empty() && record->unit != unit) || (!type.empty() && record->type != type)) continue;
+        found.emplace_back(id, record_json(*api.parts_.registry, *record));
+        if (++taken >= limit) break;
       }
     }
-    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    if (found.size() > limit) found.resize(limit);
-    json records = json::array();
-    for (auto& [id, record] : found) records.push_back(std::move(record));
-    json out = {{"records", std::move(records)}};
-    if (found.size() == limit) out["next_after"] = to_text(found.back().first);
-    return out;
-  });
-  api.add("GET", "/v1/records/{id}", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const auto found, api.find(request.params.at("id")));
-    json out = record_json(*api.parts_.registry, found.second);
-    out["compartment"] = api.parts_.stores[found.first].name;
-    return out;
-  });
-  api.add("GET", "/v1/records/{id}/history", [&api](const net::HttpRequest& request) -> Result<json> {
-    FP_TRY(const auto found, api.find(request.params.at("id")));
-    json changes = json::array();
-    const std::lock_guard lock(api.mutex_);
-    FP_TRY(const auto entries, api.readers_[found.first]->history(found.second.id));
-    for (const storage::LogEntry& entry : entries) changes.push_back(history_json(*api.parts_.registry, entry));
-    return json{{"id", to_text(found.second.id)}, {"changes", std::move(changes)}};
-  });
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (found.size() > limit) found.resize(limit);
+  json records = json::array();
+  for (auto& [id, record] : found) records.push_back(std::move(record));
+  json out = {{"records", std::move(records)}};
+  if (found.size() == limit) out["next_after"] = to_text(found.back().first);
+  return out;
+}
+
+Result<json> RecordRoutes::show(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const auto found, api.find(request.params.at("id")));
+  json out = record_json(*api.parts_.registry, found.second);
+  out["compartment"] = api.parts_.stores[found.first].name;
+  return out;
+}
+
+Result<json> RecordRoutes::history(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const auto found, api.find(request.params.at("id")));
+  json changes = json::array();
+  FP_TRY(const auto entries, api.readers_[found.first]->history(found.second.id));
+  for (const storage::LogEntry& entry : entries) changes.push_back(history_json(entry));
+  return json{{"id", to_text(found.second.id)}, {"changes", std::move(changes)}};
+}
+
+void RecordRoutes::add(Api& api) {
+  api.add("GET", "/v1/records", [&api](const net::HttpRequest& r) { return list(api, r); });
+  api.add("GET", "/v1/records/{id}", [&api](const net::HttpRequest& r) { return show(api, r); });
+  api.add("GET", "/v1/records/{id}/history", [&api](const net::HttpRequest& r) { return history(api, r); });
 }
 
 }  // namespace fieldpost::hub

@@ -1,6 +1,6 @@
 // The families of routes; each adds its own to the Api. See hub/api/openapi.json for the contract.
 //
-// Thread rule: called once, while the Api is made.
+// Thread rule: `add` once, while the Api is made; the handlers on the Api's threads.
 #pragma once
 
 #include "hub/api/api.h"
@@ -9,15 +9,43 @@ namespace fieldpost::hub {
 
 struct RecordRoutes {
   static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> list(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> show(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> history(const Api& api, const net::HttpRequest& request);
 };
 struct DeviceRoutes {
   static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> units(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> put_unit(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> devices(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> device(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> invite(const Api& api, const net::HttpRequest& request);
+  /// The store of a unit in which the name is free. Errors: `not_found`, `already_exists`.
+  static Result<std::size_t> store_of_unit(const Api& api, const std::string& unit, const std::string& device_name);
+  static Result<nlohmann::json> enrol(const Api& api, const net::HttpRequest& request);
 };
 struct DecisionRoutes {
   static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> conflicts(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> resolve(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> quarantine(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> rule(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> held(const Api& api, const net::HttpRequest& request);
 };
 struct StateRoutes {
   static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> status(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> digest(const Api& api, const net::HttpRequest& request);
+  static void verify(Api& api, const net::Responder& respond);
+  static std::string metrics(const Api& api);
 };
 
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.

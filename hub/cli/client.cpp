@@ -12,7 +12,7 @@ Result<net::HttpResponse> Client::send(const std::string& method, const std::str
     FP_TRY(const Keys keys, load_keys(directory_));
     net::ClientRequest request;
     request.method = method;
-    request.host = "127.0.0.1";
+    request.host = run->address;
     request.port = run->port;
     request.server_name = settings.name;
     request.target = target;

@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <set>
+
+#include <spdlog/spdlog.h>
 
 namespace fieldpost::hub {
 
@@ -35,6 +38,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     };
     handlers.on_closed = [self = shared_from_this()](const Error& error) { self->closed(error); };
     stream_->start(std::move(handlers));
+    expect_greeting();
     emit(session_.on_connected());
   }
 
@@ -50,15 +54,28 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   }
 
  private:
+  void expect_greeting() {
+    greeting_.emplace(lane_.context, service_.kGreeting);
+    greeting_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      const auto self = weak.lock();
+      if (cancelled || !self || self->session_.greeted()) return;
+      self->stream_->close(net::CloseCode::policy_error, "no hello came");
+    });
+  }
+
   void emit(sync::HubOutput out) {
     for (Bytes& frame : out.frames) stream_->send(std::move(frame));
     if (session_.greeted()) {
+      greeting_.reset();
       Writer& writer = *service_.stores_[session_.compartment()].writer;
       for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
       if (!out.confirmed.empty()) writer.confirm(std::move(out.confirmed));
       if (out.contact) writer.contact(std::move(*out.contact));
     }
-    if (out.close) stream_->close(net::CloseCode::policy_error, out.close->detail);
+    if (out.close) {
+      if (out.refused) refused_ = out.close->detail;
+      stream_->close(net::CloseCode::policy_error, out.close->detail);
+    }
     if (stream_->queued_bytes() > kQueuedBytesMax) stream_->abort();
   }
 
@@ -66,7 +83,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     auto done = [self = shared_from_this()](Result<storage::BatchResult> result) {
       asio::post(self->lane_.context, [self, result = std::move(result)] { self->applied(result); });
     };
-    if (auto taken = writer.submit(std::move(batch), std::move(done)); !taken) {
+    if (const auto taken = writer.submit(std::move(batch), std::move(done)); !taken) {
       emit(session_.stop_with(wire::ErrorCode::busy, taken.error().detail));
     }
   }
@@ -74,29 +91,40 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   void applied(const Result<storage::BatchResult>& result) {
     if (gone_) return;
     if (!result) {
+      // The reason, with its file names, is in the hub's log and status; the device needs to know only this.
       return emit(session_.stop_with(wire::ErrorCode::busy,
-                                     "the hub could not store this (" + result.error().message() +
-                                         "); nothing is lost here, it will be sent again"));
+                                     "the hub could not store this now; nothing is lost, it will be sent again"));
     }
     emit(session_.on_applied(service_.clock_(), *result));
   }
 
   void closed(const Error& error) {
     gone_ = true;
-    if (session_.greeted() && !error.is(Errc::closed)) {
-      storage::Device device = *session_.device();
-      device.last_error = error.message();
-      device.last_error_at = service_.clock_();
-      service_.stores_[session_.compartment()].writer->contact(std::move(device));
-    }
+    greeting_.reset();
+    if (!refused_.empty() || !error.is(Errc::closed)) note_error(refused_.empty() ? error.message() : refused_);
     lane_.connections.erase(shared_from_this());
     lane_.count = lane_.connections.size();
+  }
+
+  void note_error(const std::string& why) {
+    if (!session_.greeted()) return spdlog::info("a connection of {} ended before its hello was taken: {}", stream_->remote(), why);
+    const storage::Device& known = *session_.device();
+    spdlog::info("device {} of {}: {}", known.name, known.unit, why);
+    // As it is now: a newer session of the same device may have written since this one's last status.
+    const auto stored = lane_.readers[session_.compartment()]->device(known.id);
+    if (!stored || !*stored) return;
+    storage::Device device = **stored;
+    device.last_error = why;
+    device.last_error_at = service_.clock_();
+    service_.stores_[session_.compartment()].writer->contact(std::move(device));
   }
 
   SyncService& service_;
   Lane& lane_;
   std::shared_ptr<net::MessageStream> stream_;
   sync::HubSession session_;
+  std::optional<asio::steady_timer> greeting_;  ///< until the hello
+  std::string refused_;                         ///< why the hub ended it
   bool gone_ = false;
 };
 

@@ -1,17 +1,22 @@
 // The sync connections of a hub: each stream gets a session, pinned to its thread.
 //
-// Thread rule: constructed before the io_contexts run; `accept` is called on a connection's thread;
-// `feed_moved`, `drop_device` and `stop` from any thread.
+// Thread rule: constructed before the io_contexts run and destroyed after they stopped; `accept` is called
+// on a connection's thread; `feed_moved`, `drop_device` and `sessions` from any thread.
 // Invariants:
 //   1. A session, its compressor and its readers are used by one thread only.
 //   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
+//   3. A peer that does not say which device it is within kGreeting is dropped: a stranger holds no place.
+//   4. A session hears of every feed move after the feed end it read: both happen on its thread, and it is
+//      in the lane's set before it reads.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "base/limits.h"
 #include "hub/io/writer.h"
 #include "net/message_stream.h"
 #include "sync/hub_session.h"
@@ -27,8 +32,11 @@ struct StoreParts {
 
 class SyncService {
  public:
-  /// Two whole deliver windows of full frames.
-  static constexpr std::size_t kQueuedBytesMax = 4 * 1024 * 1024;
+  /// A whole deliver window of the largest records: a peer within its window is never dropped for its size.
+  static constexpr std::size_t kQueuedBytesMax =
+      limits::kDeliverWindow * (limits::kRecordBytesMax + limits::kFrameBytesMax);
+  /// Until the hello. A tablet at the edge of coverage needs seconds, not minutes.
+  static constexpr std::chrono::seconds kGreeting{30};
 
   SyncService(std::vector<boost::asio::io_context*> contexts, std::vector<StoreParts> stores,
               crypto::SigningKey key, sync::ChangeCheck check, RandomSource random, std::function<Instant()> clock);

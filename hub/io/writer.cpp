@@ -170,10 +170,10 @@ void Writer::commit(std::vector<Submitted> submitted) {
 void Writer::note(const std::optional<Error>& error, std::uint64_t changes) {
   const std::lock_guard lock(mutex_);
   if (error) {
-    // Once, not for every push of a fleet that tries again.
-    if (!figures_.fault) spdlog::error("a commit failed: {}", error->message());
-    figures_.fault = *error;
     ++figures_.failures;
+    // A full or failed store once, not for every push of a fleet that tries again.
+    if (!figures_.fault) spdlog::error("a commit failed: {}", error->message());
+    if (store_wide(*error)) figures_.fault = *error;
     return;
   }
   if (figures_.fault) spdlog::info("commits succeed again");

@@ -60,7 +60,7 @@ class Writer {
     std::uint64_t changes = 0;
     std::size_t mailbox_bytes = 0;
     std::uint64_t failures = 0;
-    std::optional<Error> fault;  ///< why the last commit failed; none after one that succeeded
+    std::optional<Error> fault;  ///< why the store as a whole takes nothing; none after a success
   };
   Figures figures() const;
   /// Tells sessions what an administrative act moved.

@@ -1,8 +1,13 @@
 #include "hub/store/layout.h"
 
-#include <signal.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -21,6 +26,9 @@ const std::vector<std::string> kTables = {"meta",    "records", "log",  "feed", 
                                           "by_record", "held",  "exceptions", "conflicts", "units", "devices",
                                           "invitations"};
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
+/// `init` writes 52; below this a token is a truncated file and no secret.
+constexpr std::size_t kTokenBytesMin = 32;
+const std::vector<std::string> kLogLevels = {"trace", "debug", "info", "warn", "warning", "error", "critical", "off"};
 
 fs::path keys_of(const fs::path& directory) { return directory / "keys"; }
 
@@ -61,7 +69,8 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
   if (settings.name.empty() || settings.name.size() > 253 || settings.name.find_first_of(" /\t\n") != std::string::npos) {
     return fail(Errc::invalid_argument, "--name must be the host name or IP address under which tablets reach the hub");
   }
-  if (fs::exists(directory / "hub.json")) {
+  std::error_code unreadable;
+  if (fs::exists(directory / "hub.json", unreadable)) {
     return fail(Errc::already_exists, directory.string() + " already holds a hub; choose another --data directory");
   }
   FP_CHECK_OK(keys::make_private_directory(directory));
@@ -86,6 +95,7 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
 Result<Settings> load_settings(const fs::path& directory) {
   const fs::path path = directory / "hub.json";
   auto text = text_of(path, false);
+  if (!text && !text.error().is(Errc::not_found)) return text.error();
   if (!text) {
     return fail(Errc::not_found, "no hub in " + directory.string() +
                                      "; make one with: fieldpost-hub init --name HOST --data " + directory.string());
@@ -98,7 +108,7 @@ Result<Settings> load_settings(const fs::path& directory) {
     const bool number = value.is_number_unsigned();
     if (key == "name" && value.is_string()) settings.name = value;
     else if (key == "listen" && value.is_string()) settings.listen = value;
-    else if (key == "log_level" && value.is_string()) settings.log_level = value;
+    else if (key == "log_level" && std::find(kLogLevels.begin(), kLogLevels.end(), value) != kLogLevels.end()) settings.log_level = value;
     else if (key == "port" && number && value.get<std::uint64_t>() < 65536) settings.port = value;
     else if (key == "threads" && number && value.get<std::uint64_t>() <= 256) settings.threads = value;
     else return bad("member \"" + key + "\" is unknown or has a value out of range");
@@ -110,6 +120,10 @@ Result<Settings> load_settings(const fs::path& directory) {
 Result<Keys> load_keys(const fs::path& directory) {
   const fs::path folder = keys_of(directory);
   Keys out;
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+    return fail(Errc::unauthorised, folder.string() + " is open to others: `chmod 700 " + folder.string() + "`, and consider its keys as known");
+  }
   FP_TRY(const Nonce seed, key_of(folder / "hub.seed"));
   crypto::Seed secret;
   secret.bytes = seed.bytes;
@@ -123,10 +137,10 @@ Result<Keys> load_keys(const fs::path& directory) {
   }
   out.server_pem = server + out.ca_pem;
   FP_TRY(out.server_key_pem, text_of(folder / "server.key", true));
-  FP_TRY(out.admin_token, text_of(folder / "admin.token", true));
-  const auto token = from_base32(out.admin_token);
-  if (!token || token->size() != Nonce{}.bytes.size()) {
-    return fail(Errc::malformed, (folder / "admin.token").string() + " is damaged; restore it from a backup");
+  FP_TRY(const std::string token, text_of(folder / "admin.token", true));
+  out.admin_token = std::string(trimmed(token));  // an editor adds a line's end
+  if (out.admin_token.size() < kTokenBytesMin) {
+    return fail(Errc::malformed, (folder / "admin.token").string() + " holds no token of at least " + std::to_string(kTokenBytesMin) + " characters; restore it from a backup");
   }
   return out;
 }
@@ -155,25 +169,52 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
   return stores;
 }
 
+std::string local_address(const std::string& listen) {
+  if (listen == "0.0.0.0") return "127.0.0.1";
+  if (listen == "::") return "::1";
+  return listen;
+}
+
 std::optional<Running> running(const fs::path& directory) {
-  const auto text = keys::read_file(directory / "run.json", kSettingsBytesMax);
+  const fs::path path = directory / "run.json";
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return std::nullopt;
+  // A hub that was killed leaves its file behind, but not its lock.
+  const bool alive = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  if (!alive) return std::nullopt;
+  const auto text = keys::read_file(path, kSettingsBytesMax);
   if (!text) return std::nullopt;
   const json parsed = json::parse(as_text(*text), nullptr, false);
-  if (!parsed.is_object() || !parsed.contains("port") || !parsed.contains("pid")) return std::nullopt;
-  const Running found{parsed.value("port", std::uint16_t{0}), parsed.value("pid", 0)};
-  // A hub that was killed leaves its file behind.
-  if (found.pid <= 0 || (::kill(found.pid, 0) != 0 && errno == ESRCH)) return std::nullopt;
+  const auto number = [&](const char* name) { return parsed.is_object() && parsed.contains(name) && parsed[name].is_number_unsigned(); };
+  if (!number("port") || !number("pid")) return std::nullopt;
+  Running found;
+  found.port = parsed["port"];
+  found.pid = parsed["pid"];
+  if (parsed.contains("address") && parsed["address"].is_string()) found.address = parsed["address"];
   return found;
 }
 
-Status write_running(const fs::path& directory, const Running& running) {
-  const json text = {{"port", running.port}, {"pid", running.pid}};
-  return keys::write_file_atomically(directory / "run.json", as_bytes(text.dump()), 0600);
+Result<RunFile> RunFile::write(const fs::path& directory, const Running& running) {
+  const fs::path path = directory / "run.json";
+  const fs::path fresh = directory / ".run.json.new";
+  const std::string text = json{{"address", running.address}, {"port", running.port}, {"pid", running.pid}}.dump();
+  RunFile file(path, ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  // Locked before it gets its name: nobody sees it without its lock.
+  const bool written = file.descriptor_ >= 0 && ::flock(file.descriptor_, LOCK_EX | LOCK_NB) == 0 &&
+                       ::write(file.descriptor_, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::rename(fresh.c_str(), path.c_str()) == 0;
+  if (!written) return fail(Errc::io, "cannot write " + path.string() + ": " + std::strerror(errno));
+  return file;
 }
 
-void remove_running(const fs::path& directory) {
-  std::error_code ignored;
-  fs::remove(directory / "run.json", ignored);
+RunFile::RunFile(RunFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+RunFile::~RunFile() {
+  if (descriptor_ < 0) return;
+  ::unlink(path_.c_str());
+  ::close(descriptor_);
 }
 
 }  // namespace fieldpost::hub

@@ -11,7 +11,8 @@
 //   keys/ca.pem, ca.key, server.pem, server.key
 //   keys/admin.token   what the command line and scripts show to the API
 //   enforcement/ health/   one LMDB environment each
-//   run.json           address and pid while the hub runs
+//   run.json           address and pid of the hub that runs; locked by it, so that one left behind by a
+//                      hub that was killed is told from a living one, whoever has its pid now
 #pragma once
 
 #include <filesystem>
@@ -60,11 +61,26 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
 
 /// Where a running hub listens, or nothing.
 struct Running {
+  std::string address = "127.0.0.1";  ///< to connect to from this machine
   std::uint16_t port = 0;
   int pid = 0;
 };
 std::optional<Running> running(const fs::path& directory);
-Status write_running(const fs::path& directory, const Running& running);
-void remove_running(const fs::path& directory);
+/// The address under which this machine reaches a hub that listens on `listen`.
+std::string local_address(const std::string& listen);
+
+/// run.json while it lives; held by the running hub.
+class RunFile {
+ public:
+  static Result<RunFile> write(const fs::path& directory, const Running& running);
+  RunFile(RunFile&& other) noexcept;
+  RunFile& operator=(RunFile&&) = delete;
+  ~RunFile();
+
+ private:
+  RunFile(fs::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  fs::path path_;
+  int descriptor_ = -1;
+};
 
 }  // namespace fieldpost::hub

@@ -212,7 +212,7 @@ class HubStore {
   virtual Status note_contacts(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
   /// Consumes the code and stores the device in one commit.
-  /// Errors: `not_found` (unknown or used), `expired`.
+  /// Errors: `not_found` (unknown or used), `expired`, `already_exists` (the unit has a device of that name).
   virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
   virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
 

@@ -119,6 +119,7 @@ class KvHubStore final : public HubStore {
         return fail(Errc::expired, "this enrolment code expired at " + to_text(invitation.expires) +
                                        "; ask for a new one");
       }
+      FP_CHECK_OK(name_is_free(write, invitation, id));
       device = Device{};
       device.id = id;
       device.name = invitation.device_name;
@@ -191,6 +192,18 @@ class KvHubStore final : public HubStore {
       return run.finish(results);
     }));
     return std::move(results.front());
+  }
+
+  /// Two codes may have been made for one name: the first device to come has it.
+  Status name_is_free(const KvRead& read, const Invitation& invitation, const DeviceId& id) const {
+    return read.scan(kDevices, {}, {}, [&](BytesView, BytesView value) -> Result<KvRead::Step> {
+      FP_TRY(const Device other, unpack_device(value));
+      if (other.name == invitation.device_name && other.unit == invitation.unit && other.id != id) {
+        return fail(Errc::already_exists, "unit " + other.unit + " already has a device " + other.name +
+                                              "; ask for a code with another name");
+      }
+      return KvRead::Step::more;
+    });
   }
 
   Result<Sequence> hub_head(const KvRead& read, ActorId hub_actor) const {

@@ -50,6 +50,7 @@ void HubSession::refuse(wire::ErrorCode code, std::string text, HubOutput& out) 
   closed_ = true;
   send(wire::ErrorMessage{code, text, 0}, out);
   out.close = fail(Errc::closed, std::move(text));
+  out.refused = true;
 }
 
 HubOutput HubSession::stop_with(wire::ErrorCode code, std::string text) {
