@@ -108,6 +108,7 @@ Result<json> DeviceRoutes::put_unit(const Api& api, const net::HttpRequest& requ
   if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
   FP_TRY(const std::string compartment, text_member(body, "compartment", "enforcement", kUnitNameBytesMax));
   FP_TRY(const std::string name, text_member(body, "name", code, kUnitNameBytesMax));
+  if (!is_label(name)) return fail(Errc::invalid_argument, "name: 1–200 bytes of text without control characters");
   const storage::Unit unit{code, name, compartment};
   std::optional<std::size_t> target;
   for (std::size_t i = 0; i < api.parts_.stores.size(); ++i) {
