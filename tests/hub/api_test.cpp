@@ -1,0 +1,188 @@
+// The hub's API over stores in memory: who is let in, what is refused and how, enrolment, readiness.
+#include "hub/api/api.h"
+
+#include <future>
+
+#include "base/embedded.h"
+#include "base/text.h"
+
+#include "keys/clock.h"
+#include "keys/pki.h"
+#include "keys/random.h"
+#include "storage/hub_tables.h"
+#include "storage/kv_hub_store.h"
+#include "storage/memory_kv.h"
+#include "tests/support/catch.h"
+
+using namespace fieldpost;
+using namespace fieldpost::hub;
+using nlohmann::json;
+
+namespace {
+
+struct Store {
+  storage::MemoryKv kv{storage::hub_tables::kTableCount};
+  std::unique_ptr<storage::HubStore> store;
+  std::unique_ptr<Writer> writer;
+};
+
+struct Hub {
+  Keys keys;
+  schema::Registry registry;
+  Store stores[2];
+  Instant now{1'772'349'300'000};
+  std::unique_ptr<Api> api;
+
+  Hub() : registry(schema::Registry::load(embedded_schemas()).value()) {
+    REQUIRE(crypto::init());
+    const auto random = keys::system_random();
+    keys.signing = crypto::signing_key(crypto::Seed{});
+    keys.admin_token = "a-token-that-nobody-can-guess-at-all";
+    keys.ca_pem = keys::make_ca("Test", keys::system_now())->certificate_pem;
+    ApiParts parts;
+    const auto hub = *HubId::from(keys.signing.public_key.view());
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto codec = [] { return std::make_unique<storage::ChecksumCodec>(crypto::SymmetricKey{}, wire::Dictionary::v1()); };
+      stores[i].store = storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
+      stores[i].writer = std::make_unique<Writer>(*stores[i].store, [](const std::string&, std::uint64_t) {});
+      parts.stores.push_back({i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get()});
+    }
+    parts.registry = &registry;
+    parts.keys = &keys;
+    parts.settings.name = "hub.example";
+    parts.random = random;
+    parts.clock = [this] { return now; };
+    parts.times = [this] { return sync::TimeReading{now, 7, 1'000}; };
+    parts.port = 7443;
+    api = std::make_unique<Api>(std::move(parts));
+  }
+
+  net::HttpResponse send(const std::string& method, const std::string& target, const std::string& body, const std::string& token) {
+    net::HttpRequest request;
+    request.method = method;
+    request.target = target;
+    request.body = body;
+    if (!token.empty()) request.headers = {{"Authorization", token}};
+    REQUIRE(net::parse_target(request));
+    const auto answer = std::make_shared<std::promise<net::HttpResponse>>();
+    api->handle(std::move(request), net::Responder([answer](net::HttpResponse r) { answer->set_value(std::move(r)); }));
+    return answer->get_future().get();
+  }
+  /// As the administrator.
+  std::pair<int, json> ask(const std::string& method, const std::string& target, const json& body = nullptr) {
+    const auto answer = send(method, target, body.is_null() ? "" : body.dump(), "Bearer " + keys.admin_token);
+    return {answer.status, json::parse(answer.body, nullptr, false)};
+  }
+  std::string invite(const std::string& name, const std::string& unit) {
+    const auto [status, made] = ask("POST", "/v1/invitations", {{"name", name}, {"unit", unit}, {"valid_minutes", 60}});
+    REQUIRE(status == 200);
+    const std::string code = made["code"];
+    return to_hex(BytesView(*from_base32(code.substr(code.find('/') + 1))).subspan(Fingerprint::kSize));
+  }
+  /// As a tablet: no token.
+  std::pair<int, json> enrol(const std::string& secret_hex, std::uint8_t device) {
+    crypto::Seed seed;
+    seed.bytes.fill(device);
+    const auto key = crypto::signing_key(seed);
+    const Bytes secret = *from_hex(secret_hex);
+    const auto signature = crypto::sign(key, "fieldpost.v1.enrol", {secret, key.public_key.view()});
+    const json body = {{"secret", secret_hex}, {"device", to_hex(key.public_key.view())}, {"signature", to_hex(signature.view())}};
+    const auto answer = send("POST", "/v1/enrol", body.dump(), "");
+    return {answer.status, json::parse(answer.body)};
+  }
+};
+
+std::string code_of(const json& answer) { return answer["error"]["code"]; }
+
+}  // namespace
+
+TEST_CASE("only the administrator's token opens what is not public") {
+  Hub hub;
+  for (const char* token : {"", "Bearer ", "Bearer wrong", "a-token-that-nobody-can-guess-at-all"}) {
+    CHECK(hub.send("GET", "/v1/status", "", token).status == 401);
+    CHECK(hub.send("GET", "/metrics", "", token).status == 401);
+    CHECK(hub.send("GET", "/nothing", "", token).status == 401);
+  }
+  CHECK(hub.ask("GET", "/v1/status").first == 200);
+  for (const char* open : {"/healthz", "/readyz", "/v1/openapi.json"}) CHECK(hub.send("GET", open, "", "").status == 200);
+}
+
+TEST_CASE("a bad request is answered with what is wrong, and the hub goes on") {
+  Hub hub;
+  CHECK(hub.ask("GET", "/v1/nothing").first == 404);
+  CHECK(hub.ask("DELETE", "/v1/status").first == 405);
+  for (const char* limit : {"0", "-1", "1001", "ten", "1e2", "99999999999999999999"}) {
+    CHECK(hub.ask("GET", std::string("/v1/records?limit=") + limit).first == 400);
+  }
+  CHECK(hub.ask("GET", "/v1/records?compartment=elsewhere").first == 400);
+  CHECK(hub.ask("GET", "/v1/records?after=x").first == 400);
+  CHECK(hub.ask("GET", "/v1/records/x").first == 400);
+  CHECK(hub.ask("GET", "/v1/records/0190b3c2-7f00-7000-8000-000000000000").first == 404);
+  CHECK(hub.ask("PUT", "/v1/units/Poipet", json::object()).first == 400);
+  // A member of the wrong type once ended the process.
+  CHECK(hub.ask("PUT", "/v1/units/01-PPT", {{"name", 7}}).first == 400);
+  CHECK(hub.ask("PUT", "/v1/units/01-PPT", {{"compartment", json::array()}}).first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", 1}}).first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "accept"}, {"note", 5}}).first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "retry"}, {"author", 5}}).first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "retry"}}).first == 404);
+  CHECK(hub.ask("POST", "/v1/quarantine/xyz/1", {{"ruling", "retry"}}).first == 400);
+  CHECK(hub.ask("GET", "/v1/status").first == 200);
+}
+
+TEST_CASE("an enrolment code works once, in time, and for one device of a name") {
+  Hub hub;
+  REQUIRE(hub.ask("PUT", "/v1/units/01-PPT", {{"name", "Poipet"}}).first == 200);
+  REQUIRE(hub.ask("PUT", "/v1/units/01-RHB", {{"compartment", "health"}}).first == 200);
+  CHECK(hub.ask("PUT", "/v1/units/01-PPT", {{"compartment", "health"}}).first == 409);
+  CHECK(hub.ask("POST", "/v1/invitations", {{"name", "T07"}, {"unit", "09-XXX"}}).first == 404);
+  const std::string secret = hub.invite("T07", "01-PPT");
+  const std::string doubled = hub.invite("T07", "01-PPT");
+  const auto [status, enrolled] = hub.enrol(secret, 1);
+  REQUIRE(status == 200);
+  CHECK(enrolled["compartment"] == "enforcement");
+  CHECK(hub.enrol(secret, 1).first == 404);
+  CHECK(code_of(hub.enrol(doubled, 2).second) == "already_exists");
+  CHECK(hub.ask("POST", "/v1/invitations", {{"name", "T07"}, {"unit", "01-PPT"}}).first == 409);
+  CHECK(hub.enrol(hub.invite("R01", "01-RHB"), 3).second["compartment"] == "health");
+  const std::string late = hub.invite("T08", "01-PPT");
+  hub.now.ms += 61 * 60'000;
+  CHECK(code_of(hub.enrol(late, 4).second) == "expired");
+  const auto [ok, device] = hub.ask("GET", "/v1/devices/T07");
+  CHECK(ok == 200);
+  CHECK(device["compare"] == enrolled["compare"]);
+}
+
+TEST_CASE("a device that cannot prove its key is not enrolled, and the code stays good") {
+  Hub hub;
+  REQUIRE(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 200);
+  const std::string secret = hub.invite("T07", "01-PPT");
+  const json forged = {{"secret", secret}, {"device", std::string(64, '1')}, {"signature", std::string(128, '2')}};
+  CHECK(hub.send("POST", "/v1/enrol", forged.dump(), "").status == 403);
+  CHECK(hub.send("POST", "/v1/enrol", "{\"secret\": 5}", "").status == 400);
+  CHECK(hub.send("POST", "/v1/enrol", "[[[[", "").status == 400);
+  CHECK(hub.enrol(secret, 1).first == 200);
+}
+
+TEST_CASE("a store that takes nothing shows in readyz, status and metrics") {
+  Hub hub;
+  REQUIRE(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 200);
+  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token).body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 1") != std::string::npos);
+  REQUIRE(hub.enrol(hub.invite("T07", "01-PPT"), 1).first == 200);
+  Store& store = hub.stores[0];
+  const storage::Device device = store.store->reader()->devices()->front();
+  store.writer->run([&](storage::HubStore&) {
+    store.kv.set_faults({[](std::uint64_t, storage::UpdateKind) { return storage::CommitFate::full; }});
+  });
+  store.writer->contact(device);
+  store.writer->stop();
+  REQUIRE(store.writer->figures().fault);
+  const auto ready = hub.send("GET", "/readyz", "", "");
+  CHECK(ready.status == 503);
+  CHECK(ready.body.find("enforcement") != std::string::npos);
+  const json stores = hub.ask("GET", "/v1/status").second["stores"];
+  CHECK(stores["enforcement"]["fault"].is_string());
+  CHECK(stores["health"]["fault"].is_null());
+  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token).body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 0") != std::string::npos);
+  CHECK(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 503);  // this writer stopped
+}

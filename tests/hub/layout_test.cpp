@@ -1,0 +1,117 @@
+#include "hub/store/layout.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "keys/clock.h"
+#include "keys/random.h"
+#include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+
+using namespace fieldpost;
+using namespace fieldpost::hub;
+
+namespace {
+
+struct Made {
+  test::TempDir dir;
+  fs::path path = dir / "hub";
+  Made() {
+    REQUIRE(crypto::init());
+    REQUIRE(init(path, settings(), keys::system_random(), keys::system_now()));
+  }
+  static Settings settings() {
+    Settings out;
+    out.name = "hub.example";
+    return out;
+  }
+  void write(const char* name, const std::string& text) const { std::ofstream(path / name) << text; }
+};
+
+}  // namespace
+
+TEST_CASE("a hub is made once and opens again with the same identity") {
+  const Made made;
+  const auto again = init(made.path, Made::settings(), keys::system_random(), keys::system_now());
+  REQUIRE_FALSE(again);
+  CHECK(again.error().is(Errc::already_exists));
+  const auto keys = load_keys(made.path);
+  REQUIRE(keys);
+  CHECK(load_settings(made.path)->name == "hub.example");
+  const auto stores = open_stores(made.path, *keys, keys::system_random());
+  REQUIRE(stores);
+  CHECK((*stores)[0].store->identity().epoch == (*stores)[1].store->identity().epoch);
+  const auto second = open_stores(made.path, *keys, keys::system_random());
+  REQUIRE_FALSE(second);
+  CHECK(second.error().is(Errc::locked));
+}
+
+TEST_CASE("keys that others could read, or that were cut short, are refused by name") {
+  const Made made;
+  SECTION("a seed open to the group") {
+    fs::permissions(made.path / "keys/hub.seed", fs::perms::owner_read | fs::perms::group_read);
+    const auto keys = load_keys(made.path);
+    REQUIRE_FALSE(keys);
+    CHECK(keys.error().is(Errc::unauthorised));
+    CHECK(keys.error().detail.find("hub.seed") != std::string::npos);
+  }
+  SECTION("a folder open to others") {
+    fs::permissions(made.path / "keys", fs::perms::owner_all | fs::perms::others_exec);
+    CHECK(load_keys(made.path).error().is(Errc::unauthorised));
+  }
+  SECTION("an empty token would let everyone in") {
+    made.write("keys/admin.token", "");
+    CHECK(load_keys(made.path).error().is(Errc::malformed));
+  }
+  SECTION("a short seed") {
+    made.write("keys/hub.seed", "short");
+    CHECK(load_keys(made.path).error().is(Errc::malformed));
+  }
+  SECTION("a line's end after the token is an editor's, not the token's") {
+    const std::string token = load_keys(made.path)->admin_token;
+    made.write("keys/admin.token", token + "\n");
+    CHECK(load_keys(made.path)->admin_token == token);
+  }
+}
+
+TEST_CASE("hub.json is refused with the member that is wrong") {
+  const Made made;
+  const auto refused = [&](const std::string& text) {
+    made.write("hub.json", text);
+    const auto settings = load_settings(made.path);
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().is(Errc::malformed));
+    return settings.error().detail;
+  };
+  CHECK(refused("{\"name\": \"hub.exam").find("not a JSON object") != std::string::npos);
+  CHECK(refused(R"({"name": "h", "prot": 7443})").find("\"prot\"") != std::string::npos);
+  CHECK(refused(R"({"name": "h", "port": 70000})").find("\"port\"") != std::string::npos);
+  CHECK(refused(R"({"name": "h", "log_level": "inof"})").find("\"log_level\"") != std::string::npos);
+  CHECK(refused(R"({"port": 1})").find("\"name\"") != std::string::npos);
+  fs::remove(made.path / "hub.json");
+  const auto none = load_settings(made.path);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().is(Errc::not_found));
+  CHECK(none.error().detail.find("fieldpost-hub init") != std::string::npos);
+}
+
+TEST_CASE("a run.json that a killed hub left behind names no running hub") {
+  const Made made;
+  CHECK_FALSE(running(made.path));
+  // This process lives: its pid alone proves nothing.
+  made.write("run.json", R"({"address":"127.0.0.1","port":7443,"pid":)" + std::to_string(::getpid()) + "}");
+  CHECK_FALSE(running(made.path));
+  {
+    const auto file = RunFile::write(made.path, {local_address("0.0.0.0"), 7443, 42});
+    REQUIRE(file);
+    const auto found = running(made.path);
+    REQUIRE(found);
+    CHECK(found->address == "127.0.0.1");
+    CHECK(found->port == 7443);
+    CHECK(found->pid == 42);
+  }
+  CHECK_FALSE(running(made.path));
+  CHECK_FALSE(fs::exists(made.path / "run.json"));
+}
