@@ -1,13 +1,12 @@
 #include "hub/app.h"
 
-#include <spdlog/spdlog.h>
-#include <unistd.h>
-
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <future>
+#include <spdlog/spdlog.h>
 #include <thread>
+#include <unistd.h>
 
 #include "base/embedded.h"
 #include "keys/clock.h"
@@ -27,21 +26,28 @@ sync::ChangeCheck change_check(const schema::Registry& registry) {
     const auto fault = schema::check_change(registry, change);
     if (!fault) return std::nullopt;
     // Without the value: what is told to a device and logged names the field, never its content.
-    return wire::ChangeException{change.dot.actor, change.dot.counter, change.record,
-                                 wire::ExceptionKind::quarantined, fault->rule, fault->path,
+    return wire::ChangeException{change.dot.actor,
+                                 change.dot.counter,
+                                 change.record,
+                                 wire::ExceptionKind::quarantined,
+                                 fault->rule,
+                                 fault->path,
                                  registry.message(*fault, "en", false)};
   };
 }
 
 Result<std::function<sync::TimeReading()>> time_source() {
   FP_TRY(const std::uint64_t boot, keys::boot_id());
-  return std::function<sync::TimeReading()>(
-      [boot] { return sync::TimeReading{keys::system_now(), boot, keys::monotonic_ms()}; });
+  return std::function<sync::TimeReading()>([boot] {
+    return sync::TimeReading{keys::system_now(), boot, keys::monotonic_ms()};
+  });
 }
 
-std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open, const std::vector<std::unique_ptr<Writer>>& writers) {
+std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open,
+                                 const std::vector<std::unique_ptr<Writer>>& writers) {
   std::vector<StoreParts> parts;
-  for (std::size_t i = 0; i < open.size(); ++i) parts.push_back({open[i].name, open[i].store.get(), writers[i].get()});
+  for (std::size_t i = 0; i < open.size(); ++i)
+    parts.push_back({open[i].name, open[i].store.get(), writers[i].get()});
   return parts;
 }
 
@@ -67,25 +73,31 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
   FP_TRY(hub.keys, load_keys(directory));
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random()));
-  const unsigned threads = hub.settings.threads != 0 ? hub.settings.threads : std::max(1U, std::thread::hardware_concurrency());
+  const unsigned threads = hub.settings.threads != 0
+                               ? hub.settings.threads
+                               : std::max(1U, std::thread::hardware_concurrency());
   std::vector<asio::io_context*> contexts;
   for (unsigned i = 0; i < threads; ++i) {
     hub.contexts.push_back(std::make_unique<asio::io_context>(1));
     contexts.push_back(hub.contexts.back().get());
   }
   for (std::size_t i = 0; i < hub.open.size(); ++i) {
-    hub.writers.push_back(std::make_unique<Writer>(*hub.open[i].store, [&hub, i](const std::string& unit, std::uint64_t end) {
-      hub.sync->feed_moved(i, unit, end);
-    }));
+    hub.writers.push_back(std::make_unique<Writer>(
+        *hub.open[i].store, [&hub, i](const std::string& unit, std::uint64_t end) {
+          hub.sync->feed_moved(i, unit, end);
+        }));
   }
-  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers), hub.keys.signing,
-                                           change_check(*hub.registry), keys::system_random(), keys::system_now);
+  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers),
+                                           hub.keys.signing, change_check(*hub.registry),
+                                           keys::system_random(), keys::system_now);
   net::ServerConfig config;
   config.address = hub.settings.listen;
   config.port = hub.settings.port;
   hub.server = std::make_unique<net::HttpsServer>(
       contexts, config, net::TlsServerConfig{hub.keys.server_pem, hub.keys.server_key_pem},
-      [&hub](net::HttpRequest request, net::Responder respond) { hub.api->handle(std::move(request), std::move(respond)); },
+      [&hub](net::HttpRequest request, net::Responder respond) {
+        hub.api->handle(std::move(request), std::move(respond));
+      },
       [&hub](std::shared_ptr<net::MessageStream> stream, const asio::any_io_executor& executor) {
         hub.sync->accept(std::move(stream), executor);
       });
@@ -117,7 +129,8 @@ void run_until_signal(RunningHub& hub) {
     minute.expires_after(std::chrono::minutes(1));
     minute.async_wait([&](const boost::system::error_code& error) {
       if (error) return;
-      if (auto done = housekeeping(hub); !done) spdlog::warn("housekeeping: {}", done.error().message());
+      if (auto done = housekeeping(hub); !done)
+        spdlog::warn("housekeeping: {}", done.error().message());
       each_minute();
     });
   };
@@ -152,7 +165,8 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   FP_TRY(hub->registry_, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub->open_, open_stores(directory, hub->keys_, keys::system_random()));
   for (OpenStore& store : hub->open_) {
-    hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const std::string&, std::uint64_t) {}));
+    hub->writers_.push_back(
+        std::make_unique<Writer>(*store.store, [](const std::string&, std::uint64_t) {}));
   }
   ApiParts parts;
   parts.stores = parts_of(hub->open_, hub->writers_);
@@ -170,7 +184,9 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
 net::HttpResponse LocalHub::call(net::HttpRequest request) {
   // Shared: the Api's thread may still be inside set_value() when this call is already gone.
   const auto answer = std::make_shared<std::promise<net::HttpResponse>>();
-  api_->handle(std::move(request), net::Responder([answer](net::HttpResponse response) { answer->set_value(std::move(response)); }),
+  api_->handle(std::move(request), net::Responder([answer](net::HttpResponse response) {
+                 answer->set_value(std::move(response));
+               }),
                true);
   return answer->get_future().get();
 }
@@ -184,8 +200,11 @@ Status run_hub(const std::filesystem::path& directory, const RunOptions& options
   spdlog::set_level(spdlog::level::from_str(hub.settings.log_level));
   FP_CHECK_OK(wire_up(hub, directory));
   FP_CHECK_OK(make_api(hub));
-  FP_TRY(const RunFile run_file, RunFile::write(directory, {local_address(hub.settings.listen), hub.server->port(), static_cast<int>(::getpid())}));
-  spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen, hub.server->port());
+  FP_TRY(const RunFile run_file,
+         RunFile::write(directory, {local_address(hub.settings.listen), hub.server->port(),
+                                    static_cast<int>(::getpid())}));
+  spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen,
+               hub.server->port());
   run_until_signal(hub);
   return {};
 }

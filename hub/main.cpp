@@ -21,8 +21,9 @@ int complain(const Error& error) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   std::fprintf(stderr, "fieldpost-hub: %s\n", sentence.c_str());
-  const bool input = error.is(Errc::invalid_argument) || error.is(Errc::malformed) || error.is(Errc::not_found) ||
-                     error.is(Errc::already_exists) || error.is(Errc::conflict);
+  const bool input = error.is(Errc::invalid_argument) || error.is(Errc::malformed) ||
+                     error.is(Errc::not_found) || error.is(Errc::already_exists) ||
+                     error.is(Errc::conflict);
   return input ? 2 : 1;
 }
 
@@ -32,7 +33,8 @@ struct Options {
   bool history = false;
   Settings settings;
   RunOptions run;
-  std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change, after, type, author;
+  std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change,
+                                after, type, author;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
 };
@@ -41,8 +43,10 @@ using Printer = void (*)(const json&);
 
 int show(const Options& o, const Result<json>& answer, Printer print) {
   if (!answer) return complain(answer.error());
-  if (o.as_json) std::printf("%s\n", answer->dump(2, ' ', false, json::error_handler_t::replace).c_str());
-  else print(*answer);
+  if (o.as_json)
+    std::printf("%s\n", answer->dump(2, ' ', false, json::error_handler_t::replace).c_str());
+  else
+    print(*answer);
   return 0;
 }
 
@@ -55,8 +59,10 @@ std::string query(const Options& o) {
 }
 
 int init_command(const Options& o) {
-  if (auto made = init(o.data, o.settings, keys::system_random(), keys::system_now()); !made) return complain(made.error());
-  std::printf("Made hub %s in %s.\nNext:  fieldpost-hub --data %s run\n", o.settings.name.c_str(), o.data.c_str(), o.data.c_str());
+  if (auto made = init(o.data, o.settings, keys::system_random(), keys::system_now()); !made)
+    return complain(made.error());
+  std::printf("Made hub %s in %s.\nNext:  fieldpost-hub --data %s run\n", o.settings.name.c_str(),
+              o.data.c_str(), o.data.c_str());
   return 0;
 }
 
@@ -68,18 +74,26 @@ int resolve_command(const Options& o) {
     json value = json::parse(o.value, nullptr, false);
     body["value"] = value.is_discarded() ? json(o.value) : value;
   }
-  return show(o, Client(o.data).call("POST", "/v1/records/" + o.id + "/resolve", body), print_record);
+  return show(o, Client(o.data).call("POST", "/v1/records/" + o.id + "/resolve", body),
+              print_record);
 }
 
 int ruling_command(const Options& o, const std::string& ruling) {
   const auto colon = o.change.find(':');
-  if (colon == std::string::npos) return complain(fail(Errc::invalid_argument, "name the change as ACTOR:COUNTER, as `fieldpost-hub quarantine list` shows it"));
+  if (colon == std::string::npos)
+    return complain(
+        fail(Errc::invalid_argument,
+             "name the change as ACTOR:COUNTER, as `fieldpost-hub quarantine list` shows it"));
   json body = {{"ruling", ruling}, {"note", o.note}};
   if (!o.author.empty()) body["author"] = o.author;
-  const auto answer = Client(o.data).call("POST", "/v1/quarantine/" + o.change.substr(0, colon) + "/" + o.change.substr(colon + 1), body);
+  const auto answer = Client(o.data).call(
+      "POST", "/v1/quarantine/" + o.change.substr(0, colon) + "/" + o.change.substr(colon + 1),
+      body);
   return show(o, answer, [](const json& result) {
-    if (result["settled"].get<bool>()) std::printf("Settled: %s.\n", result["ruling"].get<std::string>().c_str());
-    else std::printf("Stays in quarantine: %s\n", result["reason"].get<std::string>().c_str());
+    if (result["settled"].get<bool>())
+      std::printf("Settled: %s.\n", result["ruling"].get<std::string>().c_str());
+    else
+      std::printf("Stays in quarantine: %s\n", result["reason"].get<std::string>().c_str());
   });
 }
 
@@ -97,21 +111,30 @@ int doctor_command(const Options& o) {
 
 void add_device_commands(CLI::App& app, Options& o, int& code) {
   auto* unit = app.add_subcommand("unit", "Checkpoints and rehab units")->require_subcommand(1);
-  auto* unit_add = unit->add_subcommand("add", "Add a unit, or rename it. Example: unit add 01-PPT --name Poipet");
+  auto* unit_add = unit->add_subcommand(
+      "add", "Add a unit, or rename it. Example: unit add 01-PPT --name Poipet");
   unit_add->add_option("code", o.code, "Province number, dash, capitals: 01-PPT")->required();
   unit_add->add_option("--name", o.name, "Name for people");
-  unit_add->add_option("--compartment", o.compartment, "enforcement or health")->check(CLI::IsMember({"enforcement", "health"}));
+  unit_add->add_option("--compartment", o.compartment, "enforcement or health")
+      ->check(CLI::IsMember({"enforcement", "health"}));
   unit_add->callback([&] {
     json body = {{"compartment", o.compartment}};
     if (!o.name.empty()) body["name"] = o.name;
-    code = show(o, Client(o.data).call("PUT", "/v1/units/" + o.code, body), [](const json& u) { std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str()); });
+    code = show(o, Client(o.data).call("PUT", "/v1/units/" + o.code, body), [](const json& u) {
+      std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str());
+    });
   });
-  unit->add_subcommand("list", "List the units")->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/units"), print_units); });
+  unit->add_subcommand("list", "List the units")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/units"), print_units);
+  });
   auto* device = app.add_subcommand("device", "Tablets")->require_subcommand(1);
-  auto* invite = device->add_subcommand("invite", "Make a single-use enrolment code. Example: device invite T07 --unit 01-PPT");
-  invite->add_option("name", o.name, "1–8 capitals or digits; becomes part of reference numbers")->required();
+  auto* invite = device->add_subcommand(
+      "invite", "Make a single-use enrolment code. Example: device invite T07 --unit 01-PPT");
+  invite->add_option("name", o.name, "1–8 capitals or digits; becomes part of reference numbers")
+      ->required();
   invite->add_option("--unit", o.unit, "The unit it belongs to")->required();
-  invite->add_option("--valid-minutes", o.valid_minutes, "How long the code may be used")->capture_default_str();
+  invite->add_option("--valid-minutes", o.valid_minutes, "How long the code may be used")
+      ->capture_default_str();
   invite->callback([&] {
     const json body = {{"name", o.name}, {"unit", o.unit}, {"valid_minutes", o.valid_minutes}};
     code = show(o, Client(o.data).call("POST", "/v1/invitations", body), print_invitation);
@@ -121,7 +144,8 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   });
   auto* one = device->add_subcommand("show", "One device");
   one->add_option("name", o.name)->required();
-  one->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/devices/" + o.name), print_device); });
+  one->callback(
+      [&] { code = show(o, Client(o.data).call("GET", "/v1/devices/" + o.name), print_device); });
 }
 
 void add_record_commands(CLI::App& app, Options& o, int& code) {
@@ -133,14 +157,20 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   records->add_option("--limit", o.limit, "At most this many (1–1000)")->capture_default_str();
   records->add_flag("--history", o.history, "Every change received for the record");
   records->callback([&] {
-    if (o.id.empty()) code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
-    else if (o.history) code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
-    else code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
+    if (o.id.empty())
+      code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
+    else if (o.history)
+      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
+    else
+      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
   });
-  app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")->callback([&] {
-    code = show(o, Client(o.data).call("GET", "/v1/conflicts?limit=1000"), print_conflicts);
-  });
-  auto* resolve = app.add_subcommand("resolve", "Settle a conflict. Example: resolve ID outcome --choose ACTOR:COUNTER --note WHY");
+  app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")
+      ->callback([&] {
+        code = show(o, Client(o.data).call("GET", "/v1/conflicts?limit=1000"), print_conflicts);
+      });
+  auto* resolve = app.add_subcommand(
+      "resolve",
+      "Settle a conflict. Example: resolve ID outcome --choose ACTOR:COUNTER --note WHY");
   resolve->add_option("id", o.id)->required();
   resolve->add_option("path", o.path, "The field, as `conflicts` names it")->required();
   auto* choose = resolve->add_option("--choose", o.choose, "ACTOR:COUNTER of the value that holds");
@@ -154,10 +184,12 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
 }
 
 void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
-  auto* quarantine = app.add_subcommand("quarantine", "Changes that were kept but not merged, and what to do with them");
+  auto* quarantine = app.add_subcommand(
+      "quarantine", "Changes that were kept but not merged, and what to do with them");
   quarantine->require_subcommand(0, 1);
   quarantine->callback([&, quarantine] {
-    if (quarantine->get_subcommands().empty()) code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
+    if (quarantine->get_subcommands().empty())
+      code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
   });
   quarantine->add_subcommand("list", "List them")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
@@ -176,8 +208,12 @@ void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
 }
 
 void add_hub_commands(CLI::App& app, Options& o, int& code) {
-  auto* make = app.add_subcommand("init", "Make a hub: keys, certificate authority, stores. Example: init --name hub.example.org");
-  make->add_option("--name", o.settings.name, "Host name or IP address under which tablets reach it")->required();
+  auto* make = app.add_subcommand(
+      "init",
+      "Make a hub: keys, certificate authority, stores. Example: init --name hub.example.org");
+  make->add_option("--name", o.settings.name,
+                   "Host name or IP address under which tablets reach it")
+      ->required();
   make->add_option("--listen", o.settings.listen, "Address to listen on")->capture_default_str();
   make->add_option("--port", o.settings.port, "Port to listen on")->capture_default_str();
   make->callback([&] { code = init_command(o); });
@@ -189,22 +225,32 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
     const auto done = run_hub(o.data, o.run);
     code = done ? 0 : complain(done.error());
   });
-  app.add_subcommand("status", "Counts, connections, sizes")->callback([&] { code = show(o, Client(o.data).call("GET", "/v1/status"), print_status); });
-  app.add_subcommand("verify", "Recompute every hash chain, signature and record")->callback([&] { code = verify_command(o); });
-  app.add_subcommand("doctor", "Look for what an operator should mend")->callback([&] { code = doctor_command(o); });
+  app.add_subcommand("status", "Counts, connections, sizes")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/status"), print_status);
+  });
+  app.add_subcommand("verify", "Recompute every hash chain, signature and record")->callback([&] {
+    code = verify_command(o);
+  });
+  app.add_subcommand("doctor", "Look for what an operator should mend")->callback([&] {
+    code = doctor_command(o);
+  });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"fieldpost-hub: receives, merges and proves the records of field tablets.\n\n"
-               "A first hub:\n  fieldpost-hub init --name HOST\n  fieldpost-hub unit add 01-PPT --name Poipet\n"
-               "  fieldpost-hub run &\n  fieldpost-hub device invite T07 --unit 01-PPT"};
+  CLI::App app{
+      "fieldpost-hub: receives, merges and proves the records of field tablets.\n\n"
+      "A first hub:\n  fieldpost-hub init --name HOST\n  fieldpost-hub unit add 01-PPT --name "
+      "Poipet\n"
+      "  fieldpost-hub run &\n  fieldpost-hub device invite T07 --unit 01-PPT"};
   Options o;
   int code = 0;
   const char* home = std::getenv("HOME");
   o.data = std::string(home != nullptr ? home : ".") + "/.local/share/fieldpost-hub";
-  app.add_option("--data", o.data, "Data directory")->envname("FIELDPOST_HUB_DATA")->capture_default_str();
+  app.add_option("--data", o.data, "Data directory")
+      ->envname("FIELDPOST_HUB_DATA")
+      ->capture_default_str();
   app.set_config("--config", "", "Read options from this file");
   app.add_flag("--json", o.as_json, "Print the API's answer as JSON");
   app.set_version_flag("--version", FIELDPOST_VERSION);
@@ -222,8 +268,10 @@ int main(int argc, char** argv) {
     const auto rest = app.remaining(true);
     // A command that does not exist counts as none for CLI11: say which one was typed.
     const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
-    const std::string what = unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
-    return complain(fail(Errc::invalid_argument, what + ". 'fieldpost-hub --help' shows how it goes."));
+    const std::string what =
+        unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
+    return complain(
+        fail(Errc::invalid_argument, what + ". 'fieldpost-hub --help' shows how it goes."));
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "fieldpost-hub: out of memory\n");
     return 1;

@@ -166,10 +166,11 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   // ---- network side ----
 
   void connect(const net::ClientTarget& to, std::uint64_t mine) {
-    cancel = net::connect_stream(network.get_executor(), to,
-                        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
-                          self->on_connect(std::move(made), mine);
-                        });
+    cancel = net::connect_stream(
+        network.get_executor(), to,
+        [self = shared_from_this(), mine](Result<std::shared_ptr<net::MessageStream>> made) {
+          self->on_connect(std::move(made), mine);
+        });
   }
 
   void on_connect(Result<std::shared_ptr<net::MessageStream>> made, std::uint64_t mine) {
@@ -251,8 +252,10 @@ void SyncDriver::stop(std::function<void()> done) {
   impl_->retry.cancel();
   if (!impl_->stream && !impl_->dialling) return done();
   impl_->on_stopped = std::move(done);
-  if (impl_->stream) impl_->close_stream("the agent stops");
-  else impl_->give_up_dialling();
+  if (impl_->stream)
+    impl_->close_stream("the agent stops");
+  else
+    impl_->give_up_dialling();
 }
 
 const Progress& SyncDriver::progress() const { return impl_->progress; }

@@ -55,7 +55,8 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   // The check below judges it as final, whatever it says: an import may bring amended and void records, no other.
   const std::string state = text_or_empty(document, "state");
   if (state != "final" && state != "amended" && state != "void") {
-    return fail(Errc::invalid_argument, "state: a new record is final (or, imported, amended or void); leave 'state' out");
+    return fail(Errc::invalid_argument,
+                "state: a new record is final (or, imported, amended or void); leave 'state' out");
   }
 
   Prepared made;

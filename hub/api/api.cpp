@@ -14,12 +14,18 @@ net::HttpResponse error_answer(const Error& error) {
     const char* name;
   };
   static constexpr Row kRows[] = {
-      {Errc::not_found, 404, "not_found"},          {Errc::already_exists, 409, "already_exists"},
-      {Errc::conflict, 409, "conflict"},            {Errc::unauthorised, 403, "not_allowed"},
-      {Errc::bad_signature, 403, "bad_signature"},  {Errc::invalid_argument, 400, "invalid"},
-      {Errc::malformed, 400, "malformed"},          {Errc::too_large, 413, "too_large"},
-      {Errc::unsupported, 400, "unsupported"},      {Errc::expired, 410, "expired"},
-      {Errc::closed, 503, "stopping"},              {Errc::store_full, 507, "store_full"},
+      {Errc::not_found, 404, "not_found"},
+      {Errc::already_exists, 409, "already_exists"},
+      {Errc::conflict, 409, "conflict"},
+      {Errc::unauthorised, 403, "not_allowed"},
+      {Errc::bad_signature, 403, "bad_signature"},
+      {Errc::invalid_argument, 400, "invalid"},
+      {Errc::malformed, 400, "malformed"},
+      {Errc::too_large, 413, "too_large"},
+      {Errc::unsupported, 400, "unsupported"},
+      {Errc::expired, 410, "expired"},
+      {Errc::closed, 503, "stopping"},
+      {Errc::store_full, 507, "store_full"},
       {Errc::store_failed, 503, "store_failed"},
   };
   for (const Row& row : kRows) {
@@ -30,13 +36,16 @@ net::HttpResponse error_answer(const Error& error) {
 
 json body_of(const net::HttpRequest& request) { return json::parse(request.body, nullptr, false); }
 
-Result<std::string> text_member(const json& body, const char* name, std::string_view fallback, std::size_t bytes_max) {
+Result<std::string> text_member(const json& body, const char* name, std::string_view fallback,
+                                std::size_t bytes_max) {
   const auto found = body.find(name);
   if (found == body.end() || found->is_null()) return std::string(fallback);
-  if (!found->is_string()) return fail(Errc::invalid_argument, std::string("member \"") + name + "\" must be a text");
+  if (!found->is_string())
+    return fail(Errc::invalid_argument, std::string("member \"") + name + "\" must be a text");
   const auto& text = found->get_ref<const std::string&>();
   if (text.size() > bytes_max) {
-    return fail(Errc::invalid_argument, std::string("member \"") + name + "\" is above " + std::to_string(bytes_max) + " bytes; shorten it");
+    return fail(Errc::invalid_argument, std::string("member \"") + name + "\" is above " +
+                                            std::to_string(bytes_max) + " bytes; shorten it");
   }
   return text;
 }
@@ -66,14 +75,16 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
 Api::~Api() { stopping_ = true; }
 
 void Api::add(std::string_view method, std::string_view pattern, Answer answer) {
-  router_.add(method, pattern, [answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
-    auto result = answer(request);
-    if (!result) return respond(error_answer(result.error()));
-    net::HttpResponse response;
-    // A record may hold text that came broken: it is shown with replacement characters, not refused.
-    response.body = result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-    respond(std::move(response));
-  });
+  router_.add(
+      method, pattern,
+      [answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
+        auto result = answer(request);
+        if (!result) return respond(error_answer(result.error()));
+        net::HttpResponse response;
+        // A record may hold text that came broken: it is shown with replacement characters, not refused.
+        response.body = result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+        respond(std::move(response));
+      });
 }
 
 bool Api::authorised(const net::HttpRequest& request) const {
@@ -83,13 +94,15 @@ bool Api::authorised(const net::HttpRequest& request) const {
 }
 
 void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted) {
-  const bool at_once = request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/openapi.json";
+  const bool at_once =
+      request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/openapi.json";
   if (at_once) return router_.handle(std::move(request), std::move(respond));
   const bool enrolment = request.path == "/v1/enrol";
   if (!trusted && !enrolment && !authorised(request)) {
     return respond(net::error_response(
-        401, "token_missing", "this needs the administrator token: send \"Authorization: Bearer TOKEN\"; the hub "
-                              "keeps it in keys/admin.token of its data directory"));
+        401, "token_missing",
+        "this needs the administrator token: send \"Authorization: Bearer TOKEN\"; the hub "
+        "keeps it in keys/admin.token of its data directory"));
   }
   Worker& worker = enrolment ? enrolments_ : operators_;
   const bool taken = worker.post([this, request = std::move(request), respond]() mutable {
@@ -97,19 +110,24 @@ void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted)
       router_.handle(std::move(request), respond);
     } catch (const json::exception& wrong) {
       // The last net: what these say names types and members, never values.
-      respond(net::error_response(400, "malformed", std::string("the body does not have the form this path takes: ") + wrong.what()));
+      respond(net::error_response(
+          400, "malformed",
+          std::string("the body does not have the form this path takes: ") + wrong.what()));
     }
   });
-  if (!taken) respond(net::error_response(503, "busy", "too many requests wait; try again in a moment"));
+  if (!taken)
+    respond(net::error_response(503, "busy", "too many requests wait; try again in a moment"));
 }
 
 std::optional<std::string> Api::not_ready() const {
   const std::lock_guard lock(ready_mutex_);
   for (std::size_t i = 0; i < ready_readers_.size(); ++i) {
     const StoreParts& store = parts_.stores[i];
-    if (!ready_readers_[i]->counts()) return "the " + store.name + " store cannot be read; look at the hub's log";
+    if (!ready_readers_[i]->counts())
+      return "the " + store.name + " store cannot be read; look at the hub's log";
     // Anyone may ask this path: the reason, with its file names, is in /v1/status.
-    if (store.writer->figures().fault) return "the " + store.name + " store takes no records; `fieldpost-hub status` says why";
+    if (store.writer->figures().fault)
+      return "the " + store.name + " store takes no records; `fieldpost-hub status` says why";
   }
   return std::nullopt;
 }
@@ -120,7 +138,8 @@ Result<std::vector<std::size_t>> Api::asked(const net::HttpRequest& request) con
   for (std::size_t i = 0; i < parts_.stores.size(); ++i) {
     if (name.empty() || parts_.stores[i].name == name) found.push_back(i);
   }
-  if (found.empty()) return fail(Errc::invalid_argument, "compartment must be enforcement or health");
+  if (found.empty())
+    return fail(Errc::invalid_argument, "compartment must be enforcement or health");
   return found;
 }
 
@@ -131,7 +150,8 @@ Result<std::pair<std::size_t, model::Record>> Api::find(const std::string& text)
     FP_TRY(auto record, readers_[i]->record(*id));
     if (record) return std::pair<std::size_t, model::Record>(i, std::move(*record));
   }
-  return fail(Errc::not_found, "no record " + text + " at this hub; `fieldpost-hub records` lists them");
+  return fail(Errc::not_found,
+              "no record " + text + " at this hub; `fieldpost-hub records` lists them");
 }
 
 storage::HubStore::SignHead Api::signer() const {

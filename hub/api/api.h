@@ -29,7 +29,7 @@ namespace fieldpost::hub {
 
 struct ApiParts {
   std::vector<StoreParts> stores;
-  SyncService* sync = nullptr;                       ///< absent when the command line opened the store itself
+  SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
   const net::ServerCounters* counters = nullptr;
   const schema::Registry* registry = nullptr;
   const Keys* keys = nullptr;
@@ -37,7 +37,7 @@ struct ApiParts {
   RandomSource random;
   std::function<Instant()> clock;
   std::function<sync::TimeReading()> times;
-  std::uint16_t port = 0;                            ///< the one in enrolment codes
+  std::uint16_t port = 0;  ///< the one in enrolment codes
 };
 
 class Api {
@@ -64,7 +64,8 @@ class Api {
 
   /// Runs `body` on the writer of a store and waits.
   template <class T>
-  Result<T> write(std::size_t store, const std::function<Result<T>(storage::HubStore&)>& body) const {
+  Result<T> write(std::size_t store,
+                  const std::function<Result<T>(storage::HubStore&)>& body) const {
     Result<T> result = fail(Errc::closed, "the hub is stopping");
     parts_.stores[store].writer->run([&](storage::HubStore& s) { result = body(s); });
     return result;
@@ -95,8 +96,8 @@ class Api {
 net::HttpResponse error_answer(const Error& error);
 nlohmann::json body_of(const net::HttpRequest& request);
 /// A member that must be a text of at most `bytes_max` if it is there. Errors: `invalid_argument`.
-Result<std::string> text_member(const nlohmann::json& body, const char* name, std::string_view fallback,
-                                std::size_t bytes_max);
+Result<std::string> text_member(const nlohmann::json& body, const char* name,
+                                std::string_view fallback, std::size_t bytes_max);
 /// "limit" of a request. Errors: `invalid_argument`.
 Result<std::size_t> limit_of(const net::HttpRequest& request);
 

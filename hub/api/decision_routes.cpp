@@ -15,17 +15,21 @@ constexpr std::string_view kDefaultAuthor = "hub-operator";
 
 Result<std::string> author_of(const json& body) {
   FP_TRY(std::string author, text_member(body, "author", kDefaultAuthor, limits::kNameBytesMax));
-  if (trimmed(author).empty()) return fail(Errc::invalid_argument, "member \"author\" is empty; say who decides, or leave it out");
+  if (trimmed(author).empty())
+    return fail(Errc::invalid_argument,
+                "member \"author\" is empty; say who decides, or leave it out");
   return author;
 }
 
 Result<std::string> note_of(const json& body, bool required) {
   FP_TRY(std::string note, text_member(body, "note", "", limits::kReasonBytesMax / 2));
-  if (required && trimmed(note).empty()) return fail(Errc::invalid_argument, "a decision needs a note that says why");
+  if (required && trimmed(note).empty())
+    return fail(Errc::invalid_argument, "a decision needs a note that says why");
   return note;
 }
 
-json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment, Instant now) {
+json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment,
+                     Instant now) {
   const wire::ChangeException& e = entry.exception;
   return {{"actor", e.actor.hex()},
           {"counter", e.counter.value},
@@ -41,8 +45,8 @@ json quarantine_json(const storage::QuarantineEntry& entry, std::string_view com
 }
 
 /// The amendment item that every change after `final` carries.
-void add_amendment(std::vector<model::FieldValue>& edits, const RandomSource& random, const std::string& author,
-                   const std::string& note, Instant at) {
+void add_amendment(std::vector<model::FieldValue>& edits, const RandomSource& random,
+                   const std::string& author, const std::string& note, Instant at) {
   std::array<std::uint8_t, 5> id{};
   random(id);
   const std::string item = "amendments/" + to_base32(id) + "/";
@@ -54,37 +58,46 @@ void add_amendment(std::vector<model::FieldValue>& edits, const RandomSource& ra
 }
 
 /// The value that settles a conflict: one of the siblings, or a new one.
-Status chosen_value(const json& body, const model::Record& record, const std::string& path, bool clear,
-                    storage::HubStore::HubEdit& edit) {
+Status chosen_value(const json& body, const model::Record& record, const std::string& path,
+                    bool clear, storage::HubStore::HubEdit& edit) {
   if (body.contains("value")) {
-    if (!clear) return fail(Errc::unauthorised, "a health record is settled by choosing one of its values; new ones only the health authority can seal");
+    if (!clear)
+      return fail(Errc::unauthorised,
+                  "a health record is settled by choosing one of its values; new ones only the "
+                  "health authority can seal");
     auto value = schema::value_from_json(body["value"]);
     if (!value) return fail(Errc::invalid_argument, "value: " + value.error().detail);
     edit.edits.push_back({path, std::move(*value)});
     return {};
   }
   const json chosen = body.value("choose", json());
-  if (!chosen.is_string()) return fail(Errc::invalid_argument, "say which value: \"choose\": \"ACTOR:COUNTER\", or \"value\"");
+  if (!chosen.is_string())
+    return fail(Errc::invalid_argument,
+                "say which value: \"choose\": \"ACTOR:COUNTER\", or \"value\"");
   for (const model::Sibling& sibling : model::siblings(record, path)) {
     if (model::to_text(sibling.group->dot) != chosen.get_ref<const std::string&>()) continue;
     if (std::holds_alternative<model::Sealed>(*sibling.value)) {
-      return fail(Errc::unauthorised, "this value is sealed: only the health authority can settle it");
+      return fail(Errc::unauthorised,
+                  "this value is sealed: only the health authority can settle it");
     }
     edit.edits.push_back({path, *sibling.value});
     return {};
   }
-  return fail(Errc::not_found, "no value " + chosen.get<std::string>() + " of " + path + "; `fieldpost-hub conflicts` lists them");
+  return fail(Errc::not_found, "no value " + chosen.get<std::string>() + " of " + path +
+                                   "; `fieldpost-hub conflicts` lists them");
 }
 
 /// What the forms say of the record's change as the store will write it.
-Status check_edits(const schema::Registry& registry, const model::Record& record, const storage::HubStore::HubEdit& edit) {
+Status check_edits(const schema::Registry& registry, const model::Record& record,
+                   const storage::HubStore::HubEdit& edit) {
   model::Change probe;
   probe.record = record.id;
   probe.type = record.type;
   probe.unit = record.unit;
   probe.edits = edit.edits;
   // As the store will write it: a field of a newer form is settled like any other.
-  for (const model::DotGroup& group : record.groups) probe.schema_version = std::max(probe.schema_version, group.meta.schema_version);
+  for (const model::DotGroup& group : record.groups)
+    probe.schema_version = std::max(probe.schema_version, group.meta.schema_version);
   if (const auto fault = schema::check_change(registry, probe)) {
     return fail(Errc::invalid_argument, fault->path + ": " + registry.message(*fault, "en"));
   }
@@ -100,7 +113,9 @@ Result<model::Dot> dot_of(const net::HttpRequest& request) {
   const auto bytes = from_hex(request.params.at("actor"));
   const auto counter = integer_from_text(request.params.at("counter"));
   if (!bytes || bytes->size() != 8 || !counter || *counter < 1) {
-    return fail(Errc::invalid_argument, "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
+    return fail(
+        Errc::invalid_argument,
+        "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
   }
   ActorId actor;
   for (std::uint8_t byte : *bytes) actor.value = actor.value << 8 | byte;
@@ -134,7 +149,9 @@ Result<json> DecisionRoutes::conflicts(const Api& api, const net::HttpRequest& r
 Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& request) {
   const json body = body_of(request);
   if (!body.is_object() || !body.contains("path") || !body["path"].is_string()) {
-    return fail(Errc::malformed, "the body must be a JSON object {\"path\", \"choose\" or \"value\", \"note\", \"version\"}");
+    return fail(Errc::malformed,
+                "the body must be a JSON object {\"path\", \"choose\" or \"value\", \"note\", "
+                "\"version\"}");
   }
   FP_TRY(const auto found, api.find(request.params.at("id")));
   const auto& [store, record] = found;
@@ -142,11 +159,14 @@ Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& req
   const std::string path = body["path"];
   FP_TRY(const std::string note, note_of(body, true));
   if (body.contains("version") && body["version"] != version_text(record.vv)) {
-    return fail(Errc::conflict, "the record changed since it was read; look at it again and decide again");
+    return fail(Errc::conflict,
+                "the record changed since it was read; look at it again and decide again");
   }
   if (model::siblings(record, path).size() < 2) {
     // Settled meanwhile, or never one: this path is for conflicts and not a way to edit records.
-    return fail(Errc::conflict, path + " of this record has no conflict (any more); `fieldpost-hub conflicts` lists them");
+    return fail(
+        Errc::conflict,
+        path + " of this record has no conflict (any more); `fieldpost-hub conflicts` lists them");
   }
   storage::HubStore::HubEdit edit;
   edit.record = record.id;
@@ -160,9 +180,11 @@ Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& req
   const bool finished = state != nullptr && *state != model::Value(std::string("draft"));
   if (clear) {
     edit.reason = note;
-    if (finished && path != "state") add_amendment(edit.edits, api.parts_.random, edit.author, note, now.wall);
+    if (finished && path != "state")
+      add_amendment(edit.edits, api.parts_.random, edit.author, note, now.wall);
   }
-  std::sort(edit.edits.begin(), edit.edits.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(edit.edits.begin(), edit.edits.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   FP_CHECK_OK(check_edits(*api.parts_.registry, record, edit));
   FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
     return s.edit(edit, api.hub_actors_[store], api.signer());
@@ -179,14 +201,17 @@ Result<json> DecisionRoutes::quarantine(const Api& api, const net::HttpRequest& 
   for (std::size_t store : stores) {
     if (entries.size() >= limit) break;
     FP_TRY(const auto found, api.readers_[store]->quarantine(limit - entries.size()));
-    for (const auto& entry : found) entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
+    for (const auto& entry : found)
+      entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
   }
   return json{{"quarantine", std::move(entries)}};
 }
 
 Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& request) {
   const json body = body_of(request);
-  if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"ruling\", \"note\", \"author\"}");
+  if (!body.is_object())
+    return fail(Errc::malformed,
+                "the body must be a JSON object {\"ruling\", \"note\", \"author\"}");
   storage::HubStore::RulingInput input;
   FP_TRY(const model::Dot dot, dot_of(request));
   input.actor = dot.actor;
@@ -203,8 +228,13 @@ Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& reques
     input.clear_texts = api.parts_.stores[store].name != "health";
     if (const auto change = wire::decode_change(input.actor, entry->frame)) {
       if (const auto fault = schema::check_change(*api.parts_.registry, *change)) {
-        input.still = wire::ChangeException{input.actor, input.counter, change->record, wire::ExceptionKind::quarantined,
-                                            fault->rule, fault->path, api.parts_.registry->message(*fault, "en", false)};
+        input.still = wire::ChangeException{input.actor,
+                                            input.counter,
+                                            change->record,
+                                            wire::ExceptionKind::quarantined,
+                                            fault->rule,
+                                            fault->path,
+                                            api.parts_.registry->message(*fault, "en", false)};
       }
     }
     FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
@@ -212,9 +242,12 @@ Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& reques
     }));
     api.parts_.stores[store].writer->announce(result.touched);
     const bool stays = input.ruling == storage::HubStore::Ruling::retry && input.still;
-    return json{{"ruling", ruling}, {"settled", !stays}, {"reason", stays ? json(input.still->detail) : json(nullptr)}};
+    return json{{"ruling", ruling},
+                {"settled", !stays},
+                {"reason", stays ? json(input.still->detail) : json(nullptr)}};
   }
-  return fail(Errc::not_found, "no change " + model::to_text(dot) + " in quarantine; `fieldpost-hub quarantine` lists them");
+  return fail(Errc::not_found, "no change " + model::to_text(dot) +
+                                   " in quarantine; `fieldpost-hub quarantine` lists them");
 }
 
 Result<json> DecisionRoutes::held(const Api& api, const net::HttpRequest& request) {
@@ -226,7 +259,8 @@ Result<json> DecisionRoutes::held(const Api& api, const net::HttpRequest& reques
     if (entries.size() >= limit) break;
     FP_TRY(const auto found, api.readers_[store]->held(limit - entries.size()));
     for (const auto& held : found) {
-      FP_TRY(const auto why, api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
+      FP_TRY(const auto why,
+             api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
       entries.push_back({{"record", to_text(held.record)},
                          {"actor", held.actor.hex()},
                          {"counter", held.counter.value},
@@ -241,9 +275,12 @@ Result<json> DecisionRoutes::held(const Api& api, const net::HttpRequest& reques
 
 void DecisionRoutes::add(Api& api) {
   api.add("GET", "/v1/conflicts", [&api](const net::HttpRequest& r) { return conflicts(api, r); });
-  api.add("POST", "/v1/records/{id}/resolve", [&api](const net::HttpRequest& r) { return resolve(api, r); });
-  api.add("GET", "/v1/quarantine", [&api](const net::HttpRequest& r) { return quarantine(api, r); });
-  api.add("POST", "/v1/quarantine/{actor}/{counter}", [&api](const net::HttpRequest& r) { return rule(api, r); });
+  api.add("POST", "/v1/records/{id}/resolve",
+          [&api](const net::HttpRequest& r) { return resolve(api, r); });
+  api.add("GET", "/v1/quarantine",
+          [&api](const net::HttpRequest& r) { return quarantine(api, r); });
+  api.add("POST", "/v1/quarantine/{actor}/{counter}",
+          [&api](const net::HttpRequest& r) { return rule(api, r); });
   api.add("GET", "/v1/held", [&api](const net::HttpRequest& r) { return held(api, r); });
 }
 

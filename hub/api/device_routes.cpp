@@ -14,7 +14,9 @@ namespace {
 constexpr std::int64_t kValidMinutesMax = 7 * 24 * 60;
 constexpr std::size_t kLabelBytesMax = 200;
 
-json time_json(const std::optional<Instant>& time) { return time ? json(to_text(*time)) : json(nullptr); }
+json time_json(const std::optional<Instant>& time) {
+  return time ? json(to_text(*time)) : json(nullptr);
+}
 
 bool all_of(std::string_view text, std::string_view allowed) {
   return text.find_first_not_of(allowed) == std::string_view::npos;
@@ -22,29 +24,32 @@ bool all_of(std::string_view text, std::string_view allowed) {
 
 bool is_unit_code(std::string_view code) {
   constexpr std::string_view kDigits = "0123456789";
-  return code.size() >= 5 && code.size() <= 11 && all_of(code.substr(0, 2), kDigits) && code[2] == '-' &&
-         all_of(code.substr(3), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+  return code.size() >= 5 && code.size() <= 11 && all_of(code.substr(0, 2), kDigits) &&
+         code[2] == '-' && all_of(code.substr(3), "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
 }
 
 /// A name for people: short, and harmless on a terminal.
 bool is_label(std::string_view text) {
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-  return !trimmed(text).empty() && text.size() <= kLabelBytesMax && std::none_of(text.begin(), text.end(), control);
+  return !trimmed(text).empty() && text.size() <= kLabelBytesMax &&
+         std::none_of(text.begin(), text.end(), control);
 }
 
-json device_json(const ApiParts& parts, std::string_view compartment, const storage::Device& device) {
+json device_json(const ApiParts& parts, std::string_view compartment,
+                 const storage::Device& device) {
   const HubId hub = parts.stores.front().store->identity().hub;
-  json out = {{"name", device.name},
-              {"unit", device.unit},
-              {"compartment", compartment},
-              {"device", device.id.hex()},
-              {"standing", device.standing == storage::DeviceStanding::active ? "active" : "revoked"},
-              {"compare", compare_code(hub, device.id)},
-              {"enrolled_at", to_text(device.enrolled)},
-              {"last_contact", time_json(device.last_contact)},
-              {"last_complete_sync", time_json(device.last_complete)},
-              {"last_error", device.last_error},
-              {"last_error_at", time_json(device.last_error_at)}};
+  json out = {
+      {"name", device.name},
+      {"unit", device.unit},
+      {"compartment", compartment},
+      {"device", device.id.hex()},
+      {"standing", device.standing == storage::DeviceStanding::active ? "active" : "revoked"},
+      {"compare", compare_code(hub, device.id)},
+      {"enrolled_at", to_text(device.enrolled)},
+      {"last_contact", time_json(device.last_contact)},
+      {"last_complete_sync", time_json(device.last_complete)},
+      {"last_error", device.last_error},
+      {"last_error_at", time_json(device.last_error_at)}};
   if (!device.status) return out;
   const wire::AgentStatus& status = *device.status;
   json reported = {{"as_of", time_json(device.status_at)},
@@ -84,7 +89,8 @@ Hash secret_hash(BytesView secret) { return crypto::hash("fieldpost.v1.invitatio
 }  // namespace
 
 std::string compare_code(const HubId& hub, const DeviceId& device) {
-  const std::string text = to_base32(crypto::hash("fieldpost.v1.compare", {hub.view(), device.view()}).view());
+  const std::string text =
+      to_base32(crypto::hash("fieldpost.v1.compare", {hub.view(), device.view()}).view());
   return text.substr(0, 4) + "-" + text.substr(4, 4);
 }
 
@@ -93,7 +99,8 @@ Result<json> DeviceRoutes::units(const Api& api, const net::HttpRequest&) {
   for (const auto& reader : api.readers_) {
     FP_TRY(const auto found, reader->units());
     for (const storage::Unit& unit : found) {
-      units.push_back({{"code", unit.code}, {"name", unit.name}, {"compartment", unit.compartment}});
+      units.push_back(
+          {{"code", unit.code}, {"name", unit.name}, {"compartment", unit.compartment}});
     }
   }
   return json{{"units", std::move(units)}};
@@ -103,12 +110,17 @@ Result<json> DeviceRoutes::put_unit(const Api& api, const net::HttpRequest& requ
   const json body = body_of(request);
   const std::string code = request.params.at("code");
   if (!is_unit_code(code)) {
-    return fail(Errc::invalid_argument, "a unit code is a province number, a dash and 2–8 capitals or digits, such as 01-PPT");
+    return fail(
+        Errc::invalid_argument,
+        "a unit code is a province number, a dash and 2–8 capitals or digits, such as 01-PPT");
   }
-  if (!body.is_object()) return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
-  FP_TRY(const std::string compartment, text_member(body, "compartment", "enforcement", kUnitNameBytesMax));
+  if (!body.is_object())
+    return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"compartment\"}");
+  FP_TRY(const std::string compartment,
+         text_member(body, "compartment", "enforcement", kUnitNameBytesMax));
   FP_TRY(const std::string name, text_member(body, "name", code, kUnitNameBytesMax));
-  if (!is_label(name)) return fail(Errc::invalid_argument, "name: 1–200 bytes of text without control characters");
+  if (!is_label(name))
+    return fail(Errc::invalid_argument, "name: 1–200 bytes of text without control characters");
   const storage::Unit unit{code, name, compartment};
   std::optional<std::size_t> target;
   for (std::size_t i = 0; i < api.parts_.stores.size(); ++i) {
@@ -118,8 +130,12 @@ Result<json> DeviceRoutes::put_unit(const Api& api, const net::HttpRequest& requ
   // No other request can come between this look and the write: operators' requests have one thread.
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     FP_TRY(const auto known, api.readers_[i]->units());
-    const bool elsewhere = i != *target && std::any_of(known.begin(), known.end(), [&](const auto& u) { return u.code == code; });
-    if (elsewhere) return fail(Errc::conflict, "unit " + code + " exists in the other compartment; a unit never changes sides");
+    const bool elsewhere =
+        i != *target &&
+        std::any_of(known.begin(), known.end(), [&](const auto& u) { return u.code == code; });
+    if (elsewhere)
+      return fail(Errc::conflict,
+                  "unit " + code + " exists in the other compartment; a unit never changes sides");
   }
   FP_TRY(const bool done, api.write<bool>(*target, [&](storage::HubStore& store) -> Result<bool> {
     FP_CHECK_OK(store.put_unit(unit));
@@ -136,7 +152,8 @@ Result<json> DeviceRoutes::devices(const Api& api, const net::HttpRequest&) {
       devices.push_back(device_json(api.parts_, api.parts_.stores[i].name, device));
     }
   }
-  std::sort(devices.begin(), devices.end(), [](const json& a, const json& b) { return a["name"] < b["name"]; });
+  std::sort(devices.begin(), devices.end(),
+            [](const json& a, const json& b) { return a["name"] < b["name"]; });
   return json{{"as_of", to_text(api.parts_.clock())}, {"devices", std::move(devices)}};
 }
 
@@ -145,36 +162,51 @@ Result<json> DeviceRoutes::device(const Api& api, const net::HttpRequest& reques
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     FP_TRY(const auto found, api.readers_[i]->devices());
     for (const storage::Device& device : found) {
-      if (device.name == name || device.id.hex() == name) return device_json(api.parts_, api.parts_.stores[i].name, device);
+      if (device.name == name || device.id.hex() == name)
+        return device_json(api.parts_, api.parts_.stores[i].name, device);
     }
   }
   return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
 }
 
-Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::string& unit, const std::string& device_name) {
+Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::string& unit,
+                                                const std::string& device_name) {
   std::optional<std::size_t> target;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     FP_TRY(const auto units, api.readers_[i]->units());
-    if (std::any_of(units.begin(), units.end(), [&](const auto& u) { return u.code == unit; })) target = i;
+    if (std::any_of(units.begin(), units.end(), [&](const auto& u) { return u.code == unit; }))
+      target = i;
     FP_TRY(const auto devices, api.readers_[i]->devices());
-    const bool taken = std::any_of(devices.begin(), devices.end(), [&](const auto& d) { return d.name == device_name && d.unit == unit; });
-    if (taken) return fail(Errc::already_exists, "unit " + unit + " already has a device " + device_name + "; choose another name");
+    const bool taken = std::any_of(devices.begin(), devices.end(), [&](const auto& d) {
+      return d.name == device_name && d.unit == unit;
+    });
+    if (taken)
+      return fail(Errc::already_exists, "unit " + unit + " already has a device " + device_name +
+                                            "; choose another name");
   }
-  if (!target) return fail(Errc::not_found, "no unit " + unit + "; add it with: fieldpost-hub unit add " + unit + " --name NAME");
+  if (!target)
+    return fail(Errc::not_found, "no unit " + unit + "; add it with: fieldpost-hub unit add " +
+                                     unit + " --name NAME");
   return *target;
 }
 
 Result<json> DeviceRoutes::invite(const Api& api, const net::HttpRequest& request) {
   const json body = body_of(request);
-  if (!body.is_object() || !body.contains("name") || !body["name"].is_string() || !body.contains("unit") || !body["unit"].is_string()) {
-    return fail(Errc::malformed, "the body must be a JSON object {\"name\", \"unit\", \"valid_minutes\"}");
+  if (!body.is_object() || !body.contains("name") || !body["name"].is_string() ||
+      !body.contains("unit") || !body["unit"].is_string()) {
+    return fail(Errc::malformed,
+                "the body must be a JSON object {\"name\", \"unit\", \"valid_minutes\"}");
   }
   const std::string name = body["name"];
   const std::string unit = body["unit"];
-  if (!is_device_name(name)) return fail(Errc::invalid_argument, "a device name is 1–8 capitals or digits, such as T07; it becomes part of reference numbers");
+  if (!is_device_name(name))
+    return fail(Errc::invalid_argument,
+                "a device name is 1–8 capitals or digits, such as T07; it becomes part of "
+                "reference numbers");
   const json minutes = body.value("valid_minutes", json(24 * 60));
   if (!minutes.is_number_integer() || minutes < 1 || minutes > kValidMinutesMax) {
-    return fail(Errc::invalid_argument, "valid_minutes must be from 1 to " + std::to_string(kValidMinutesMax));
+    return fail(Errc::invalid_argument,
+                "valid_minutes must be from 1 to " + std::to_string(kValidMinutesMax));
   }
   FP_TRY(const std::size_t target, store_of_unit(api, unit, name));
   const auto secret = random_id<SealId>(api.parts_.random);
@@ -188,7 +220,8 @@ Result<json> DeviceRoutes::invite(const Api& api, const net::HttpRequest& reques
   FP_TRY(const keys::CertificateInfo ca, keys::read_certificate(api.parts_.keys->ca_pem));
   Bytes code = to_bytes(ca.fingerprint.view());
   code.insert(code.end(), secret.bytes.begin(), secret.bytes.end());
-  const std::string text = api.parts_.settings.name + ":" + std::to_string(api.parts_.port) + "/" + to_base32(code);
+  const std::string text =
+      api.parts_.settings.name + ":" + std::to_string(api.parts_.port) + "/" + to_base32(code);
   return json{{"code", text}, {"name", name}, {"unit", unit}, {"expires_at", to_text(expires)}};
 }
 
@@ -203,11 +236,13 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
     return fail(Errc::bad_signature, "the device did not prove that it holds its key");
   }
   const Hash code = secret_hash(secret.view());
-  Result<storage::Device> enrolled = fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
+  Result<storage::Device> enrolled =
+      fail(Errc::not_found, "this enrolment code is unknown or was used; ask for a new one");
   std::string compartment;
   for (std::size_t i = 0; i < api.parts_.stores.size() && !enrolled; ++i) {
     if (!enrolled.error().is(Errc::not_found)) break;
-    enrolled = api.write<storage::Device>(i, [&](storage::HubStore& store) { return store.enrol(code, device, api.parts_.clock()); });
+    enrolled = api.write<storage::Device>(
+        i, [&](storage::HubStore& store) { return store.enrol(code, device, api.parts_.clock()); });
     compartment = api.parts_.stores[i].name;
   }
   if (!enrolled) return enrolled.error();
@@ -222,9 +257,11 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
 
 void DeviceRoutes::add(Api& api) {
   api.add("GET", "/v1/units", [&api](const net::HttpRequest& r) { return units(api, r); });
-  api.add("PUT", "/v1/units/{code}", [&api](const net::HttpRequest& r) { return put_unit(api, r); });
+  api.add("PUT", "/v1/units/{code}",
+          [&api](const net::HttpRequest& r) { return put_unit(api, r); });
   api.add("GET", "/v1/devices", [&api](const net::HttpRequest& r) { return devices(api, r); });
-  api.add("GET", "/v1/devices/{name}", [&api](const net::HttpRequest& r) { return device(api, r); });
+  api.add("GET", "/v1/devices/{name}",
+          [&api](const net::HttpRequest& r) { return device(api, r); });
   api.add("POST", "/v1/invitations", [&api](const net::HttpRequest& r) { return invite(api, r); });
   api.add("POST", "/v1/enrol", [&api](const net::HttpRequest& r) { return enrol(api, r); });
 }

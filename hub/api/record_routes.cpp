@@ -11,9 +11,12 @@ namespace {
 
 std::string_view clock_text(model::ClockKind kind) {
   switch (kind) {
-    case model::ClockKind::wall: return "device clock, not compared with the hub";
-    case model::ClockKind::hub: return "hub time carried forward by the device";
-    case model::ClockKind::receipt: return "hub clock";
+    case model::ClockKind::wall:
+      return "device clock, not compared with the hub";
+    case model::ClockKind::hub:
+      return "hub time carried forward by the device";
+    case model::ClockKind::receipt:
+      return "hub clock";
   }
   return "unknown";
 }
@@ -43,7 +46,8 @@ json history_json(const storage::LogEntry& entry) {
   const model::EstimatedTime time = model::estimate(change->times);
   out["time"] = to_text(time.at);
   out["clock"] = clock_text(time.clock);
-  if (!std::holds_alternative<model::Null>(change->reason)) out["reason"] = schema::to_json(change->reason);
+  if (!std::holds_alternative<model::Null>(change->reason))
+    out["reason"] = schema::to_json(change->reason);
   json& edits = out["edits"] = json::object();
   for (const model::FieldValue& edit : change->edits) {
     const bool sealed = std::holds_alternative<model::Sealed>(edit.value);
@@ -75,11 +79,13 @@ json record_json(const schema::Registry& registry, const model::Record& record) 
   json faults = json::array();
   for (const schema::Fault& fault : schema::check_record(registry, record)) {
     if (fault.severity != schema::Severity::error) continue;
-    faults.push_back({{"path", fault.path}, {"rule", fault.rule}, {"message", registry.message(fault, "en")}});
+    faults.push_back(
+        {{"path", fault.path}, {"rule", fault.rule}, {"message", registry.message(fault, "en")}});
   }
-  json out = {{"id", to_text(record.id)},     {"type", record.type},          {"unit", record.unit},
-              {"version", version_text(record.vv)}, {"document", view.document}, {"conflicts", conflicts},
-              {"sealed", view.sealed},        {"inconsistent", faults}};
+  json out = {{"id", to_text(record.id)},  {"type", record.type},
+              {"unit", record.unit},       {"version", version_text(record.vv)},
+              {"document", view.document}, {"conflicts", conflicts},
+              {"sealed", view.sealed},     {"inconsistent", faults}};
   if (const auto state = wire::encode_record(record)) out["state_hex"] = to_hex(*state);
   return out;
 }
@@ -105,13 +111,16 @@ Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request)
       at = ids.back();
       for (const RecordId& id : ids) {
         FP_TRY(const auto record, api.readers_[store]->record(id));
-        if (!record || (!unit.empty() && record->unit != unit) || (!type.empty() && record->type != type)) continue;
+        if (!record || (!unit.empty() && record->unit != unit) ||
+            (!type.empty() && record->type != type))
+          continue;
         found.emplace_back(id, record_json(*api.parts_.registry, *record));
         if (++taken >= limit) break;
       }
     }
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   if (found.size() > limit) found.resize(limit);
   json records = json::array();
   for (auto& [id, record] : found) records.push_back(std::move(record));
@@ -138,7 +147,8 @@ Result<json> RecordRoutes::history(const Api& api, const net::HttpRequest& reque
 void RecordRoutes::add(Api& api) {
   api.add("GET", "/v1/records", [&api](const net::HttpRequest& r) { return list(api, r); });
   api.add("GET", "/v1/records/{id}", [&api](const net::HttpRequest& r) { return show(api, r); });
-  api.add("GET", "/v1/records/{id}/history", [&api](const net::HttpRequest& r) { return history(api, r); });
+  api.add("GET", "/v1/records/{id}/history",
+          [&api](const net::HttpRequest& r) { return history(api, r); });
 }
 
 }  // namespace fieldpost::hub

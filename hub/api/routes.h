@@ -25,7 +25,8 @@ struct DeviceRoutes {
   static Result<nlohmann::json> device(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> invite(const Api& api, const net::HttpRequest& request);
   /// The store of a unit in which the name is free. Errors: `not_found`, `already_exists`.
-  static Result<std::size_t> store_of_unit(const Api& api, const std::string& unit, const std::string& device_name);
+  static Result<std::size_t> store_of_unit(const Api& api, const std::string& unit,
+                                           const std::string& device_name);
   static Result<nlohmann::json> enrol(const Api& api, const net::HttpRequest& request);
 };
 struct DecisionRoutes {

@@ -21,38 +21,54 @@ net::HttpResponse text_response(std::string text, std::string type = "text/plain
 }
 
 json counts_json(const storage::HubCounts& counts) {
-  return {{"records", counts.records},         {"changes", counts.changes},         {"conflicts", counts.conflicts},
-          {"held", counts.held},               {"quarantined", counts.quarantined}, {"store_bytes", counts.store_bytes},
+  return {{"records", counts.records},          {"changes", counts.changes},
+          {"conflicts", counts.conflicts},      {"held", counts.held},
+          {"quarantined", counts.quarantined},  {"store_bytes", counts.store_bytes},
           {"store_map_bytes", counts.map_bytes}};
 }
 
 struct Metrics {
   prometheus::Registry registry;
 
-  void gauge(const char* name, const char* help, double value, const prometheus::Labels& labels = {}) {
+  void gauge(const char* name, const char* help, double value,
+             const prometheus::Labels& labels = {}) {
     // Register() answers the family that exists when the name does.
     prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels).Set(value);
   }
-  void counter(const char* name, const char* help, double value, const prometheus::Labels& labels = {}) {
-    prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels).Increment(value);
+  void counter(const char* name, const char* help, double value,
+               const prometheus::Labels& labels = {}) {
+    prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels).Increment(
+        value);
   }
-  void store(const prometheus::Labels& labels, const Result<storage::HubCounts>& counts, const Writer::Figures& writer);
+  void store(const prometheus::Labels& labels, const Result<storage::HubCounts>& counts,
+             const Writer::Figures& writer);
 };
 
-void Metrics::store(const prometheus::Labels& labels, const Result<storage::HubCounts>& counts, const Writer::Figures& writer) {
+void Metrics::store(const prometheus::Labels& labels, const Result<storage::HubCounts>& counts,
+                    const Writer::Figures& writer) {
   if (counts) {
     gauge("fieldpost_hub_records", "Records stored.", static_cast<double>(counts->records), labels);
-    gauge("fieldpost_hub_changes", "Changes in the log.", static_cast<double>(counts->changes), labels);
-    gauge("fieldpost_hub_conflicts", "Records with an unsettled conflict.", static_cast<double>(counts->conflicts), labels);
-    gauge("fieldpost_hub_held", "Changes that wait for predecessors.", static_cast<double>(counts->held), labels);
-    gauge("fieldpost_hub_quarantined", "Changes in quarantine.", static_cast<double>(counts->quarantined), labels);
-    gauge("fieldpost_hub_store_bytes", "Bytes of the store in use.", static_cast<double>(counts->store_bytes), labels);
+    gauge("fieldpost_hub_changes", "Changes in the log.", static_cast<double>(counts->changes),
+          labels);
+    gauge("fieldpost_hub_conflicts", "Records with an unsettled conflict.",
+          static_cast<double>(counts->conflicts), labels);
+    gauge("fieldpost_hub_held", "Changes that wait for predecessors.",
+          static_cast<double>(counts->held), labels);
+    gauge("fieldpost_hub_quarantined", "Changes in quarantine.",
+          static_cast<double>(counts->quarantined), labels);
+    gauge("fieldpost_hub_store_bytes", "Bytes of the store in use.",
+          static_cast<double>(counts->store_bytes), labels);
   }
-  gauge("fieldpost_hub_store_ready", "1 while the store can be read and takes records.", counts && !writer.fault ? 1 : 0, labels);
-  counter("fieldpost_hub_commits_total", "Commits since start.", static_cast<double>(writer.commits), labels);
-  counter("fieldpost_hub_merged_changes_total", "Changes merged since start.", static_cast<double>(writer.changes), labels);
-  counter("fieldpost_hub_write_failures_total", "Commits that failed since start.", static_cast<double>(writer.failures), labels);
-  gauge("fieldpost_hub_mailbox_bytes", "Bytes waiting for the writer.", static_cast<double>(writer.mailbox_bytes), labels);
+  gauge("fieldpost_hub_store_ready", "1 while the store can be read and takes records.",
+        counts && !writer.fault ? 1 : 0, labels);
+  counter("fieldpost_hub_commits_total", "Commits since start.",
+          static_cast<double>(writer.commits), labels);
+  counter("fieldpost_hub_merged_changes_total", "Changes merged since start.",
+          static_cast<double>(writer.changes), labels);
+  counter("fieldpost_hub_write_failures_total", "Commits that failed since start.",
+          static_cast<double>(writer.failures), labels);
+  gauge("fieldpost_hub_mailbox_bytes", "Bytes waiting for the writer.",
+        static_cast<double>(writer.mailbox_bytes), labels);
 }
 
 /// Thrown out of a verification when the hub stops: the store's verb knows no other way to end early.
@@ -99,7 +115,8 @@ Result<json> StateRoutes::status(const Api& api, const net::HttpRequest&) {
               {"hub", api.parts_.stores.front().store->identity().hub.hex()},
               {"as_of", to_text(api.parts_.clock())},
               {"running", api.parts_.sync != nullptr},
-              {"connected_devices", api.parts_.sync != nullptr ? json(api.parts_.sync->sessions()) : json(nullptr)},
+              {"connected_devices",
+               api.parts_.sync != nullptr ? json(api.parts_.sync->sessions()) : json(nullptr)},
               {"devices", devices},
               {"stores", std::move(stores)}};
 }
@@ -123,46 +140,64 @@ void StateRoutes::verify(Api& api, const net::Responder& respond) {
     try {
       const Proof proof = prove(api.parts_.stores, api.stopping_);
       net::HttpResponse response;
-      response.body = json{{"verified", proof.good}, {"stores", proof.stores}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+      response.body = json{{"verified", proof.good}, {"stores", proof.stores}}.dump(
+                          -1, ' ', false, json::error_handler_t::replace) +
+                      "\n";
       respond(std::move(response));
     } catch (const Stopped&) {
       respond(net::error_response(503, "stopping", "the hub stops; verify again when it runs"));
     }
   });
-  if (!taken) respond(net::error_response(503, "busy", "a verification runs and another waits already; try again when they are done"));
+  if (!taken)
+    respond(net::error_response(
+        503, "busy",
+        "a verification runs and another waits already; try again when they are done"));
 }
 
 std::string StateRoutes::metrics(const Api& api) {
   Metrics metrics;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     const StoreParts& store = api.parts_.stores[i];
-    metrics.store({{"compartment", store.name}}, api.readers_[i]->counts(), store.writer->figures());
+    metrics.store({{"compartment", store.name}}, api.readers_[i]->counts(),
+                  store.writer->figures());
   }
   if (api.parts_.sync != nullptr) {
-    metrics.gauge("fieldpost_hub_connected_devices", "Sync connections open.", static_cast<double>(api.parts_.sync->sessions()));
+    metrics.gauge("fieldpost_hub_connected_devices", "Sync connections open.",
+                  static_cast<double>(api.parts_.sync->sessions()));
   }
   if (api.parts_.counters != nullptr) {
-    metrics.gauge("fieldpost_hub_connections_open", "TCP connections open.", static_cast<double>(api.parts_.counters->connections_open));
-    metrics.counter("fieldpost_hub_handshakes_failed_total", "TLS handshakes failed since start.", static_cast<double>(api.parts_.counters->handshakes_failed));
+    metrics.gauge("fieldpost_hub_connections_open", "TCP connections open.",
+                  static_cast<double>(api.parts_.counters->connections_open));
+    metrics.counter("fieldpost_hub_handshakes_failed_total", "TLS handshakes failed since start.",
+                    static_cast<double>(api.parts_.counters->handshakes_failed));
   }
   return prometheus::TextSerializer().Serialize(metrics.registry.Collect());
 }
 
 void StateRoutes::add(Api& api) {
-  api.router_.add("GET", "/healthz", [](const net::HttpRequest&, const net::Responder& respond) { respond(text_response("ok\n")); });
+  api.router_.add("GET", "/healthz", [](const net::HttpRequest&, const net::Responder& respond) {
+    respond(text_response("ok\n"));
+  });
   api.router_.add("GET", "/readyz", [&api](const net::HttpRequest&, const net::Responder& respond) {
-    if (const auto why = api.not_ready()) return respond(net::error_response(503, "not_ready", *why));
+    if (const auto why = api.not_ready())
+      return respond(net::error_response(503, "not_ready", *why));
     respond(text_response("ready\n"));
   });
-  api.router_.add("GET", "/v1/openapi.json", [](const net::HttpRequest&, const net::Responder& respond) {
-    respond(text_response(std::string(as_text(embedded_api().front().bytes)), "application/json"));
-  });
+  api.router_.add(
+      "GET", "/v1/openapi.json", [](const net::HttpRequest&, const net::Responder& respond) {
+        respond(
+            text_response(std::string(as_text(embedded_api().front().bytes)), "application/json"));
+      });
   api.add("GET", "/v1/status", [&api](const net::HttpRequest& r) { return status(api, r); });
-  api.add("GET", "/v1/digests/{unit}", [&api](const net::HttpRequest& r) { return digest(api, r); });
-  api.router_.add("POST", "/v1/verify", [&api](const net::HttpRequest&, const net::Responder& respond) { verify(api, respond); });
-  api.router_.add("GET", "/metrics", [&api](const net::HttpRequest&, const net::Responder& respond) {
-    respond(text_response(metrics(api), "text/plain; version=0.0.4; charset=utf-8"));
-  });
+  api.add("GET", "/v1/digests/{unit}",
+          [&api](const net::HttpRequest& r) { return digest(api, r); });
+  api.router_.add(
+      "POST", "/v1/verify",
+      [&api](const net::HttpRequest&, const net::Responder& respond) { verify(api, respond); });
+  api.router_.add(
+      "GET", "/metrics", [&api](const net::HttpRequest&, const net::Responder& respond) {
+        respond(text_response(metrics(api), "text/plain; version=0.0.4; charset=utf-8"));
+      });
 }
 
 }  // namespace fieldpost::hub

@@ -6,7 +6,8 @@ namespace fieldpost::hub {
 
 using nlohmann::json;
 
-Result<net::HttpResponse> Client::send(const std::string& method, const std::string& target, const std::string& body) {
+Result<net::HttpResponse> Client::send(const std::string& method, const std::string& target,
+                                       const std::string& body) {
   if (const auto run = local_ ? std::nullopt : running(directory_)) {
     FP_TRY(const Settings settings, load_settings(directory_));
     FP_TRY(const Keys keys, load_keys(directory_));
@@ -44,7 +45,8 @@ Result<json> Client::call(const std::string& method, const std::string& target, 
     return answer;
   }
   std::string message = "the hub answered " + std::to_string(response.status);
-  if (answer.is_object() && answer.contains("error")) message = answer["error"].value("message", message);
+  if (answer.is_object() && answer.contains("error"))
+    message = answer["error"].value("message", message);
   return fail(response.status < 500 ? Errc::invalid_argument : Errc::io, message);
 }
 

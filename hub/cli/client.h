@@ -17,7 +17,8 @@ class Client {
                               const nlohmann::json& body = nullptr);
 
  private:
-  Result<net::HttpResponse> send(const std::string& method, const std::string& target, const std::string& body);
+  Result<net::HttpResponse> send(const std::string& method, const std::string& target,
+                                 const std::string& body);
 
   std::filesystem::path directory_;
   std::unique_ptr<LocalHub> local_;

@@ -1,12 +1,11 @@
 #include "hub/cli/doctor.h"
 
+#include <cstdio>
+#include <fstream>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-
-#include <cstdio>
-#include <fstream>
 
 #include "hub/store/layout.h"
 #include "keys/clock.h"
@@ -34,7 +33,8 @@ struct Report {
 std::optional<bool> encrypted(const fs::path& directory) {
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) return std::nullopt;
-  const std::string base = "/sys/dev/block/" + std::to_string(major(info.st_dev)) + ":" + std::to_string(minor(info.st_dev));
+  const std::string base = "/sys/dev/block/" + std::to_string(major(info.st_dev)) + ":" +
+                           std::to_string(minor(info.st_dev));
   std::error_code error;
   if (!fs::exists(base, error)) return std::nullopt;
   std::ifstream uuid(base + "/dm/uuid");
@@ -47,9 +47,12 @@ void check_certificate(Report& report, const std::string& name, const std::strin
   const auto info = keys::read_certificate(pem);
   if (!info) return report.mend(name + " cannot be read: " + info.error().message());
   const std::int64_t days = (info->not_after.ms - keys::system_now().ms) / kDayMs;
-  if (days < 0) report.mend(name + " expired on " + to_text(info->not_after) + "; tablets cannot connect");
-  else if (days < 30) report.mend(name + " expires in " + std::to_string(days) + " days; renew it");
-  else report.good(name + " is valid for " + std::to_string(days) + " more days");
+  if (days < 0)
+    report.mend(name + " expired on " + to_text(info->not_after) + "; tablets cannot connect");
+  else if (days < 30)
+    report.mend(name + " expires in " + std::to_string(days) + " days; renew it");
+  else
+    report.good(name + " is valid for " + std::to_string(days) + " more days");
 }
 
 void check_disk(Report& report, const fs::path& directory) {
@@ -57,8 +60,10 @@ void check_disk(Report& report, const fs::path& directory) {
   if (::statvfs(directory.c_str(), &disk) != 0) return report.unknown("free disk space");
   const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   const std::string text = std::to_string(free >> 20) + " MiB free on the volume";
-  if (free < kFreeBytesMin) report.mend(text + "; less than 2 GiB, make room before the hub must refuse records");
-  else report.good(text);
+  if (free < kFreeBytesMin)
+    report.mend(text + "; less than 2 GiB, make room before the hub must refuse records");
+  else
+    report.good(text);
 }
 
 }  // namespace
@@ -76,17 +81,28 @@ Result<int> doctor(const fs::path& directory) {
   }
   check_disk(report, directory);
   const auto volume = encrypted(directory);
-  if (!volume) report.unknown("whether " + directory.string() + " lies on an encrypted volume; see to it");
-  else if (*volume) report.good("the volume is encrypted");
-  else report.mend(directory.string() + " does not lie on an encrypted volume: enforcement records are readable to whoever takes the disk");
+  if (!volume)
+    report.unknown("whether " + directory.string() + " lies on an encrypted volume; see to it");
+  else if (*volume)
+    report.good("the volume is encrypted");
+  else
+    report.mend(directory.string() +
+                " does not lie on an encrypted volume: enforcement records are readable to whoever "
+                "takes the disk");
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     const std::string text = "up to " + std::to_string(files.rlim_cur) + " open files";
-    if (files.rlim_cur < kFilesMin) report.mend(text + "; a fleet needs more, raise LimitNOFILE to at least " + std::to_string(kFilesMin));
-    else report.good(text);
+    if (files.rlim_cur < kFilesMin)
+      report.mend(text + "; a fleet needs more, raise LimitNOFILE to at least " +
+                  std::to_string(kFilesMin));
+    else
+      report.good(text);
   }
-  if (const auto run = running(directory)) report.good("the hub runs (pid " + std::to_string(run->pid) + ", port " + std::to_string(run->port) + ")");
-  else report.unknown("the stores: the hub does not run; `fieldpost-hub verify` reads all of them");
+  if (const auto run = running(directory))
+    report.good("the hub runs (pid " + std::to_string(run->pid) + ", port " +
+                std::to_string(run->port) + ")");
+  else
+    report.unknown("the stores: the hub does not run; `fieldpost-hub verify` reads all of them");
   return report.faults;
 }
 

@@ -54,11 +54,14 @@ void print_fields(const json& value, const std::string& prefix) {
 }
 
 void print_siblings(const json& conflict) {
-  line("  CONFLICT in " + text(conflict["path"]) + ": each of these was written without knowing the other");
+  line("  CONFLICT in " + text(conflict["path"]) +
+       ": each of these was written without knowing the other");
   for (const json& sibling : conflict["siblings"]) {
-    line("    " + (sibling["sealed"].get<bool>() ? std::string("(sealed)") : text(sibling["value"])) + "   by " +
-         text(sibling["author"]) + " at " + text(sibling["time"]) + " (" + text(sibling["clock"]) + ")   choose " +
-         text(sibling["actor"]) + ":" + text(sibling["counter"]) + (sibling["shown"].get<bool>() ? "   shown meanwhile" : ""));
+    line("    " +
+         (sibling["sealed"].get<bool>() ? std::string("(sealed)") : text(sibling["value"])) +
+         "   by " + text(sibling["author"]) + " at " + text(sibling["time"]) + " (" +
+         text(sibling["clock"]) + ")   choose " + text(sibling["actor"]) + ":" +
+         text(sibling["counter"]) + (sibling["shown"].get<bool>() ? "   shown meanwhile" : ""));
   }
 }
 
@@ -68,30 +71,37 @@ void print_units(const json& answer) {
   for (const json& unit : answer["units"]) {
     line(text(unit["code"]) + "  " + text(unit["compartment"]) + "  " + text(unit["name"]));
   }
-  if (answer["units"].empty()) line("No units yet. Add one: fieldpost-hub unit add 01-PPT --name Poipet");
+  if (answer["units"].empty())
+    line("No units yet. Add one: fieldpost-hub unit add 01-PPT --name Poipet");
 }
 
 void print_device(const json& device) {
-  line(text(device["name"]) + "  unit " + text(device["unit"]) + "  " + text(device["compartment"]) + "  " + text(device["standing"]));
-  line("  compare code        " + text(device["compare"]) + "  (the tablet shows the same after enrolment)");
+  line(text(device["name"]) + "  unit " + text(device["unit"]) + "  " +
+       text(device["compartment"]) + "  " + text(device["standing"]));
+  line("  compare code        " + text(device["compare"]) +
+       "  (the tablet shows the same after enrolment)");
   line("  enrolled            " + text(device["enrolled_at"]));
   line("  last contact        " + text(device["last_contact"]));
   line("  last complete sync  " + text(device["last_complete_sync"]));
-  if (device["last_error"] != "") line("  last failure        " + text(device["last_error_at"]) + ": " + text(device["last_error"]));
+  if (device["last_error"] != "")
+    line("  last failure        " + text(device["last_error_at"]) + ": " +
+         text(device["last_error"]));
   if (!device.contains("reported")) return;
   const json& reported = device["reported"];
-  line("  it said at " + text(reported["as_of"]) + ": " + text(reported["waiting"]) + " waiting, app " + text(reported["app_version"]));
+  line("  it said at " + text(reported["as_of"]) + ": " + text(reported["waiting"]) +
+       " waiting, app " + text(reported["app_version"]));
 }
 
 void print_devices(const json& answer) {
   for (const json& device : answer["devices"]) print_device(device);
-  if (answer["devices"].empty()) line("No devices yet. Invite one: fieldpost-hub device invite T07 --unit 01-PPT");
+  if (answer["devices"].empty())
+    line("No devices yet. Invite one: fieldpost-hub device invite T07 --unit 01-PPT");
   line("As of " + text(answer["as_of"]) + ". What a silent device holds is unknown.");
 }
 
 void print_invitation(const json& answer) {
-  line("Enrolment code for device " + text(answer["name"]) + " of unit " + text(answer["unit"]) + ", for one use until " +
-       text(answer["expires_at"]) + ":");
+  line("Enrolment code for device " + text(answer["name"]) + " of unit " + text(answer["unit"]) +
+       ", for one use until " + text(answer["expires_at"]) + ":");
   line("");
   line("  " + text(answer["code"]));
   line("");
@@ -107,22 +117,27 @@ void print_records(const json& answer) {
 void print_record(const json& record) {
   line(summary(record));
   print_fields(record["document"], "");
-  for (const json& path : record["sealed"]) line("  " + text(path) + " = (sealed: only key holders can read it)");
+  for (const json& path : record["sealed"])
+    line("  " + text(path) + " = (sealed: only key holders can read it)");
   for (const json& conflict : record["conflicts"]) print_siblings(conflict);
-  for (const json& fault : record["inconsistent"]) line("  INCONSISTENT: " + text(fault["message"]));
+  for (const json& fault : record["inconsistent"])
+    line("  INCONSISTENT: " + text(fault["message"]));
   line("  version " + text(record["version"]));
 }
 
 void print_history(const json& answer) {
   for (const json& change : answer["changes"]) {
-    line("received " + text(change["received_at"]) + "  change " + text(change["actor"]) + ":" + text(change["counter"]));
+    line("received " + text(change["received_at"]) + "  change " + text(change["actor"]) + ":" +
+         text(change["counter"]));
     if (change.contains("unreadable")) {
       line("  cannot be read: " + text(change["unreadable"]));
       continue;
     }
-    line("  by " + text(change["author"]) + " at " + text(change["time"]) + " (" + text(change["clock"]) + ")");
+    line("  by " + text(change["author"]) + " at " + text(change["time"]) + " (" +
+         text(change["clock"]) + ")");
     if (change.contains("reason")) line("  reason: " + text(change["reason"]));
-    for (const auto& [path, value] : change["edits"].items()) line("  " + path + " = " + text(value));
+    for (const auto& [path, value] : change["edits"].items())
+      line("  " + path + " = " + text(value));
   }
 }
 
@@ -131,36 +146,44 @@ void print_conflicts(const json& answer) {
     line(summary(record));
     for (const json& conflict : record["conflicts"]) print_siblings(conflict);
   }
-  if (answer["records"].empty()) line("No conflicts.");
-  else line("Settle one: fieldpost-hub resolve ID PATH --choose ACTOR:COUNTER --note WHY");
+  if (answer["records"].empty())
+    line("No conflicts.");
+  else
+    line("Settle one: fieldpost-hub resolve ID PATH --choose ACTOR:COUNTER --note WHY");
 }
 
 void print_quarantine(const json& answer) {
   for (const json& entry : answer["quarantine"]) {
-    line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  " + text(entry["kind"]) + "  record " + text(entry["record"]) +
-         "  since " + duration(entry["age_ms"]));
-    line("  " + text(entry["rule"]) + (entry["path"] == "" ? "" : " at " + text(entry["path"])) + ": " + text(entry["reason"]));
+    line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  " + text(entry["kind"]) +
+         "  record " + text(entry["record"]) + "  since " + duration(entry["age_ms"]));
+    line("  " + text(entry["rule"]) + (entry["path"] == "" ? "" : " at " + text(entry["path"])) +
+         ": " + text(entry["reason"]));
   }
-  if (answer["quarantine"].empty()) line("Nothing in quarantine.");
-  else line("Decide: fieldpost-hub quarantine retry|accept|reject ACTOR:COUNTER --note WHY");
+  if (answer["quarantine"].empty())
+    line("Nothing in quarantine.");
+  else
+    line("Decide: fieldpost-hub quarantine retry|accept|reject ACTOR:COUNTER --note WHY");
 }
 
 void print_held(const json& answer) {
   for (const json& entry : answer["held"]) {
-    line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  record " + text(entry["record"]) + "  for " +
-         duration(entry["age_ms"]) + ": " + text(entry["reason"]));
+    line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  record " + text(entry["record"]) +
+         "  for " + duration(entry["age_ms"]) + ": " + text(entry["reason"]));
   }
   if (answer["held"].empty()) line("Nothing is held.");
 }
 
 void print_status(const json& answer) {
-  line("Hub " + text(answer["name"]) + ", as of " + text(answer["as_of"]) + (answer["running"].get<bool>() ? "" : " (not running)"));
+  line("Hub " + text(answer["name"]) + ", as of " + text(answer["as_of"]) +
+       (answer["running"].get<bool>() ? "" : " (not running)"));
   if (!answer["connected_devices"].is_null()) {
-    line("  " + text(answer["connected_devices"]) + " of " + text(answer["devices"]) + " devices connected");
+    line("  " + text(answer["connected_devices"]) + " of " + text(answer["devices"]) +
+         " devices connected");
   }
   for (const auto& [name, counts] : answer["stores"].items()) {
-    line("  " + name + ": " + text(counts["records"]) + " records from " + text(counts["changes"]) + " changes; " +
-         text(counts["conflicts"]) + " in conflict, " + text(counts["held"]) + " held, " + text(counts["quarantined"]) + " in quarantine; " +
+    line("  " + name + ": " + text(counts["records"]) + " records from " + text(counts["changes"]) +
+         " changes; " + text(counts["conflicts"]) + " in conflict, " + text(counts["held"]) +
+         " held, " + text(counts["quarantined"]) + " in quarantine; " +
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }
 }
@@ -170,8 +193,9 @@ void print_verify(const json& answer) {
     if (store.contains("fault")) {
       line(name + ": FAULT: " + text(store["fault"]));
     } else {
-      line(name + ": good. " + text(store["changes"]) + " changes in " + text(store["chains"]) + " chains, " + text(store["signatures"]) +
-           " signatures, " + text(store["records"]) + " records replayed and equal");
+      line(name + ": good. " + text(store["changes"]) + " changes in " + text(store["chains"]) +
+           " chains, " + text(store["signatures"]) + " signatures, " + text(store["records"]) +
+           " records replayed and equal");
     }
   }
 }

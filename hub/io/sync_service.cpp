@@ -4,7 +4,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <set>
-
 #include <spdlog/spdlog.h>
 
 namespace fieldpost::hub {
@@ -81,7 +80,8 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
 
   void submit(Writer& writer, storage::IncomingBatch batch) {
     auto done = [self = shared_from_this()](Result<storage::BatchResult> result) {
-      asio::post(self->lane_.context, [self, result = std::move(result)] { self->applied(result); });
+      asio::post(self->lane_.context,
+                 [self, result = std::move(result)] { self->applied(result); });
     };
     if (const auto taken = writer.submit(std::move(batch), std::move(done)); !taken) {
       emit(session_.stop_with(wire::ErrorCode::busy, taken.error().detail));
@@ -92,8 +92,9 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     if (gone_) return;
     if (!result) {
       // The reason, with its file names, is in the hub's log and status; the device needs to know only this.
-      return emit(session_.stop_with(wire::ErrorCode::busy,
-                                     "the hub could not store this now; nothing is lost, it will be sent again"));
+      return emit(session_.stop_with(
+          wire::ErrorCode::busy,
+          "the hub could not store this now; nothing is lost, it will be sent again"));
     }
     emit(session_.on_applied(service_.clock_(), *result));
   }
@@ -101,13 +102,16 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   void closed(const Error& error) {
     gone_ = true;
     greeting_.reset();
-    if (!refused_.empty() || !error.is(Errc::closed)) note_error(refused_.empty() ? error.message() : refused_);
+    if (!refused_.empty() || !error.is(Errc::closed))
+      note_error(refused_.empty() ? error.message() : refused_);
     lane_.connections.erase(shared_from_this());
     lane_.count = lane_.connections.size();
   }
 
   void note_error(const std::string& why) {
-    if (!session_.greeted()) return spdlog::info("a connection of {} ended before its hello was taken: {}", stream_->remote(), why);
+    if (!session_.greeted())
+      return spdlog::info("a connection of {} ended before its hello was taken: {}",
+                          stream_->remote(), why);
     const storage::Device& known = *session_.device();
     spdlog::info("device {} of {}: {}", known.name, known.unit, why);
     // As it is now: a newer session of the same device may have written since this one's last status.
@@ -138,7 +142,8 @@ SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<St
     lane->sync.check = check;
     for (const StoreParts& parts : stores_) {
       lane->readers.push_back(parts.store->reader());
-      lane->sync.compartments.push_back({parts.name, lane->readers.back().get(), parts.store->identity()});
+      lane->sync.compartments.push_back(
+          {parts.name, lane->readers.back().get(), parts.store->identity()});
     }
     lanes_.push_back(std::move(lane));
   }
@@ -146,7 +151,8 @@ SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<St
 
 SyncService::~SyncService() = default;
 
-void SyncService::accept(std::shared_ptr<net::MessageStream> stream, const asio::any_io_executor& executor) {
+void SyncService::accept(std::shared_ptr<net::MessageStream> stream,
+                         const asio::any_io_executor& executor) {
   for (const auto& lane : lanes_) {
     if (executor != asio::any_io_executor(lane->context.get_executor())) continue;
     auto connection = std::make_shared<Connection>(*this, *lane, std::move(stream));

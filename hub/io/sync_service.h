@@ -39,10 +39,12 @@ class SyncService {
   static constexpr std::chrono::seconds kGreeting{30};
 
   SyncService(std::vector<boost::asio::io_context*> contexts, std::vector<StoreParts> stores,
-              crypto::SigningKey key, sync::ChangeCheck check, RandomSource random, std::function<Instant()> clock);
+              crypto::SigningKey key, sync::ChangeCheck check, RandomSource random,
+              std::function<Instant()> clock);
   ~SyncService();
 
-  void accept(std::shared_ptr<net::MessageStream> stream, const boost::asio::any_io_executor& executor);
+  void accept(std::shared_ptr<net::MessageStream> stream,
+              const boost::asio::any_io_executor& executor);
   void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end);
   /// Ends the live sessions of a device with a sentence.
   void drop_device(const DeviceId& device, const std::string& why);

@@ -1,9 +1,8 @@
 #include "hub/io/writer.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <future>
+#include <spdlog/spdlog.h>
 
 namespace fieldpost::hub {
 
@@ -11,7 +10,8 @@ namespace {
 
 /// Faults of the store as a whole: trying the batches one by one would fail for each of them.
 bool store_wide(const Error& error) {
-  return error.is(Errc::store_full) || error.is(Errc::store_failed) || error.is(Errc::io) || error.is(Errc::closed);
+  return error.is(Errc::store_full) || error.is(Errc::store_failed) || error.is(Errc::io) ||
+         error.is(Errc::closed);
 }
 
 }  // namespace
@@ -86,12 +86,16 @@ Writer::Figures Writer::figures() const {
   return figures_;
 }
 
-bool Writer::side_due() const { return side_since_ && (stopping_ || Clock::now() >= *side_since_ + kSideDelay); }
+bool Writer::side_due() const {
+  return side_since_ && (stopping_ || Clock::now() >= *side_since_ + kSideDelay);
+}
 
 void Writer::wait(std::unique_lock<std::mutex>& lock) {
   while (!stopping_ && mailbox_.empty() && jobs_.empty() && !side_due()) {
-    if (side_since_) wake_.wait_until(lock, *side_since_ + kSideDelay);
-    else wake_.wait(lock);
+    if (side_since_)
+      wake_.wait_until(lock, *side_since_ + kSideDelay);
+    else
+      wake_.wait(lock);
   }
 }
 
@@ -131,17 +135,21 @@ void Writer::loop() {
   }
 }
 
-std::vector<Result<storage::BatchResult>> Writer::apply(const std::vector<storage::IncomingBatch>& batches) {
+std::vector<Result<storage::BatchResult>> Writer::apply(
+    const std::vector<storage::IncomingBatch>& batches) {
   auto together = store_.apply(batches);
-  if (together) return {std::make_move_iterator(together->begin()), std::make_move_iterator(together->end())};
+  if (together)
+    return {std::make_move_iterator(together->begin()), std::make_move_iterator(together->end())};
   if (batches.size() == 1 || store_wide(together.error())) {
     return std::vector<Result<storage::BatchResult>>(batches.size(), together.error());
   }
   std::vector<Result<storage::BatchResult>> results;
   for (const storage::IncomingBatch& batch : batches) {
     auto alone = store_.apply({batch});
-    if (alone) results.emplace_back(std::move(alone->front()));
-    else results.emplace_back(alone.error());
+    if (alone)
+      results.emplace_back(std::move(alone->front()));
+    else
+      results.emplace_back(alone.error());
   }
   return results;
 }

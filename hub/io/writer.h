@@ -79,7 +79,9 @@ class Writer {
     std::vector<std::function<void()>> jobs;
     std::map<DeviceId, storage::Device> contacts;
     std::vector<wire::Confirm::Item> confirmed;
-    bool empty() const { return batches.empty() && jobs.empty() && contacts.empty() && confirmed.empty(); }
+    bool empty() const {
+      return batches.empty() && jobs.empty() && contacts.empty() && confirmed.empty();
+    }
   };
   void loop();
   void wait(std::unique_lock<std::mutex>& lock);
@@ -87,8 +89,10 @@ class Writer {
   Round take();
   void side_waits();
   void commit(std::vector<Submitted> submitted);
-  std::vector<Result<storage::BatchResult>> apply(const std::vector<storage::IncomingBatch>& batches);
-  void commit_side(std::map<DeviceId, storage::Device> contacts, const std::vector<wire::Confirm::Item>& confirmed);
+  std::vector<Result<storage::BatchResult>> apply(
+      const std::vector<storage::IncomingBatch>& batches);
+  void commit_side(std::map<DeviceId, storage::Device> contacts,
+                   const std::vector<wire::Confirm::Item>& confirmed);
   void note(const std::optional<Error>& error, std::uint64_t changes);
 
   storage::HubStore& store_;

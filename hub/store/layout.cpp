@@ -1,14 +1,13 @@
 #include "hub/store/layout.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "keys/pki.h"
@@ -22,17 +21,19 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kTables = {"meta",    "records", "log",  "feed",       "feed_ends", "actors",  "batches",
-                                          "by_record", "held",  "exceptions", "conflicts", "units", "devices",
-                                          "invitations"};
+const std::vector<std::string> kTables = {
+    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
+    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations"};
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
 /// `init` writes 52; below this a token is a truncated file and no secret.
 constexpr std::size_t kTokenBytesMin = 32;
-const std::vector<std::string> kLogLevels = {"trace", "debug", "info", "warn", "warning", "error", "critical", "off"};
+const std::vector<std::string> kLogLevels = {"trace",   "debug", "info",     "warn",
+                                             "warning", "error", "critical", "off"};
 
 fs::path keys_of(const fs::path& directory) { return directory / "keys"; }
 
-Status write_keys(const fs::path& keys, const Settings& settings, const RandomSource& random, Instant now) {
+Status write_keys(const fs::path& keys, const Settings& settings, const RandomSource& random,
+                  Instant now) {
   const auto seed = random_id<Nonce>(random);
   const auto store = random_id<Nonce>(random);
   const auto token = random_id<Nonce>(random);
@@ -52,26 +53,33 @@ Status write_keys(const fs::path& keys, const Settings& settings, const RandomSo
 }
 
 Result<std::string> text_of(const fs::path& path, bool secret) {
-  FP_TRY(const Bytes bytes, secret ? keys::read_secret_file(path) : keys::read_file(path, kSettingsBytesMax));
+  FP_TRY(const Bytes bytes,
+         secret ? keys::read_secret_file(path) : keys::read_file(path, kSettingsBytesMax));
   return std::string(as_text(bytes));
 }
 
 Result<Nonce> key_of(const fs::path& path) {
   FP_TRY(const Bytes bytes, keys::read_secret_file(path));
   const auto key = Nonce::from(bytes);
-  if (!key) return fail(Errc::malformed, path.string() + ": " + key.error().detail + "; restore it from a backup");
+  if (!key)
+    return fail(Errc::malformed,
+                path.string() + ": " + key.error().detail + "; restore it from a backup");
   return *key;
 }
 
 }  // namespace
 
-Status init(const fs::path& directory, const Settings& settings, const RandomSource& random, Instant now) {
-  if (settings.name.empty() || settings.name.size() > 253 || settings.name.find_first_of(" /\t\n") != std::string::npos) {
-    return fail(Errc::invalid_argument, "--name must be the host name or IP address under which tablets reach the hub");
+Status init(const fs::path& directory, const Settings& settings, const RandomSource& random,
+            Instant now) {
+  if (settings.name.empty() || settings.name.size() > 253 ||
+      settings.name.find_first_of(" /\t\n") != std::string::npos) {
+    return fail(Errc::invalid_argument,
+                "--name must be the host name or IP address under which tablets reach the hub");
   }
   std::error_code unreadable;
   if (fs::exists(directory / "hub.json", unreadable)) {
-    return fail(Errc::already_exists, directory.string() + " already holds a hub; choose another --data directory");
+    return fail(Errc::already_exists,
+                directory.string() + " already holds a hub; choose another --data directory");
   }
   FP_CHECK_OK(keys::make_private_directory(directory));
   FP_CHECK_OK(keys::make_private_directory(keys_of(directory)));
@@ -86,8 +94,11 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
     FP_TRY(const auto kv, storage::LmdbKv::open(options));
     (void)kv;
   }
-  const json text = {{"name", settings.name},       {"listen", settings.listen}, {"port", settings.port},
-                     {"threads", settings.threads}, {"log_level", settings.log_level}};
+  const json text = {{"name", settings.name},
+                     {"listen", settings.listen},
+                     {"port", settings.port},
+                     {"threads", settings.threads},
+                     {"log_level", settings.log_level}};
   // Last: a directory with hub.json is a whole hub.
   return keys::write_file_atomically(directory / "hub.json", as_bytes(text.dump(2) + "\n"), 0600);
 }
@@ -98,20 +109,30 @@ Result<Settings> load_settings(const fs::path& directory) {
   if (!text && !text.error().is(Errc::not_found)) return text.error();
   if (!text) {
     return fail(Errc::not_found, "no hub in " + directory.string() +
-                                     "; make one with: fieldpost-hub init --name HOST --data " + directory.string());
+                                     "; make one with: fieldpost-hub init --name HOST --data " +
+                                     directory.string());
   }
   const json parsed = json::parse(*text, nullptr, false);
-  const auto bad = [&](const std::string& what) { return fail(Errc::malformed, path.string() + ": " + what); };
+  const auto bad = [&](const std::string& what) {
+    return fail(Errc::malformed, path.string() + ": " + what);
+  };
   if (!parsed.is_object()) return bad("not a JSON object; correct it or restore it from a backup");
   Settings settings;
   for (const auto& [key, value] : parsed.items()) {
     const bool number = value.is_number_unsigned();
-    if (key == "name" && value.is_string()) settings.name = value;
-    else if (key == "listen" && value.is_string()) settings.listen = value;
-    else if (key == "log_level" && std::find(kLogLevels.begin(), kLogLevels.end(), value) != kLogLevels.end()) settings.log_level = value;
-    else if (key == "port" && number && value.get<std::uint64_t>() < 65536) settings.port = value;
-    else if (key == "threads" && number && value.get<std::uint64_t>() <= 256) settings.threads = value;
-    else return bad("member \"" + key + "\" is unknown or has a value out of range");
+    if (key == "name" && value.is_string())
+      settings.name = value;
+    else if (key == "listen" && value.is_string())
+      settings.listen = value;
+    else if (key == "log_level" &&
+             std::find(kLogLevels.begin(), kLogLevels.end(), value) != kLogLevels.end())
+      settings.log_level = value;
+    else if (key == "port" && number && value.get<std::uint64_t>() < 65536)
+      settings.port = value;
+    else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
+      settings.threads = value;
+    else
+      return bad("member \"" + key + "\" is unknown or has a value out of range");
   }
   if (settings.name.empty()) return bad("member \"name\" is missing");
   return settings;
@@ -122,7 +143,8 @@ Result<Keys> load_keys(const fs::path& directory) {
   Keys out;
   struct stat info {};
   if (::stat(folder.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
-    return fail(Errc::unauthorised, folder.string() + " is open to others: `chmod 700 " + folder.string() + "`, and consider its keys as known");
+    return fail(Errc::unauthorised, folder.string() + " is open to others: `chmod 700 " +
+                                        folder.string() + "`, and consider its keys as known");
   }
   FP_TRY(const Nonce seed, key_of(folder / "hub.seed"));
   crypto::Seed secret;
@@ -132,20 +154,26 @@ Result<Keys> load_keys(const fs::path& directory) {
   out.store.bytes = store.bytes;
   FP_TRY(out.ca_pem, text_of(folder / "ca.pem", false));
   FP_TRY(const std::string server, text_of(folder / "server.pem", false));
-  for (const auto& [name, pem] : {std::pair<const char*, const std::string*>{"ca.pem", &out.ca_pem}, {"server.pem", &server}}) {
-    if (!keys::read_certificate(*pem)) return fail(Errc::malformed, (folder / name).string() + " is damaged; restore it from a backup");
+  for (const auto& [name, pem] : {std::pair<const char*, const std::string*>{"ca.pem", &out.ca_pem},
+                                  {"server.pem", &server}}) {
+    if (!keys::read_certificate(*pem))
+      return fail(Errc::malformed,
+                  (folder / name).string() + " is damaged; restore it from a backup");
   }
   out.server_pem = server + out.ca_pem;
   FP_TRY(out.server_key_pem, text_of(folder / "server.key", true));
   FP_TRY(const std::string token, text_of(folder / "admin.token", true));
   out.admin_token = std::string(trimmed(token));  // an editor adds a line's end
   if (out.admin_token.size() < kTokenBytesMin) {
-    return fail(Errc::malformed, (folder / "admin.token").string() + " holds no token of at least " + std::to_string(kTokenBytesMin) + " characters; restore it from a backup");
+    return fail(Errc::malformed,
+                (folder / "admin.token").string() + " holds no token of at least " +
+                    std::to_string(kTokenBytesMin) + " characters; restore it from a backup");
   }
   return out;
 }
 
-Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys, const RandomSource& random) {
+Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
+                                           const RandomSource& random) {
   std::vector<OpenStore> stores;
   const auto hub = HubId::from(keys.signing.public_key.view());
   Epoch epoch = random_id<Epoch>(random);
@@ -186,25 +214,31 @@ std::optional<Running> running(const fs::path& directory) {
   const auto text = keys::read_file(path, kSettingsBytesMax);
   if (!text) return std::nullopt;
   const json parsed = json::parse(as_text(*text), nullptr, false);
-  const auto number = [&](const char* name) { return parsed.is_object() && parsed.contains(name) && parsed[name].is_number_unsigned(); };
+  const auto number = [&](const char* name) {
+    return parsed.is_object() && parsed.contains(name) && parsed[name].is_number_unsigned();
+  };
   if (!number("port") || !number("pid")) return std::nullopt;
   Running found;
   found.port = parsed["port"];
   found.pid = parsed["pid"];
-  if (parsed.contains("address") && parsed["address"].is_string()) found.address = parsed["address"];
+  if (parsed.contains("address") && parsed["address"].is_string())
+    found.address = parsed["address"];
   return found;
 }
 
 Result<RunFile> RunFile::write(const fs::path& directory, const Running& running) {
   const fs::path path = directory / "run.json";
   const fs::path fresh = directory / ".run.json.new";
-  const std::string text = json{{"address", running.address}, {"port", running.port}, {"pid", running.pid}}.dump();
+  const std::string text =
+      json{{"address", running.address}, {"port", running.port}, {"pid", running.pid}}.dump();
   RunFile file(path, ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   // Locked before it gets its name: nobody sees it without its lock.
-  const bool written = file.descriptor_ >= 0 && ::flock(file.descriptor_, LOCK_EX | LOCK_NB) == 0 &&
-                       ::write(file.descriptor_, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::rename(fresh.c_str(), path.c_str()) == 0;
-  if (!written) return fail(Errc::io, "cannot write " + path.string() + ": " + std::strerror(errno));
+  const bool written =
+      file.descriptor_ >= 0 && ::flock(file.descriptor_, LOCK_EX | LOCK_NB) == 0 &&
+      ::write(file.descriptor_, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::rename(fresh.c_str(), path.c_str()) == 0;
+  if (!written)
+    return fail(Errc::io, "cannot write " + path.string() + ": " + std::strerror(errno));
   return file;
 }
 

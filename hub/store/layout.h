@@ -29,10 +29,10 @@ namespace fieldpost::hub {
 namespace fs = std::filesystem;
 
 struct Settings {
-  std::string name;                    ///< host name in the certificate and in enrolment codes
+  std::string name;  ///< host name in the certificate and in enrolment codes
   std::string listen = "0.0.0.0";
   std::uint16_t port = 7443;
-  unsigned threads = 0;                ///< 0: one per core
+  unsigned threads = 0;  ///< 0: one per core
   std::string log_level = "info";
 };
 
@@ -40,7 +40,7 @@ struct Keys {
   crypto::SigningKey signing;
   crypto::SymmetricKey store;
   std::string ca_pem;
-  std::string server_pem;              ///< followed by the CA's
+  std::string server_pem;  ///< followed by the CA's
   std::string server_key_pem;
   std::string admin_token;
 };
@@ -52,12 +52,14 @@ struct OpenStore {
 };
 
 /// Errors: `already_exists`, `invalid_argument`, `io`.
-Status init(const fs::path& directory, const Settings& settings, const RandomSource& random, Instant now);
+Status init(const fs::path& directory, const Settings& settings, const RandomSource& random,
+            Instant now);
 /// Errors: `not_found` with the command that makes a hub; `malformed` naming file and member.
 Result<Settings> load_settings(const fs::path& directory);
 Result<Keys> load_keys(const fs::path& directory);
 /// Opens both stores. Errors: `locked` when a hub runs here.
-Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys, const RandomSource& random);
+Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
+                                           const RandomSource& random);
 
 /// Where a running hub listens, or nothing.
 struct Running {

@@ -199,8 +199,8 @@ class KvHubStore final : public HubStore {
     return read.scan(kDevices, {}, {}, [&](BytesView, BytesView value) -> Result<KvRead::Step> {
       FP_TRY(const Device other, unpack_device(value));
       if (other.name == invitation.device_name && other.unit == invitation.unit && other.id != id) {
-        return fail(Errc::already_exists, "unit " + other.unit + " already has a device " + other.name +
-                                              "; ask for a code with another name");
+        return fail(Errc::already_exists, "unit " + other.unit + " already has a device " +
+                                              other.name + "; ask for a code with another name");
       }
       return KvRead::Step::more;
     });

@@ -5,7 +5,6 @@
 
 #include "base/embedded.h"
 #include "base/text.h"
-
 #include "keys/clock.h"
 #include "keys/pki.h"
 #include "keys/random.h"
@@ -42,10 +41,16 @@ struct Hub {
     ApiParts parts;
     const auto hub = *HubId::from(keys.signing.public_key.view());
     for (std::size_t i = 0; i < 2; ++i) {
-      const auto codec = [] { return std::make_unique<storage::ChecksumCodec>(crypto::SymmetricKey{}, wire::Dictionary::v1()); };
-      stores[i].store = storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
-      stores[i].writer = std::make_unique<Writer>(*stores[i].store, [](const std::string&, std::uint64_t) {});
-      parts.stores.push_back({i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get()});
+      const auto codec = [] {
+        return std::make_unique<storage::ChecksumCodec>(crypto::SymmetricKey{},
+                                                        wire::Dictionary::v1());
+      };
+      stores[i].store =
+          storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
+      stores[i].writer =
+          std::make_unique<Writer>(*stores[i].store, [](const std::string&, std::uint64_t) {});
+      parts.stores.push_back(
+          {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get()});
     }
     parts.registry = &registry;
     parts.keys = &keys;
@@ -57,7 +62,8 @@ struct Hub {
     api = std::make_unique<Api>(std::move(parts));
   }
 
-  net::HttpResponse send(const std::string& method, const std::string& target, const std::string& body, const std::string& token) {
+  net::HttpResponse send(const std::string& method, const std::string& target,
+                         const std::string& body, const std::string& token) {
     net::HttpRequest request;
     request.method = method;
     request.target = target;
@@ -65,19 +71,24 @@ struct Hub {
     if (!token.empty()) request.headers = {{"Authorization", token}};
     REQUIRE(net::parse_target(request));
     const auto answer = std::make_shared<std::promise<net::HttpResponse>>();
-    api->handle(std::move(request), net::Responder([answer](net::HttpResponse r) { answer->set_value(std::move(r)); }));
+    api->handle(std::move(request),
+                net::Responder([answer](net::HttpResponse r) { answer->set_value(std::move(r)); }));
     return answer->get_future().get();
   }
   /// As the administrator.
-  std::pair<int, json> ask(const std::string& method, const std::string& target, const json& body = nullptr) {
-    const auto answer = send(method, target, body.is_null() ? "" : body.dump(), "Bearer " + keys.admin_token);
+  std::pair<int, json> ask(const std::string& method, const std::string& target,
+                           const json& body = nullptr) {
+    const auto answer =
+        send(method, target, body.is_null() ? "" : body.dump(), "Bearer " + keys.admin_token);
     return {answer.status, json::parse(answer.body, nullptr, false)};
   }
   std::string invite(const std::string& name, const std::string& unit) {
-    const auto [status, made] = ask("POST", "/v1/invitations", {{"name", name}, {"unit", unit}, {"valid_minutes", 60}});
+    const auto [status, made] =
+        ask("POST", "/v1/invitations", {{"name", name}, {"unit", unit}, {"valid_minutes", 60}});
     REQUIRE(status == 200);
     const std::string code = made["code"];
-    return to_hex(BytesView(*from_base32(code.substr(code.find('/') + 1))).subspan(Fingerprint::kSize));
+    return to_hex(
+        BytesView(*from_base32(code.substr(code.find('/') + 1))).subspan(Fingerprint::kSize));
   }
   /// As a tablet: no token.
   std::pair<int, json> enrol(const std::string& secret_hex, std::uint8_t device) {
@@ -86,7 +97,9 @@ struct Hub {
     const auto key = crypto::signing_key(seed);
     const Bytes secret = *from_hex(secret_hex);
     const auto signature = crypto::sign(key, "fieldpost.v1.enrol", {secret, key.public_key.view()});
-    const json body = {{"secret", secret_hex}, {"device", to_hex(key.public_key.view())}, {"signature", to_hex(signature.view())}};
+    const json body = {{"secret", secret_hex},
+                       {"device", to_hex(key.public_key.view())},
+                       {"signature", to_hex(signature.view())}};
     const auto answer = send("POST", "/v1/enrol", body.dump(), "");
     return {answer.status, json::parse(answer.body)};
   }
@@ -98,13 +111,15 @@ std::string code_of(const json& answer) { return answer["error"]["code"]; }
 
 TEST_CASE("only the administrator's token opens what is not public") {
   Hub hub;
-  for (const char* token : {"", "Bearer ", "Bearer wrong", "a-token-that-nobody-can-guess-at-all"}) {
+  for (const char* token :
+       {"", "Bearer ", "Bearer wrong", "a-token-that-nobody-can-guess-at-all"}) {
     CHECK(hub.send("GET", "/v1/status", "", token).status == 401);
     CHECK(hub.send("GET", "/metrics", "", token).status == 401);
     CHECK(hub.send("GET", "/nothing", "", token).status == 401);
   }
   CHECK(hub.ask("GET", "/v1/status").first == 200);
-  for (const char* open : {"/healthz", "/readyz", "/v1/openapi.json"}) CHECK(hub.send("GET", open, "", "").status == 200);
+  for (const char* open : {"/healthz", "/readyz", "/v1/openapi.json"})
+    CHECK(hub.send("GET", open, "", "").status == 200);
 }
 
 TEST_CASE("a bad request is answered with what is wrong, and the hub goes on") {
@@ -123,8 +138,10 @@ TEST_CASE("a bad request is answered with what is wrong, and the hub goes on") {
   CHECK(hub.ask("PUT", "/v1/units/01-PPT", {{"name", 7}}).first == 400);
   CHECK(hub.ask("PUT", "/v1/units/01-PPT", {{"compartment", json::array()}}).first == 400);
   CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", 1}}).first == 400);
-  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "accept"}, {"note", 5}}).first == 400);
-  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "retry"}, {"author", 5}}).first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "accept"}, {"note", 5}})
+            .first == 400);
+  CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "retry"}, {"author", 5}})
+            .first == 400);
   CHECK(hub.ask("POST", "/v1/quarantine/00000000000000a1/1", {{"ruling", "retry"}}).first == 404);
   CHECK(hub.ask("POST", "/v1/quarantine/xyz/1", {{"ruling", "retry"}}).first == 400);
   CHECK(hub.ask("GET", "/v1/status").first == 200);
@@ -157,7 +174,8 @@ TEST_CASE("a device that cannot prove its key is not enrolled, and the code stay
   Hub hub;
   REQUIRE(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 200);
   const std::string secret = hub.invite("T07", "01-PPT");
-  const json forged = {{"secret", secret}, {"device", std::string(64, '1')}, {"signature", std::string(128, '2')}};
+  const json forged = {
+      {"secret", secret}, {"device", std::string(64, '1')}, {"signature", std::string(128, '2')}};
   CHECK(hub.send("POST", "/v1/enrol", forged.dump(), "").status == 403);
   CHECK(hub.send("POST", "/v1/enrol", "{\"secret\": 5}", "").status == 400);
   CHECK(hub.send("POST", "/v1/enrol", "[[[[", "").status == 400);
@@ -167,12 +185,15 @@ TEST_CASE("a device that cannot prove its key is not enrolled, and the code stay
 TEST_CASE("a store that takes nothing shows in readyz, status and metrics") {
   Hub hub;
   REQUIRE(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 200);
-  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token).body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 1") != std::string::npos);
+  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token)
+            .body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 1") !=
+        std::string::npos);
   REQUIRE(hub.enrol(hub.invite("T07", "01-PPT"), 1).first == 200);
   Store& store = hub.stores[0];
   const storage::Device device = store.store->reader()->devices()->front();
   store.writer->run([&](storage::HubStore&) {
-    store.kv.set_faults({[](std::uint64_t, storage::UpdateKind) { return storage::CommitFate::full; }});
+    store.kv.set_faults(
+        {[](std::uint64_t, storage::UpdateKind) { return storage::CommitFate::full; }});
   });
   store.writer->contact(device);
   store.writer->stop();
@@ -183,6 +204,8 @@ TEST_CASE("a store that takes nothing shows in readyz, status and metrics") {
   const json stores = hub.ask("GET", "/v1/status").second["stores"];
   CHECK(stores["enforcement"]["fault"].is_string());
   CHECK(stores["health"]["fault"].is_null());
-  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token).body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 0") != std::string::npos);
+  CHECK(hub.send("GET", "/metrics", "", "Bearer " + hub.keys.admin_token)
+            .body.find("fieldpost_hub_store_ready{compartment=\"enforcement\"} 0") !=
+        std::string::npos);
   CHECK(hub.ask("PUT", "/v1/units/01-PPT", json::object()).first == 503);  // this writer stopped
 }

@@ -1,9 +1,8 @@
 #include "hub/store/layout.h"
 
+#include <fstream>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <fstream>
 
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -27,7 +26,9 @@ struct Made {
     out.name = "hub.example";
     return out;
   }
-  void write(const char* name, const std::string& text) const { std::ofstream(path / name) << text; }
+  void write(const char* name, const std::string& text) const {
+    std::ofstream(path / name) << text;
+  }
 };
 
 }  // namespace
@@ -88,7 +89,8 @@ TEST_CASE("hub.json is refused with the member that is wrong") {
   CHECK(refused("{\"name\": \"hub.exam").find("not a JSON object") != std::string::npos);
   CHECK(refused(R"({"name": "h", "prot": 7443})").find("\"prot\"") != std::string::npos);
   CHECK(refused(R"({"name": "h", "port": 70000})").find("\"port\"") != std::string::npos);
-  CHECK(refused(R"({"name": "h", "log_level": "inof"})").find("\"log_level\"") != std::string::npos);
+  CHECK(refused(R"({"name": "h", "log_level": "inof"})").find("\"log_level\"") !=
+        std::string::npos);
   CHECK(refused(R"({"port": 1})").find("\"name\"") != std::string::npos);
   fs::remove(made.path / "hub.json");
   const auto none = load_settings(made.path);
@@ -101,7 +103,8 @@ TEST_CASE("a run.json that a killed hub left behind names no running hub") {
   const Made made;
   CHECK_FALSE(running(made.path));
   // This process lives: its pid alone proves nothing.
-  made.write("run.json", R"({"address":"127.0.0.1","port":7443,"pid":)" + std::to_string(::getpid()) + "}");
+  made.write("run.json",
+             R"({"address":"127.0.0.1","port":7443,"pid":)" + std::to_string(::getpid()) + "}");
   CHECK_FALSE(running(made.path));
   {
     const auto file = RunFile::write(made.path, {local_address("0.0.0.0"), 7443, 42});

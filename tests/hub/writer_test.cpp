@@ -132,7 +132,8 @@ TEST_CASE("many sessions' batches share a commit; answers come in order, then th
     const Gate gate(*hub.writer);
     for (std::uint8_t name = 1; name <= 3; ++name) REQUIRE(hub.submit(name));
   }
-  CHECK(hub.heard.wait(4) == std::vector<std::string>{"stored 1", "stored 2", "stored 3", "feed 01-PPT 3"});
+  CHECK(hub.heard.wait(4) ==
+        std::vector<std::string>{"stored 1", "stored 2", "stored 3", "feed 01-PPT 3"});
   CHECK(hub.kv.commits() == before + 1);
   CHECK(hub.writer->figures().commits == 1);
   CHECK(hub.writer->figures().changes == 3);
