@@ -61,7 +61,10 @@ TEST_CASE("the checkpoint day imports with exactly the listed errors") {
     persons += row.document.value("persons", json::array()).size();
     for (const json& vehicle : row.document.value("vehicles", json::array())) {
       ++vehicles;
-      same_plate += vehicle.value("plate_norm", "") == expected["same_plate"]["plate_norm"] ? 1 : 0;
+      same_plate +=
+          vehicle.value("plate_norm", "") == expected["same_plate"]["plate_norm"].get<std::string>()
+              ? 1
+              : 0;
     }
   }
   const auto listed = [&](const char* key) {

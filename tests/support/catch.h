@@ -7,9 +7,16 @@
 #include <catch2/catch.hpp>
 #endif
 
+#include <string>
+
 #include "base/result.h"
 
 namespace Catch {
+
+#ifdef FIELDPOST_CATCH2_V3
+/// What Catch2 2 calls so: text that contains this text.
+inline auto Contains(const std::string& text) { return Matchers::ContainsSubstring(text); }
+#endif
 
 /// Boost's own operator<< for results claims to print any value and then does not compile.
 template <class T>
