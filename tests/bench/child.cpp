@@ -1,20 +1,20 @@
 #include "tests/bench/child.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
+#include <fcntl.h>
 #include <fstream>
+#include <signal.h>
 #include <sstream>
 #include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 namespace fieldpost::bench {
 
-Child::Child(const std::string& program, std::vector<std::string> arguments, const std::string& log) {
+Child::Child(const std::string& program, std::vector<std::string> arguments,
+             const std::string& log) {
   const std::string path = std::string(FIELDPOST_BINARY_DIR) + "/" + program;
   std::vector<char*> argv{const_cast<char*>(path.c_str())};
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -43,7 +43,8 @@ bool Child::running() {
 void Child::stop() {
   if (!running()) return;
   ::kill(pid_, SIGTERM);
-  for (int i = 0; i < 200 && running(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (int i = 0; i < 200 && running(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   if (!running()) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);

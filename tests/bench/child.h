@@ -14,7 +14,7 @@ namespace fieldpost::bench {
 struct ProcessFigures {
   double rss_anon_kib = 0;
   double rss_file_kib = 0;
-  double cpu_ms = 0;   ///< user and system, since its start
+  double cpu_ms = 0;  ///< user and system, since its start
 };
 
 class Child {

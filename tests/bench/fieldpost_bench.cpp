@@ -1,10 +1,9 @@
 // fieldpost-bench: the figures of docs/results.md, measured on this machine.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <sys/resource.h>
 
 #include "crypto/crypto.h"
 #include "tests/bench/keys.h"
@@ -12,7 +11,8 @@
 
 namespace fieldpost::bench {
 
-std::vector<nlohmann::json> documents(std::uint64_t seed, std::size_t count, const std::string& unit) {
+std::vector<nlohmann::json> documents(std::uint64_t seed, std::size_t count,
+                                      const std::string& unit) {
   Workload workload({.seed = seed, .unit = unit});
   std::vector<nlohmann::json> out;
   out.reserve(count);
@@ -38,15 +38,18 @@ struct Group {
 const std::vector<Group>& groups() {
   static const std::vector<Group> all = {
       {{"local_write_p99_vs_lmdb", "local_write_rate_vs_lmdb"}, measure_local_write},
-      {{"push_records_per_s", "push_wire_bytes_per_record", "resync_bytes", "resync_round_trips", "edit100_bytes",
-        "pull_records_per_s", "pull_wire_bytes_per_record", "store_bytes_per_record_agent", "store_bytes_per_record_hub"},
+      {{"push_records_per_s", "push_wire_bytes_per_record", "resync_bytes", "resync_round_trips",
+        "edit100_bytes", "pull_records_per_s", "pull_wire_bytes_per_record",
+        "store_bytes_per_record_agent", "store_bytes_per_record_hub"},
        measure_push_and_pull},
       {{"push_rtt100_s"}, measure_rtt},
       {{"visit_push_bytes_per_record"}, measure_visits},
       {{"fleet_records_per_s", "fleet_p99_s"}, measure_fleet},
-      {{"deliver_p50_ms", "deliver_p99_ms", "hub_idle_conn_kib", "hub_idle_cpu_percent_1000"}, measure_deliver},
+      {{"deliver_p50_ms", "deliver_p99_ms", "hub_idle_conn_kib", "hub_idle_cpu_percent_1000"},
+       measure_deliver},
       {{"hub_apply_vs_lmdb"}, measure_hub_apply},
-      {{"agent_rss_anon_mib", "agent_rss_file_mib", "agent_idle_cpu_ms_per_min"}, measure_idle_agent},
+      {{"agent_rss_anon_mib", "agent_rss_file_mib", "agent_idle_cpu_ms_per_min"},
+       measure_idle_agent},
   };
   return all;
 }
@@ -56,13 +59,17 @@ void check_workload(const Plan& plan, Report& report) {
   const auto size = measure(to_ndjson(documents(7, plan.records, "01-PPT")), plan.records);
   report.raw("workload_json_bytes_per_record", size.json_mean());
   report.raw("workload_gzip9_bytes_per_record", size.gzip_mean());
-  std::printf("workload: %zu records, %.0f bytes of JSON and %.1f bytes of gzip -9 each\n", size.records, size.json_mean(), size.gzip_mean());
+  std::printf("workload: %zu records, %.0f bytes of JSON and %.1f bytes of gzip -9 each\n",
+              size.records, size.json_mean(), size.gzip_mean());
   if (size.json_mean() < 850 || size.json_mean() > 1000 || size.gzip_mean() < 165) {
-    throw std::runtime_error("this workload does not count: 850 to 1,000 bytes of JSON and at least 165 of gzip -9 a record are asked for");
+    throw std::runtime_error(
+        "this workload does not count: 850 to 1,000 bytes of JSON and at least 165 of gzip -9 a "
+        "record are asked for");
   }
 }
 
-int run(const Plan& plan, const std::vector<std::string>& only, const std::string& json_file, const std::string& command) {
+int run(const Plan& plan, const std::vector<std::string>& only, const std::string& json_file,
+        const std::string& command) {
   need(crypto::init());
   // A thousand connections and their peers' files.
   rlimit files{};
@@ -73,16 +80,18 @@ int run(const Plan& plan, const std::vector<std::string>& only, const std::strin
   check_workload(plan, report);
   int failures = 0;
   for (const Group& group : groups()) {
-    const bool wanted = only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& key) {
-      return std::find(group.keys.begin(), group.keys.end(), key) != group.keys.end();
-    });
+    const bool wanted =
+        only.empty() || std::any_of(only.begin(), only.end(), [&](const std::string& key) {
+          return std::find(group.keys.begin(), group.keys.end(), key) != group.keys.end();
+        });
     if (!wanted) continue;
     std::printf("measuring %s …\n", group.keys.front().c_str());
     std::fflush(stdout);
     try {
       group.measure(plan, report);
     } catch (const std::exception& error) {
-      std::fprintf(stderr, "fieldpost-bench: %s was not measured: %s\n", group.keys.front().c_str(), error.what());
+      std::fprintf(stderr, "fieldpost-bench: %s was not measured: %s\n", group.keys.front().c_str(),
+                   error.what());
       ++failures;
     }
   }
@@ -97,7 +106,9 @@ int run(const Plan& plan, const std::vector<std::string>& only, const std::strin
 
 int main(int argc, char** argv) {
   using namespace fieldpost::bench;
-  CLI::App app{"Measures Fieldpost against its bars, on real processes with TLS and real fsync, beside raw LMDB."};
+  CLI::App app{
+      "Measures Fieldpost against its bars, on real processes with TLS and real fsync, beside raw "
+      "LMDB."};
   std::string json_file;
   std::vector<std::string> only;
   bool quick = false;
@@ -105,9 +116,14 @@ int main(int argc, char** argv) {
   std::vector<std::string> known;
   for (const Bar& bar : bars()) known.emplace_back(bar.key);
   app.add_option("--json", json_file, "Write the figures to this file too");
-  app.add_option("--only", only, "Measure only these keys (and what is measured with them)")->check(CLI::IsMember(known));
-  app.add_flag("--quick", quick, "A tenth of the records, one repeat, 5 s of idling: to see that it runs, not for figures");
-  app.add_option("--repeats", plan.repeats, "How often the noisy ones are measured")->check(CLI::Range(1, 20))->capture_default_str();
+  app.add_option("--only", only, "Measure only these keys (and what is measured with them)")
+      ->check(CLI::IsMember(known));
+  app.add_flag(
+      "--quick", quick,
+      "A tenth of the records, one repeat, 5 s of idling: to see that it runs, not for figures");
+  app.add_option("--repeats", plan.repeats, "How often the noisy ones are measured")
+      ->check(CLI::Range(1, 20))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (quick) plan = {1000, 2000, 100, 1, 5};
   std::string command = "scripts/bench";

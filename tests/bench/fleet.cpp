@@ -45,7 +45,8 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
       : shared_(shared),
         unit_(identity.unit),
         name_(identity.device_name),
-        identity_{identity.device(), crypto::signing_key(identity.device_seed), identity.hub, "bench", Hash{}},
+        identity_{identity.device(), crypto::signing_key(identity.device_seed), identity.hub,
+                  "bench", Hash{}},
         kv_(6) {
     store_ = need(storage::open_agent_store(kv_, shared.codec));
     need(sync::ensure_actor(*store_, identity.hub, identity_.device, shared.random));
@@ -59,7 +60,8 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
     request.author = document["author"].get<std::string>();
     schema::EditOptions options;
     options.author = request.author;
-    request.edits = need(schema::edits_from_document(shared_.registry, request.type, document, nullptr, options));
+    request.edits = need(
+        schema::edits_from_document(shared_.registry, request.type, document, nullptr, options));
     model::ChangeTimes times;
     times.wall = keys::system_now();
     sync::ChangeBatch batch(*store_, times, shared_.random);
@@ -99,7 +101,8 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
  private:
   void opened(std::shared_ptr<net::MessageStream> stream) {
     stream_ = std::move(stream);
-    session_.emplace(identity_, *store_, shared_.compressor, stream_->channel_binding(), shared_.random, link_);
+    session_.emplace(identity_, *store_, shared_.compressor, stream_->channel_binding(),
+                     shared_.random, link_);
     net::MessageStream::Handlers handlers;
     handlers.on_message = [self = shared_from_this()](Bytes&& frame) { self->message(frame); };
     handlers.on_closed = [self = shared_from_this()](const Error& error) {
@@ -137,10 +140,12 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
   double settled_s_ = 0;
 };
 
-Fleet::Fleet(const std::vector<agent::Identity>& identities, std::uint16_t port) : shared_(std::make_unique<Shared>()) {
+Fleet::Fleet(const std::vector<agent::Identity>& identities, std::uint16_t port)
+    : shared_(std::make_unique<Shared>()) {
   shared_->trust = need(net::trust_ca(identities.front().ca_pem));
   shared_->port = port;
-  for (const auto& identity : identities) agents_.push_back(std::make_shared<Agent>(*shared_, identity));
+  for (const auto& identity : identities)
+    agents_.push_back(std::make_shared<Agent>(*shared_, identity));
 }
 
 Fleet::~Fleet() {
@@ -160,11 +165,13 @@ void Fleet::prepare(std::size_t count) {
   }
 }
 
-void Fleet::run_until(const std::function<bool()>& done, std::chrono::seconds patience, const char* what) {
+void Fleet::run_until(const std::function<bool()>& done, std::chrono::seconds patience,
+                      const char* what) {
   const auto end = Clock::now() + patience;
   context_.restart();
   while (!done()) {
-    if (!shared_->failure.empty()) throw std::runtime_error(std::string(what) + ": " + shared_->failure);
+    if (!shared_->failure.empty())
+      throw std::runtime_error(std::string(what) + ": " + shared_->failure);
     if (Clock::now() > end) throw std::runtime_error(std::string(what) + ": not done in time");
     // In turns of a few milliseconds: `done` walks over a thousand agents.
     if (context_.run_for(std::chrono::milliseconds(5)) == 0) context_.restart();
@@ -173,13 +180,21 @@ void Fleet::run_until(const std::function<bool()>& done, std::chrono::seconds pa
 
 std::vector<double> Fleet::connect_and_push() {
   for (const auto& agent : agents_) agent->dial(context_);
-  run_until([&] { return std::all_of(agents_.begin(), agents_.end(), [](const auto& a) { return a->settled(); }); },
-            std::chrono::seconds(120), "the fleet's push");
+  run_until(
+      [&] {
+        return std::all_of(agents_.begin(), agents_.end(),
+                           [](const auto& a) { return a->settled(); });
+      },
+      std::chrono::seconds(120), "the fleet's push");
   std::vector<double> times;
   for (const auto& agent : agents_) times.push_back(agent->settled_s());
   // What the agents of one unit have for each other.
-  run_until([&] { return std::all_of(agents_.begin(), agents_.end(), [](const auto& a) { return a->in_sync(); }); },
-            std::chrono::seconds(120), "the fleet's sync");
+  run_until(
+      [&] {
+        return std::all_of(agents_.begin(), agents_.end(),
+                           [](const auto& a) { return a->in_sync(); });
+      },
+      std::chrono::seconds(120), "the fleet's sync");
   return times;
 }
 
@@ -197,8 +212,12 @@ std::vector<double> Fleet::deliver_one() {
   agents_[0]->record(document);
   const auto start = Clock::now();
   agents_[0]->send_new();
-  run_until([&] { return std::all_of(agents_.begin() + 1, agents_.end(), [](const auto& a) { return a->arrived.has_value(); }); },
-            std::chrono::seconds(30), "the delivery");
+  run_until(
+      [&] {
+        return std::all_of(agents_.begin() + 1, agents_.end(),
+                           [](const auto& a) { return a->arrived.has_value(); });
+      },
+      std::chrono::seconds(30), "the delivery");
   std::vector<double> times;
   for (std::size_t i = 1; i < agents_.size(); ++i) {
     times.push_back(1000 * seconds_between(start, *agents_[i]->arrived));
@@ -209,11 +228,13 @@ std::vector<double> Fleet::deliver_one() {
 
 void Fleet::idle(std::chrono::seconds how_long) {
   const auto end = Clock::now() + how_long;
-  run_until([&] { return Clock::now() >= end; }, how_long + std::chrono::seconds(30), "an idle fleet");
+  run_until([&] { return Clock::now() >= end; }, how_long + std::chrono::seconds(30),
+            "an idle fleet");
 }
 
 std::size_t Fleet::live() const {
-  return static_cast<std::size_t>(std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a->live(); }));
+  return static_cast<std::size_t>(
+      std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a->live(); }));
 }
 
 }  // namespace fieldpost::bench

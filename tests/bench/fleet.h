@@ -34,7 +34,8 @@ class Fleet {
 
  private:
   class Agent;
-  void run_until(const std::function<bool()>& done, std::chrono::seconds patience, const char* what);
+  void run_until(const std::function<bool()>& done, std::chrono::seconds patience,
+                 const char* what);
 
   boost::asio::io_context context_{1};
   struct Shared;

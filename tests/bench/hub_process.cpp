@@ -1,10 +1,9 @@
 #include "tests/bench/hub_process.h"
 
-#include <sys/stat.h>
-
 #include <boost/asio/post.hpp>
 #include <fstream>
 #include <future>
+#include <sys/stat.h>
 
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -37,7 +36,8 @@ std::uint64_t disk_bytes(const std::filesystem::path& directory) {
   std::uint64_t total = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
     struct stat info {};
-    if (::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) total += static_cast<std::uint64_t>(info.st_blocks) * 512;
+    if (::stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode))
+      total += static_cast<std::uint64_t>(info.st_blocks) * 512;
   }
   return total;
 }
@@ -60,7 +60,8 @@ HubProcess::~HubProcess() {
   thread_.join();
 }
 
-agent::Identity HubProcess::identity(const std::string& name, const std::string& unit, const std::string& compartment) {
+agent::Identity HubProcess::identity(const std::string& name, const std::string& unit,
+                                     const std::string& compartment) {
   const RandomSource random = keys::system_random();
   agent::Identity made;
   made.host = "127.0.0.1";
@@ -80,18 +81,22 @@ agent::Identity HubProcess::identity(const std::string& name, const std::string&
   device.unit = unit;
   device.enrolled = keys::system_now();
   devices_.push_back(device);
-  const bool known = std::any_of(units_.begin(), units_.end(), [&](const auto& u) { return u.code == unit; });
+  const bool known =
+      std::any_of(units_.begin(), units_.end(), [&](const auto& u) { return u.code == unit; });
   if (!known) units_.push_back({unit, unit, compartment});
   return made;
 }
 
-agent::Identity HubProcess::admit(const std::string& name, const std::string& unit, const std::string& compartment) {
+agent::Identity HubProcess::admit(const std::string& name, const std::string& unit,
+                                  const std::string& compartment) {
   return identity(name, unit, compartment);
 }
 
-std::vector<agent::Identity> HubProcess::admit_fleet(std::size_t count, const std::function<std::string(std::size_t)>& unit_of) {
+std::vector<agent::Identity> HubProcess::admit_fleet(
+    std::size_t count, const std::function<std::string(std::size_t)>& unit_of) {
   std::vector<agent::Identity> all;
-  for (std::size_t i = 0; i < count; ++i) all.push_back(identity("F" + std::to_string(i), unit_of(i), "enforcement"));
+  for (std::size_t i = 0; i < count; ++i)
+    all.push_back(identity("F" + std::to_string(i), unit_of(i), "enforcement"));
   return all;
 }
 
@@ -99,14 +104,17 @@ void HubProcess::start() {
   const auto data = directory_.path() / "hub";
   {
     auto stores = need(hub::open_stores(data, keys_, keys::system_random()));
-    for (const storage::Unit& unit : units_) need(stores[unit.compartment == "health" ? 1 : 0].store->put_unit(unit));
+    for (const storage::Unit& unit : units_)
+      need(stores[unit.compartment == "health" ? 1 : 0].store->put_unit(unit));
     for (const storage::Device& device : devices_) {
-      const auto unit = std::find_if(units_.begin(), units_.end(), [&](const auto& u) { return u.code == device.unit; });
+      const auto unit = std::find_if(units_.begin(), units_.end(),
+                                     [&](const auto& u) { return u.code == device.unit; });
       need(stores[unit->compartment == "health" ? 1 : 0].store->put_device(device));
     }
   }
-  child_ = std::make_unique<Child>("hub/fieldpost-hub", std::vector<std::string>{"--data", data.string(), "run", "--port", "0"},
-                                   (directory_.path() / "hub.log").string());
+  child_ = std::make_unique<Child>(
+      "hub/fieldpost-hub", std::vector<std::string>{"--data", data.string(), "run", "--port", "0"},
+      (directory_.path() / "hub.log").string());
   for (int i = 0; i < 400; ++i) {
     const auto found = hub::running(data);
     if (found && found->pid == child_->pid()) {
@@ -118,7 +126,8 @@ void HubProcess::start() {
     std::this_thread::sleep_for(std::chrono::milliseconds(25));
   }
   std::ifstream log(directory_.path() / "hub.log");
-  throw std::runtime_error("the hub did not start: " + std::string(std::istreambuf_iterator<char>(log), {}));
+  throw std::runtime_error("the hub did not start: " +
+                           std::string(std::istreambuf_iterator<char>(log), {}));
 }
 
 void HubProcess::stop() { child_.reset(); }

@@ -26,9 +26,11 @@ class HubProcess {
 
   /// Keys for a new tablet of `unit`, known to the hub; its host and port are the proxy's. A health unit's
   /// tablet also gets the authority's statement.
-  agent::Identity admit(const std::string& name, const std::string& unit, const std::string& compartment = "enforcement");
+  agent::Identity admit(const std::string& name, const std::string& unit,
+                        const std::string& compartment = "enforcement");
   /// Many at once, in one pass; not through the proxy.
-  std::vector<agent::Identity> admit_fleet(std::size_t count, const std::function<std::string(std::size_t)>& unit_of);
+  std::vector<agent::Identity> admit_fleet(std::size_t count,
+                                           const std::function<std::string(std::size_t)>& unit_of);
   void start();
   void stop();
 
@@ -41,7 +43,8 @@ class HubProcess {
   std::uint64_t store_bytes(const std::string& compartment) const;
 
  private:
-  agent::Identity identity(const std::string& name, const std::string& unit, const std::string& compartment);
+  agent::Identity identity(const std::string& name, const std::string& unit,
+                           const std::string& compartment);
 
   test::TempDir directory_;
   hub::Keys keys_;

@@ -23,18 +23,21 @@ void measure_idle_agent(const Plan& plan, Report& report) {
   Workload workload({.seed = 12});
   for (std::size_t made = 0; made < plan.store_records; made += kDocumentsAtOnce) {
     std::vector<nlohmann::json> some;
-    for (std::size_t i = 0; i < std::min(kDocumentsAtOnce, plan.store_records - made); ++i) some.push_back(workload.mixed());
+    for (std::size_t i = 0; i < std::min(kDocumentsAtOnce, plan.store_records - made); ++i)
+      some.push_back(workload.mixed());
     tablet.import(some);
   }
   hub.start();
   tablet.sync();
   tablet.close();
   const auto log = tablet.data().path / "agent.log";
-  Child agent("agent/fieldpost-agent", {"--data", tablet.data().path.string(), "run", "--port", "0"}, log.string());
+  Child agent("agent/fieldpost-agent",
+              {"--data", tablet.data().path.string(), "run", "--port", "0"}, log.string());
   std::this_thread::sleep_for(plan.idle_s >= 60 ? kSettle : std::chrono::seconds(plan.idle_s));
   if (!agent.running() || hub.proxy().connections_open() == 0) {
     std::ifstream in(log);
-    throw std::runtime_error("the idle agent is not connected: " + std::string(std::istreambuf_iterator<char>(in), {}));
+    throw std::runtime_error("the idle agent is not connected: " +
+                             std::string(std::istreambuf_iterator<char>(in), {}));
   }
   const auto before = agent.figures();
   std::this_thread::sleep_for(std::chrono::seconds(plan.idle_s));

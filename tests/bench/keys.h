@@ -12,14 +12,15 @@
 namespace fieldpost::bench {
 
 struct Plan {
-  std::size_t records = 10'000;       ///< of a push
-  std::size_t store_records = 100'000;///< of the idle agent
+  std::size_t records = 10'000;         ///< of a push
+  std::size_t store_records = 100'000;  ///< of the idle agent
   std::size_t fleet = 1000;
   std::size_t repeats = 3;
   int idle_s = 60;
 };
 
-std::vector<nlohmann::json> documents(std::uint64_t seed, std::size_t count, const std::string& unit);
+std::vector<nlohmann::json> documents(std::uint64_t seed, std::size_t count,
+                                      const std::string& unit);
 
 void measure_local_write(const Plan& plan, Report& report);
 void measure_push_and_pull(const Plan& plan, Report& report);

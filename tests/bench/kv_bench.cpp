@@ -1,14 +1,13 @@
 // Single durable puts: through Kv, and the same bytes straight into LMDB, in alternating rounds.
 //
 //   kv_bench [PUTS per round = 1000] [ROUNDS = 5]      in $TMPDIR, which should be a real disk
-#include <lmdb.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <lmdb.h>
 #include <string>
 #include <vector>
 
@@ -75,15 +74,18 @@ class Raw {
 
 using Latencies = std::vector<double>;  // microseconds; only for printing
 
-void run(std::uint64_t from, std::uint64_t count, const std::function<void(const Bytes&, const Bytes&)>& put,
-         Latencies& latencies) {
+void run(std::uint64_t from, std::uint64_t count,
+         const std::function<void(const Bytes&, const Bytes&)>& put, Latencies& latencies) {
   Bytes value(kValueBytes);
   for (std::uint64_t n = from; n < from + count; ++n) {
     const Bytes key = key_number(n);
-    for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<std::uint8_t>(n * 31 + i * 7);
+    for (std::size_t i = 0; i < value.size(); ++i)
+      value[i] = static_cast<std::uint8_t>(n * 31 + i * 7);
     const auto start = std::chrono::steady_clock::now();
     put(key, value);
-    latencies.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    latencies.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+            .count());
   }
 }
 
@@ -119,8 +121,11 @@ int main(int argc, char** argv) {
   Latencies raw_us;
   Latencies kv_us;
   for (std::uint64_t round = 0; round < rounds; ++round) {
-    run(round * puts, puts, [&](const Bytes& key, const Bytes& value) { raw.put(key, value); }, raw_us);
-    run(round * puts, puts,
+    run(
+        round * puts, puts, [&](const Bytes& key, const Bytes& value) { raw.put(key, value); },
+        raw_us);
+    run(
+        round * puts, puts,
         [&](const Bytes& key, const Bytes& value) {
           const Status done = kv.update([&](KvWrite& write) { return write.put(0, key, value); });
           if (!done) die(done.error().message());
@@ -130,7 +135,9 @@ int main(int argc, char** argv) {
   std::printf("single durable puts of %zu bytes, %llu each\n", kValueBytes,
               static_cast<unsigned long long>(puts * rounds));
   std::printf("        puts/s   p50 us   p99 us\n");
-  std::printf("lmdb  %8.0f %8.0f %8.0f\n", rate(raw_us), percentile(raw_us, 50), percentile(raw_us, 99));
-  std::printf("kv    %8.0f %8.0f %8.0f\n", rate(kv_us), percentile(kv_us, 50), percentile(kv_us, 99));
+  std::printf("lmdb  %8.0f %8.0f %8.0f\n", rate(raw_us), percentile(raw_us, 50),
+              percentile(raw_us, 99));
+  std::printf("kv    %8.0f %8.0f %8.0f\n", rate(kv_us), percentile(kv_us, 50),
+              percentile(kv_us, 99));
   std::printf("kv / lmdb  %.3f\n", rate(kv_us) / rate(raw_us));
 }

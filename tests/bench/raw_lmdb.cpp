@@ -1,7 +1,6 @@
 #include "tests/bench/raw_lmdb.h"
 
 #include <lmdb.h>
-
 #include <stdexcept>
 
 namespace fieldpost::bench {
@@ -9,7 +8,8 @@ namespace fieldpost::bench {
 namespace {
 
 void check(int code) {
-  if (code != MDB_SUCCESS) throw std::runtime_error(std::string("raw LMDB: ") + ::mdb_strerror(code));
+  if (code != MDB_SUCCESS)
+    throw std::runtime_error(std::string("raw LMDB: ") + ::mdb_strerror(code));
 }
 
 }  // namespace

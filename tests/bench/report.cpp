@@ -33,23 +33,31 @@ std::string number(double value) {
 
 const std::vector<Bar>& bars() {
   static const std::vector<Bar> all = {
-      {"local_write_p99_vs_lmdb", Better::lower, 2, "×", "one record durable through the agent, p99 against raw LMDB puts"},
+      {"local_write_p99_vs_lmdb", Better::lower, 2, "×",
+       "one record durable through the agent, p99 against raw LMDB puts"},
       {"local_write_rate_vs_lmdb", Better::higher, 0.5, "×", "the same, rate"},
-      {"push_records_per_s", Better::higher, 15'000, "/s", "10,000 records to an empty hub, to the last durable ack"},
+      {"push_records_per_s", Better::higher, 15'000, "/s",
+       "10,000 records to an empty hub, to the last durable ack"},
       {"push_wire_bytes_per_record", Better::lower, 260, "B", "TCP payload both ways"},
       {"push_rtt100_s", Better::lower, 2.5, "s", "the same push with 100 ms round trips"},
       {"visit_push_bytes_per_record", Better::lower, 1200, "B", "1,000 sealed visits"},
-      {"resync_bytes", Better::lower, 6000, "B", "nothing changed: TCP connect to in sync, TLS included"},
+      {"resync_bytes", Better::lower, 6000, "B",
+       "nothing changed: TCP connect to in sync, TLS included"},
       {"resync_round_trips", Better::lower, 4, "", "TCP's own connect included"},
-      {"edit100_bytes", Better::lower, 16'000, "B", "100 records amended, connection and TLS included"},
-      {"pull_records_per_s", Better::higher, 19'000, "/s", "10,000 records to a fresh tablet, durable there"},
+      {"edit100_bytes", Better::lower, 16'000, "B",
+       "100 records amended, connection and TLS included"},
+      {"pull_records_per_s", Better::higher, 19'000, "/s",
+       "10,000 records to a fresh tablet, durable there"},
       {"pull_wire_bytes_per_record", Better::lower, 260, "B", "TCP payload both ways"},
-      {"fleet_records_per_s", Better::higher, 8000, "/s", "1,000 agents × 20 records at once, TLS handshakes included"},
+      {"fleet_records_per_s", Better::higher, 8000, "/s",
+       "1,000 agents × 20 records at once, TLS handshakes included"},
       {"fleet_p99_s", Better::lower, 3, "s", "common start to each agent's last durable ack"},
       {"deliver_p50_ms", Better::lower, 100, "ms", "one record to 1,000 connected tablets"},
       {"deliver_p99_ms", Better::lower, 300, "ms", "the same"},
-      {"hub_apply_vs_lmdb", Better::higher, 0.5, "×", "durable merge against a replay of its keys and values"},
-      {"agent_rss_anon_mib", Better::lower, 16, "MiB", "100,000 records, restarted, 60 s idle, connected"},
+      {"hub_apply_vs_lmdb", Better::higher, 0.5, "×",
+       "durable merge against a replay of its keys and values"},
+      {"agent_rss_anon_mib", Better::lower, 16, "MiB",
+       "100,000 records, restarted, 60 s idle, connected"},
       {"agent_rss_file_mib", Better::lower, std::nullopt, "MiB", "file pages of the same process"},
       {"agent_idle_cpu_ms_per_min", Better::lower, 50, "ms", "the same process"},
       {"hub_idle_conn_kib", Better::lower, 100, "KiB", "each of 1,000 idle TLS connections"},
@@ -60,7 +68,9 @@ const std::vector<Bar>& bars() {
   return all;
 }
 
-void Report::set(const std::string& key, double value, std::string note) { figures_[key] = {value, std::move(note)}; }
+void Report::set(const std::string& key, double value, std::string note) {
+  figures_[key] = {value, std::move(note)};
+}
 
 void Report::print() const {
   std::printf("\n%-32s %12s %-4s %12s  %s\n", "key", "measured", "", "bar", "");
@@ -68,18 +78,27 @@ void Report::print() const {
     const auto found = figures_.find(bar.key);
     if (found == figures_.end()) continue;
     const double value = found->second.value;
-    const std::string limit = bar.bar ? (bar.better == Better::lower ? "≤ " : "≥ ") + number(*bar.bar) : "";
-    std::printf("%-32s %12s %-4s %12s  %-8s %s\n", bar.key, number(value).c_str(), bar.unit, limit.c_str(),
-                !bar.bar ? "" : met(bar, value) ? "met" : "NOT MET", found->second.note.c_str());
+    const std::string limit =
+        bar.bar ? (bar.better == Better::lower ? "≤ " : "≥ ") + number(*bar.bar) : "";
+    std::printf("%-32s %12s %-4s %12s  %-8s %s\n", bar.key, number(value).c_str(), bar.unit,
+                limit.c_str(),
+                !bar.bar          ? ""
+                : met(bar, value) ? "met"
+                                  : "NOT MET",
+                found->second.note.c_str());
   }
   if (!raw_.empty()) std::printf("\nmeasured beside, in the same run\n");
-  for (const auto& [key, value] : raw_) std::printf("%-40s %14s\n", key.c_str(), number(value).c_str());
+  for (const auto& [key, value] : raw_)
+    std::printf("%-40s %14s\n", key.c_str(), number(value).c_str());
 }
 
 void Report::write_json(const std::string& path, const std::string& command) const {
   using nlohmann::json;
-  json out{{"command", command}, {"cores", std::thread::hardware_concurrency()}, {"cpu", cpu_name()},
-           {"figures", json::object()}, {"beside", raw_}};
+  json out{{"command", command},
+           {"cores", std::thread::hardware_concurrency()},
+           {"cpu", cpu_name()},
+           {"figures", json::object()},
+           {"beside", raw_}};
   double load[3] = {0, 0, 0};
   if (::getloadavg(load, 3) == 3) out["load_average"] = {load[0], load[1], load[2]};
   for (const Bar& bar : bars()) {

@@ -18,7 +18,7 @@ enum class Better : bool { lower, higher };
 struct Bar {
   const char* key;
   Better better;
-  std::optional<double> bar;   ///< none: shown beside others only
+  std::optional<double> bar;  ///< none: shown beside others only
   const char* unit;
   const char* meaning;
 };

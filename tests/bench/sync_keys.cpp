@@ -13,7 +13,9 @@ constexpr std::size_t kVisits = 1000;
 constexpr std::size_t kEdits = 100;
 constexpr const char* kUnit = "01-PPT";
 
-double per(std::uint64_t bytes, std::size_t records) { return static_cast<double>(bytes) / static_cast<double>(records); }
+double per(std::uint64_t bytes, std::size_t records) {
+  return static_cast<double>(bytes) / static_cast<double>(records);
+}
 
 struct PushFigures {
   double records_per_s = 0;
@@ -27,7 +29,8 @@ PushFigures push(Tablet& tablet, HubProcess& hub, std::size_t records) {
   hub.proxy().reset_counters();
   std::uint64_t bytes = 0;
   const auto moments = tablet.sync([&] { bytes = hub.proxy().bytes(); });
-  out.records_per_s = static_cast<double>(records) / seconds_between(moments.start, *moments.acknowledged);
+  out.records_per_s =
+      static_cast<double>(records) / seconds_between(moments.start, *moments.acknowledged);
   out.wire_bytes = per(bytes, records);
   out.agent_bytes = per(tablet.disk_bytes(), records);
   out.hub_bytes = per(hub.store_bytes("enforcement"), records);
@@ -47,18 +50,24 @@ void resync(Tablet& tablet, HubProcess& hub, Report& report) {
 }
 
 /// Each record gets one text of 20 characters in a field that was empty or said something else.
-void edit(Tablet& tablet, HubProcess& hub, const std::vector<nlohmann::json>& records, Report& report) {
+void edit(Tablet& tablet, HubProcess& hub, const std::vector<nlohmann::json>& records,
+          Report& report) {
   Workload draw({.seed = 4242});
   std::size_t edited = 0;
   for (const auto& document : records) {
     if (document["type"] != "stop") continue;
     agent::Desk::EditOrder order;
-    std::string text = draw.stop()["persons"][0].value("name_latin", "") + " " + draw.stop()["ref_no"].get<std::string>();
+    std::string text = draw.stop()["persons"][0].value("name_latin", "") + " " +
+                       draw.stop()["ref_no"].get<std::string>();
     text += std::to_string(edited * 7919 % 100'000) + "--------------------";
     order.set["witness"] = text.substr(0, 20);
-    order.reason = edited % 3 == 0 ? "name heard wrongly at the post" : edited % 3 == 1 ? "added after the shift" : "checked against the papers";
-    const auto done = need(tablet.desk().edit(need(record_id_from_text(document["id"].get<std::string>())), order, {"NP-2231", "en"}));
-    if (!done.faults.empty()) throw std::runtime_error("an edit was refused: " + done.faults.dump());
+    order.reason = edited % 3 == 0   ? "name heard wrongly at the post"
+                   : edited % 3 == 1 ? "added after the shift"
+                                     : "checked against the papers";
+    const auto done = need(tablet.desk().edit(
+        need(record_id_from_text(document["id"].get<std::string>())), order, {"NP-2231", "en"}));
+    if (!done.faults.empty())
+      throw std::runtime_error("an edit was refused: " + done.faults.dump());
     if (++edited == kEdits) break;
   }
   hub.proxy().reset_counters();
@@ -88,18 +97,21 @@ void measure_push_and_pull(const Plan& plan, Report& report) {
     hub.proxy().reset_counters();
     std::uint64_t bytes = 0;
     const auto moments = fresh.sync({}, [&] { bytes = hub.proxy().bytes(); });
-    pull_rates.push_back(static_cast<double>(plan.records) / seconds_between(moments.start, *moments.in_sync));
+    pull_rates.push_back(static_cast<double>(plan.records) /
+                         seconds_between(moments.start, *moments.in_sync));
     pull_bytes = per(bytes, plan.records);
     if (i + 1 < plan.repeats) continue;
     resync(tablet, hub, report);
     edit(tablet, hub, records, report);
   }
   const std::string note = "best of " + std::to_string(plan.repeats) + ", median ";
-  report.set("push_records_per_s", percentile(push_rates, 1), note + std::to_string(static_cast<int>(median(push_rates))));
+  report.set("push_records_per_s", percentile(push_rates, 1),
+             note + std::to_string(static_cast<int>(median(push_rates))));
   report.set("push_wire_bytes_per_record", last.wire_bytes);
   report.set("store_bytes_per_record_agent", last.agent_bytes);
   report.set("store_bytes_per_record_hub", last.hub_bytes);
-  report.set("pull_records_per_s", percentile(pull_rates, 1), note + std::to_string(static_cast<int>(median(pull_rates))));
+  report.set("pull_records_per_s", percentile(pull_rates, 1),
+             note + std::to_string(static_cast<int>(median(pull_rates))));
   report.set("pull_wire_bytes_per_record", pull_bytes);
 }
 

@@ -14,7 +14,8 @@ constexpr std::size_t kRowsAtOnce = 500;
 
 }  // namespace
 
-Tablet::Tablet(const agent::Identity& identity) : data_{directory_.path() / "agent"}, identity_(identity) {
+Tablet::Tablet(const agent::Identity& identity)
+    : data_{directory_.path() / "agent"}, identity_(identity) {
   need(keys::make_private_directory(data_.path));
   need(agent::save_identity(data_, identity_));
   app_ = need(agent::App::open({data_, 420}));
@@ -42,7 +43,9 @@ void Tablet::import(const std::vector<nlohmann::json>& documents) {
     }
     const std::size_t sent = rows.size();
     const auto done = need(desk_->import_rows(rows, "", {}));
-    if (done.body["added"] != sent) throw std::runtime_error("the workload was not taken whole: " + done.body.dump().substr(0, 2000));
+    if (done.body["added"] != sent)
+      throw std::runtime_error("the workload was not taken whole: " +
+                               done.body.dump().substr(0, 2000));
   }
 }
 
@@ -53,7 +56,8 @@ void Tablet::close() {
 
 std::uint64_t Tablet::disk_bytes() const { return bench::disk_bytes(data_.store()); }
 
-Tablet::Moments Tablet::sync(const std::function<void()>& at_ack, const std::function<void()>& at_sync) {
+Tablet::Moments Tablet::sync(const std::function<void()>& at_ack,
+                             const std::function<void()>& at_sync) {
   asio::io_context store_side(1);
   asio::io_context network(1);
   auto store_work = asio::make_work_guard(store_side);
@@ -79,8 +83,11 @@ Tablet::Moments Tablet::sync(const std::function<void()>& at_ack, const std::fun
     }
   };
   auto driver = std::make_unique<agent::SyncDriver>(
-      store_side, network, app_->sync_identity(), app_->sync_target(), app_->store(), app_->random(),
-      agent::SyncDriver::Clocks{[this] { return app_->read_clock(); }, [] { return sync::DeviceFacts{}; }}, look);
+      store_side, network, app_->sync_identity(), app_->sync_target(), app_->store(),
+      app_->random(),
+      agent::SyncDriver::Clocks{[this] { return app_->read_clock(); },
+                                [] { return sync::DeviceFacts{}; }},
+      look);
   driver_seen = driver.get();
   std::thread network_thread([&] { network.run(); });
   moments.start = Clock::now();

@@ -3,12 +3,11 @@
 //
 //   train_dictionary OUT [RECORDS = 6000] [KIB = 32]
 #define ZDICT_STATIC_LINKING_ONLY  // for a dictionary with a fixed id in one pass
-#include <zdict.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <zdict.h>
 
 #include "model/record.h"
 #include "schema/document.h"
@@ -58,7 +57,8 @@ class Drawn {
   std::mt19937_64 engine_;
 };
 
-model::Change change_of(const schema::Registry& registry, const nlohmann::json& document, model::Dot dot, Drawn& drawn) {
+model::Change change_of(const schema::Registry& registry, const nlohmann::json& document,
+                        model::Dot dot, Drawn& drawn) {
   model::Change change;
   change.record = need(record_id_from_text(document["id"].get<std::string>()));
   change.dot = dot;
@@ -68,8 +68,10 @@ model::Change change_of(const schema::Registry& registry, const nlohmann::json& 
   change.schema_version = 1;
   schema::EditOptions options;
   options.author = change.author;
-  change.edits = need(schema::edits_from_document(registry, change.type, document, nullptr, options));
-  change.times.wall = Instant{1'772'323'200'000 + static_cast<std::int64_t>(dot.counter.value) * 90'000};
+  change.edits =
+      need(schema::edits_from_document(registry, change.type, document, nullptr, options));
+  change.times.wall =
+      Instant{1'772'323'200'000 + static_cast<std::int64_t>(dot.counter.value) * 90'000};
   change.times.boot = dot.actor.value ^ 0x9e3779b97f4a7c15ULL;
   change.times.monotonic_ms = 1'000'000 + dot.counter.value * 90'000;
   change.times.hub = model::HubTime{{1'772'310'000'000}, 999'000};
@@ -88,8 +90,10 @@ model::Change amendment_of(const model::Change& first, const model::Record& reco
   std::array<std::uint8_t, 5> item{};
   drawn(item);
   const std::string at = "amendments/" + to_base32(item) + "/";
-  change.edits = {{at + "at", std::string("2026-03-14T09:00:00+07:00")}, {at + "by", first.author},
-                  {at + "kind", std::string("amended")}, {at + "reason", std::string("corrected after the shift")},
+  change.edits = {{at + "at", std::string("2026-03-14T09:00:00+07:00")},
+                  {at + "by", first.author},
+                  {at + "kind", std::string("amended")},
+                  {at + "reason", std::string("corrected after the shift")},
                   {"state", std::string("amended")}};
   drawn(change.salt.bytes);
   return change;
@@ -97,8 +101,9 @@ model::Change amendment_of(const model::Change& first, const model::Record& reco
 
 void collect(const schema::Registry& registry, std::size_t records, Samples& samples) {
   Drawn drawn(kTrainingSeed);
-  constexpr const char* kUnitCodes[kUnits] = {"02-KPR", "03-SMC", "05-CHP", "08-BVT", "12-KOH", "13-STR",
-                                              "14-PKD", "17-OSM", "18-PRV", "21-CHR", "23-KEP", "25-TBK"};
+  constexpr const char* kUnitCodes[kUnits] = {"02-KPR", "03-SMC", "05-CHP", "08-BVT",
+                                              "12-KOH", "13-STR", "14-PKD", "17-OSM",
+                                              "18-PRV", "21-CHR", "23-KEP", "25-TBK"};
   for (std::size_t unit = 0; unit < kUnits; ++unit) {
     bench::WorkloadOptions options;
     options.seed = kTrainingSeed + unit;
@@ -114,7 +119,8 @@ void collect(const schema::Registry& registry, std::size_t records, Samples& sam
       counter = counter.next();
       samples.add(need(wire::encode_change(change)));
       model::Record record = model::empty_record(change.record, change.type, change.unit);
-      if (model::apply(record, change) != model::Applied::applied) die("a change of the training does not apply");
+      if (model::apply(record, change) != model::Applied::applied)
+        die("a change of the training does not apply");
       samples.add(need(wire::encode_record(record)));
       if (i % 10 != 0) continue;
       const model::Change amended = amendment_of(change, record, drawn);
@@ -143,14 +149,16 @@ int main(int argc, char** argv) {
   params.steps = 4;
   params.zParams.compressionLevel = 3;
   params.zParams.dictID = kDictionaryId;
-  const std::size_t made = ZDICT_trainFromBuffer_fastCover(dictionary.data(), dictionary.size(), samples.bytes.data(),
-                                                           samples.sizes.data(),
-                                                           static_cast<unsigned>(samples.sizes.size()), params);
+  const std::size_t made = ZDICT_trainFromBuffer_fastCover(
+      dictionary.data(), dictionary.size(), samples.bytes.data(), samples.sizes.data(),
+      static_cast<unsigned>(samples.sizes.size()), params);
   if (ZDICT_isError(made)) die(ZDICT_getErrorName(made));
   dictionary.resize(made);
   std::ofstream out(argv[1], std::ios::binary);
-  out.write(reinterpret_cast<const char*>(dictionary.data()), static_cast<std::streamsize>(dictionary.size()));
+  out.write(reinterpret_cast<const char*>(dictionary.data()),
+            static_cast<std::streamsize>(dictionary.size()));
   if (!out.flush()) die("cannot write " + std::string(argv[1]));
-  std::printf("%zu bytes from %zu samples, %zu bytes\n", made, samples.sizes.size(), samples.bytes.size());
+  std::printf("%zu bytes from %zu samples, %zu bytes\n", made, samples.sizes.size(),
+              samples.bytes.size());
   return 0;
 }

@@ -19,13 +19,13 @@ struct Name {
 struct Words {
   std::span<const Name> families;
   std::span<const Name> given;
-  std::span<const char* const> grounds;    ///< first halves of a reason to search
-  std::span<const char* const> remarks;    ///< second halves
+  std::span<const char* const> grounds;  ///< first halves of a reason to search
+  std::span<const char* const> remarks;  ///< second halves
   std::span<const char* const> colours;
   std::span<const char* const> packagings;
   std::span<const char* const> logos;
   std::span<const char* const> substances;
-  std::span<const char* const> places;     ///< commune codes
+  std::span<const char* const> places;  ///< commune codes
 };
 
 const Words& measuring_words();

@@ -39,8 +39,9 @@ std::string Workload::exhibit() { return "PPT-26-" + digits(6) + "-" + letters("
 void Workload::advance() { now_ms_ += static_cast<std::int64_t>(20'000 + below(160'000)); }
 
 std::string Workload::remark() {
-  return pick(options_.words->grounds) + "; " + pick(options_.words->remarks) + ", " + pick({"bay ", "lane ", "log ", "page "}) +
-         std::to_string(1 + below(90)) + ", km " + std::to_string(1000 + below(280'000)) + ".";
+  return pick(options_.words->grounds) + "; " + pick(options_.words->remarks) + ", " +
+         pick({"bay ", "lane ", "log ", "page "}) + std::to_string(1 + below(90)) + ", km " +
+         std::to_string(1000 + below(280'000)) + ".";
 }
 
 json Workload::envelope(const char* type) {
@@ -66,9 +67,12 @@ json Workload::position() {
 }
 
 json Workload::vehicle() {
-  const std::string plate = chance(70) ? std::to_string(1 + below(3)) + letters(kCapitals, 1) + "-" + digits(4)
-                                       : letters(kCapitals, 2) + "-" + digits(4);
-  json out{{"item_id", item_id()}, {"plate", plate}, {"country", pick({"KH", "KH", "KH", "KH", "TH", "VN"})},
+  const std::string plate =
+      chance(70) ? std::to_string(1 + below(3)) + letters(kCapitals, 1) + "-" + digits(4)
+                 : letters(kCapitals, 2) + "-" + digits(4);
+  json out{{"item_id", item_id()},
+           {"plate", plate},
+           {"country", pick({"KH", "KH", "KH", "KH", "TH", "VN"})},
            {"class", pick({"motorcycle", "motorcycle", "car", "car", "van", "bus", "truck"})},
            {"colour", pick(options_.words->colours)}};
   if (chance(85)) out["chassis_no"] = letters("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", 17);
@@ -79,26 +83,34 @@ json Workload::person(bool suspect) {
   const Name& family = options_.words->families[below(options_.words->families.size())];
   const Name& given = options_.words->given[below(options_.words->given.size())];
   json out{{"item_id", item_id()},
-           {"role", suspect ? "suspect" : pick({"driver", "driver", "driver", "passenger", "pedestrian"})},
+           {"role",
+            suspect ? "suspect" : pick({"driver", "driver", "driver", "passenger", "pedestrian"})},
            {"sex", pick({"male", "male", "male", "female"})},
            {"nationality", pick({"KH", "KH", "KH", "KH", "KH", "TH", "VN"})}};
   if (chance(80)) out["name_km"] = std::string(family.km) + " " + given.km;
-  if (chance(70) || !out.contains("name_km")) out["name_latin"] = std::string(family.latin) + " " + given.latin;
+  if (chance(70) || !out.contains("name_km"))
+    out["name_latin"] = std::string(family.latin) + " " + given.latin;
   // Phones are written down where there is no other way to find somebody again.
   if (chance(85)) out["description"] = "tel 0" + digits(8);
   if (chance(60)) {
-    out["dob"] = schema::instant_text(Instant{static_cast<std::int64_t>(below(15'000)) * 86'400'000}, 0).substr(0, 10);
+    out["dob"] =
+        schema::instant_text(Instant{static_cast<std::int64_t>(below(15'000)) * 86'400'000}, 0)
+            .substr(0, 10);
   } else {
     out["age_estimate"] = 18 + below(50);
   }
-  const std::string document = pick({"national_id", "national_id", "national_id", "passport", "border_pass", "none"});
+  const std::string document =
+      pick({"national_id", "national_id", "national_id", "passport", "border_pass", "none"});
   out["document_type"] = document;
-  if (document == "passport") out["document_no"] = "N" + digits(8);
-  else if (document != "none") out["document_no"] = digits(9);
+  if (document == "passport")
+    out["document_no"] = "N" + digits(8);
+  else if (document != "none")
+    out["document_no"] = digits(9);
   out["status"] = "not_detained";
   if (suspect && chance(60)) {
     out["status"] = pick({"detained", "arrested", "released"});
-    out["status_at"] = schema::instant_text(Instant{now_ms_ + static_cast<std::int64_t>(below(3'600) * 1000)}, kOffsetMinutes);
+    out["status_at"] = schema::instant_text(
+        Instant{now_ms_ + static_cast<std::int64_t>(below(3'600) * 1000)}, kOffsetMinutes);
     out["status_authority"] = "Post " + options_.unit;
   }
   return out;
@@ -107,7 +119,8 @@ json Workload::person(bool suspect) {
 void Workload::add_search(json& stop) {
   const bool person = chance(40);
   stop["search_type"] = person ? "person_and_vehicle" : "vehicle";
-  stop["searched_at"] = schema::instant_text(Instant{now_ms_ + static_cast<std::int64_t>(below(600) * 1000)}, kOffsetMinutes);
+  stop["searched_at"] = schema::instant_text(
+      Instant{now_ms_ + static_cast<std::int64_t>(below(600) * 1000)}, kOffsetMinutes);
   stop["object_of_search"] = pick({"drugs", "drugs", "chemicals", "cash", "documents", "weapons"});
   stop["grounds"] = remark();
   stop["legal_basis"] = "DRUG-2012";
@@ -138,11 +151,19 @@ json Workload::drug_item() {
   const std::string weigher = officer();
   std::string witness = officer();
   if (witness == weigher) witness = "NP-1187";
-  json out{{"item_id", item_id()}, {"drug", pick({"meth_crystal", "meth_tablet", "meth_tablet", "heroin", "ketamine", "cannabis_herb"})},
-           {"form", pick({"crystal", "tablet", "powder", "herb"})}, {"quantity_basis", "weighed"},
-           {"gross_mg", gross_mg}, {"net_mg", gross_mg - gross_mg / 20 - below(50)}, {"scale_id", "SC-0" + std::to_string(1 + below(6))},
-           {"weighed_by", weigher}, {"weigh_witness", witness}, {"packages", 1 + below(12)},
-           {"field_test", pick({"positive", "positive", "not_done", "inconclusive"})}, {"exhibit_no", exhibit()},
+  json out{{"item_id", item_id()},
+           {"drug", pick({"meth_crystal", "meth_tablet", "meth_tablet", "heroin", "ketamine",
+                          "cannabis_herb"})},
+           {"form", pick({"crystal", "tablet", "powder", "herb"})},
+           {"quantity_basis", "weighed"},
+           {"gross_mg", gross_mg},
+           {"net_mg", gross_mg - gross_mg / 20 - below(50)},
+           {"scale_id", "SC-0" + std::to_string(1 + below(6))},
+           {"weighed_by", weigher},
+           {"weigh_witness", witness},
+           {"packages", 1 + below(12)},
+           {"field_test", pick({"positive", "positive", "not_done", "inconclusive"})},
+           {"exhibit_no", exhibit()},
            {"seal_no", "S-" + digits(6)}};
   if (chance(50)) out["packaging"] = pick(options_.words->packagings);
   if (chance(30)) out["logo"] = pick(options_.words->logos);
@@ -150,13 +171,20 @@ json Workload::drug_item() {
 }
 
 json Workload::chemical_item() {
-  json out{{"item_id", item_id()}, {"substance", pick(options_.words->substances)}, {"control", pick({"table_i", "table_ii", "national"})},
-           {"weight_mg", 1000 * (500 + below(80'000))}, {"exhibit_no", exhibit()}, {"seal_no", "S-" + digits(6)}};
+  json out{{"item_id", item_id()},
+           {"substance", pick(options_.words->substances)},
+           {"control", pick({"table_i", "table_ii", "national"})},
+           {"weight_mg", 1000 * (500 + below(80'000))},
+           {"exhibit_no", exhibit()},
+           {"seal_no", "S-" + digits(6)}};
   return out;
 }
 
 json Workload::property_item() {
-  json out{{"item_id", item_id()}, {"status", "held"}, {"exhibit_no", exhibit()}, {"seal_no", "S-" + digits(6)}};
+  json out{{"item_id", item_id()},
+           {"status", "held"},
+           {"exhibit_no", exhibit()},
+           {"seal_no", "S-" + digits(6)}};
   if (chance(50)) {
     out["kind"] = "cash";
     out["amount_minor"] = 100 * (50 + below(90'000));
@@ -175,15 +203,19 @@ json Workload::seizure() {
   out["seized_at"] = schema::instant_text(Instant{now_ms_}, kOffsetMinutes);
   out["place"] = pick(options_.words->places);
   out["seizing_agency"] = pick({"border_police", "border_police", "anti_drug_police", "customs"});
-  out["detection_method"] = pick({"routine", "intelligence", "risk_profile", "dog", "xray", "tip_off"});
+  out["detection_method"] =
+      pick({"routine", "intelligence", "risk_profile", "dog", "xray", "tip_off"});
   out["transport_mode"] = pick({"road", "road", "river", "on_foot"});
   out["concealment"] = pick({"on_body", "luggage", "vehicle_structure", "cargo", "none"});
   const std::uint64_t items = 1 + (chance(45) ? 0 : below(4));
   for (std::uint64_t i = 0; i < items; ++i) {
     const std::uint64_t kind = i == 0 ? 0 : below(10);
-    if (kind < 5) out["drug_items"].push_back(drug_item());
-    else if (kind < 7) out["chemical_items"].push_back(chemical_item());
-    else out["property_items"].push_back(property_item());
+    if (kind < 5)
+      out["drug_items"].push_back(drug_item());
+    else if (kind < 7)
+      out["chemical_items"].push_back(chemical_item());
+    else
+      out["property_items"].push_back(property_item());
   }
   if (chance(60)) out["persons"].push_back(person(true));
   return out;
@@ -216,8 +248,11 @@ json Workload::visit() {
   out["days_used_last_30"] = below(31);
   out["age_first_use"] = 12 + below(8);
   if (chance(40)) {
-    out["secondary_drugs"].push_back({{"item_id", item_id()}, {"drug", "alcohol"}, {"route", "oral"},
-                                      {"days_used_last_30", below(31)}, {"age_first_use", 12 + below(8)}});
+    out["secondary_drugs"].push_back({{"item_id", item_id()},
+                                      {"drug", "alcohol"},
+                                      {"route", "oral"},
+                                      {"days_used_last_30", below(31)},
+                                      {"age_first_use", 12 + below(8)}});
   }
   out["ever_injected"] = out["route"] == "inject" ? "yes" : "no";
   out["hiv_tested"] = pick({"yes", "no"});
@@ -226,8 +261,10 @@ json Workload::visit() {
   if (chance(40)) out["interventions"].push_back("medical_check");
   out["next_visit"] = schema::instant_text(Instant{now_ms_ + 14 * 86'400'000LL}, 0).substr(0, 10);
   out["outcome"] = "continuing";
-  out["consent"] = {{"id", "C-2026-" + digits(4)}, {"scope", {"treatment", "statistics"}},
-                    {"given_at", schema::instant_text(Instant{now_ms_ - 3'600'000}, kOffsetMinutes)}};
+  out["consent"] = {
+      {"id", "C-2026-" + digits(4)},
+      {"scope", {"treatment", "statistics"}},
+      {"given_at", schema::instant_text(Instant{now_ms_ - 3'600'000}, kOffsetMinutes)}};
   return out;
 }
 

@@ -40,7 +40,9 @@ class Workload {
   std::uint64_t below(std::uint64_t bound) { return engine_() % bound; }
   bool chance(unsigned percent) { return below(100) < percent; }
   std::string pick(std::span<const char* const> from) { return from[below(from.size())]; }
-  std::string pick(std::initializer_list<const char*> from) { return *(from.begin() + below(from.size())); }
+  std::string pick(std::initializer_list<const char*> from) {
+    return *(from.begin() + below(from.size()));
+  }
   std::string digits(std::size_t count);
   std::string letters(std::string_view alphabet, std::size_t count);
   std::string item_id();
@@ -67,9 +69,13 @@ class Workload {
 struct WorkloadSize {
   std::size_t records = 0;
   std::size_t json_bytes = 0;
-  std::size_t gzip_bytes = 0;   ///< gzip -9 of the NDJSON
-  double json_mean() const { return records == 0 ? 0 : static_cast<double>(json_bytes) / static_cast<double>(records); }
-  double gzip_mean() const { return records == 0 ? 0 : static_cast<double>(gzip_bytes) / static_cast<double>(records); }
+  std::size_t gzip_bytes = 0;  ///< gzip -9 of the NDJSON
+  double json_mean() const {
+    return records == 0 ? 0 : static_cast<double>(json_bytes) / static_cast<double>(records);
+  }
+  double gzip_mean() const {
+    return records == 0 ? 0 : static_cast<double>(gzip_bytes) / static_cast<double>(records);
+  }
 };
 std::string to_ndjson(const std::vector<nlohmann::json>& documents);
 /// Runs gzip. Throws when there is none.
