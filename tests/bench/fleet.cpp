@@ -112,6 +112,7 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
   }
 
   void message(const Bytes& frame) {
+    if (!stream_) return;  // let go of already
     emit(session_->on_frame(shared_.now(), {}, frame));
     if (settled_s_ == 0 && settled()) settled_s_ = seconds_since(start_);
     if (!awaited.is_zero() && !arrived && need(store_->load(awaited))) arrived = Clock::now();

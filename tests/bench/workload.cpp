@@ -106,7 +106,13 @@ json Workload::person(bool suspect) {
     out["document_no"] = "N" + digits(8);
   else if (document != "none")
     out["document_no"] = digits(9);
-  out["status"] = suspect ? pick({"detained", "arrested", "released"}) : "not_detained";
+  out["status"] = "not_detained";
+  if (suspect && chance(60)) {
+    out["status"] = pick({"detained", "arrested", "released"});
+    out["status_at"] = schema::instant_text(
+        Instant{now_ms_ + static_cast<std::int64_t>(below(3'600) * 1000)}, kOffsetMinutes);
+    out["status_authority"] = "Post " + options_.unit;
+  }
   return out;
 }
 
@@ -211,7 +217,7 @@ json Workload::seizure() {
     else
       out["property_items"].push_back(property_item());
   }
-  if (chance(80)) out["persons"].push_back(person(true));
+  if (chance(60)) out["persons"].push_back(person(true));
   return out;
 }
 
