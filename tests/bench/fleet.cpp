@@ -1,6 +1,7 @@
 #include "tests/bench/fleet.h"
 
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <future>
 
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -18,6 +19,7 @@ namespace fieldpost::bench {
 namespace {
 
 constexpr std::uint64_t kFleetSeed = 50'000;
+constexpr std::uint64_t kDeliverySeed = 77'000;
 
 crypto::SymmetricKey store_key(const RandomSource& random) {
   crypto::SymmetricKey key;
@@ -25,9 +27,8 @@ crypto::SymmetricKey store_key(const RandomSource& random) {
   return key;
 }
 
-}  // namespace
-
-struct Fleet::Shared {
+/// What the agents of one thread share.
+struct Shared {
   RandomSource random = keys::system_random();
   storage::SealingCodec codec{store_key(random), wire::Dictionary::v1(), random};
   wire::Compressor compressor{wire::Dictionary::v1()};
@@ -39,7 +40,7 @@ struct Fleet::Shared {
   sync::TimeReading now() const { return {keys::system_now(), boot, keys::monotonic_ms()}; }
 };
 
-class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
+class Agent : public std::enable_shared_from_this<Agent> {
  public:
   Agent(Shared& shared, const agent::Identity& identity)
       : shared_(shared),
@@ -140,101 +141,146 @@ class Fleet::Agent : public std::enable_shared_from_this<Fleet::Agent> {
   double settled_s_ = 0;
 };
 
-Fleet::Fleet(const std::vector<agent::Identity>& identities, std::uint16_t port)
-    : shared_(std::make_unique<Shared>()) {
-  shared_->trust = need(net::trust_ca(identities.front().ca_pem));
-  shared_->port = port;
-  for (const auto& identity : identities)
-    agents_.push_back(std::make_shared<Agent>(*shared_, identity));
+}  // namespace
+
+/// One thread's agents.
+class Fleet::Lane {
+ public:
+  Lane(std::span<const agent::Identity> identities, std::uint16_t port) {
+    shared_.trust = need(net::trust_ca(identities.front().ca_pem));
+    shared_.port = port;
+    for (const auto& identity : identities)
+      agents_.push_back(std::make_shared<Agent>(shared_, identity));
+  }
+  ~Lane() {
+    for (const auto& agent : agents_) agent->abort();
+    context_.restart();
+    context_.run_for(std::chrono::seconds(2));
+  }
+
+  std::vector<std::shared_ptr<Agent>>& agents() { return agents_; }
+  bool all(const std::function<bool(const Agent&)>& holds) const {
+    return std::all_of(agents_.begin(), agents_.end(),
+                       [&](const auto& agent) { return holds(*agent); });
+  }
+  void dial() {
+    for (const auto& agent : agents_) agent->dial(context_);
+  }
+  void run_until(const std::function<bool()>& done, std::chrono::seconds patience,
+                 const char* what) {
+    const auto end = Clock::now() + patience;
+    context_.restart();
+    while (!done()) {
+      if (!shared_.failure.empty())
+        throw std::runtime_error(std::string(what) + ": " + shared_.failure);
+      if (Clock::now() > end) throw std::runtime_error(std::string(what) + ": not done in time");
+      // In turns of a few milliseconds: `done` walks over all agents.
+      if (context_.run_for(std::chrono::milliseconds(5)) == 0) context_.restart();
+    }
+  }
+
+ private:
+  Shared shared_;
+  boost::asio::io_context context_{1};
+  std::vector<std::shared_ptr<Agent>> agents_;
+};
+
+Fleet::Fleet(const std::vector<agent::Identity>& identities, std::uint16_t port) {
+  // The tablets of one unit stand side by side: an even cut keeps them on one thread.
+  const std::size_t half = identities.size() / 4 * 2;
+  const std::span all(identities);
+  lanes_.push_back(std::make_unique<Lane>(all.first(half), port));
+  lanes_.push_back(std::make_unique<Lane>(all.subspan(half), port));
 }
 
-Fleet::~Fleet() {
-  for (const auto& agent : agents_) agent->abort();
-  context_.restart();
-  context_.run_for(std::chrono::seconds(2));
+Fleet::~Fleet() = default;
+
+void Fleet::each(const std::function<void(Lane&)>& work) {
+  std::vector<std::future<void>> running;
+  for (const auto& lane : lanes_)
+    running.push_back(std::async(std::launch::async, [&work, &lane] { work(*lane); }));
+  for (auto& one : running) one.wait();
+  for (auto& one : running) one.get();
 }
 
 void Fleet::prepare(std::size_t count) {
-  for (std::size_t i = 0; i < agents_.size(); ++i) {
-    WorkloadOptions options;
-    options.seed = kFleetSeed + i;
-    options.unit = agents_[i]->unit();
-    options.device = agents_[i]->name();
-    Workload workload(options);
-    for (std::size_t n = 0; n < count; ++n) agents_[i]->record(workload.mixed());
-  }
-}
-
-void Fleet::run_until(const std::function<bool()>& done, std::chrono::seconds patience,
-                      const char* what) {
-  const auto end = Clock::now() + patience;
-  context_.restart();
-  while (!done()) {
-    if (!shared_->failure.empty())
-      throw std::runtime_error(std::string(what) + ": " + shared_->failure);
-    if (Clock::now() > end) throw std::runtime_error(std::string(what) + ": not done in time");
-    // In turns of a few milliseconds: `done` walks over a thousand agents.
-    if (context_.run_for(std::chrono::milliseconds(5)) == 0) context_.restart();
-  }
+  each([&](Lane& lane) {
+    const std::uint64_t first = kFleetSeed + (&lane == lanes_[0].get() ? 0 : 10'000);
+    for (std::size_t i = 0; i < lane.agents().size(); ++i) {
+      WorkloadOptions options;
+      options.seed = first + i;
+      options.unit = lane.agents()[i]->unit();
+      options.device = lane.agents()[i]->name();
+      Workload workload(options);
+      for (std::size_t n = 0; n < count; ++n) lane.agents()[i]->record(workload.mixed());
+    }
+  });
 }
 
 std::vector<double> Fleet::connect_and_push() {
-  for (const auto& agent : agents_) agent->dial(context_);
-  run_until(
-      [&] {
-        return std::all_of(agents_.begin(), agents_.end(),
-                           [](const auto& a) { return a->settled(); });
-      },
-      std::chrono::seconds(120), "the fleet's push");
+  constexpr auto kPatience = std::chrono::seconds(120);
+  each([&](Lane& lane) {
+    lane.dial();
+    lane.run_until([&] { return lane.all([](const Agent& a) { return a.settled(); }); }, kPatience,
+                   "the fleet's push");
+  });
   std::vector<double> times;
-  for (const auto& agent : agents_) times.push_back(agent->settled_s());
+  for (const auto& lane : lanes_) {
+    for (const auto& agent : lane->agents()) times.push_back(agent->settled_s());
+  }
   // What the agents of one unit have for each other.
-  run_until(
-      [&] {
-        return std::all_of(agents_.begin(), agents_.end(),
-                           [](const auto& a) { return a->in_sync(); });
-      },
-      std::chrono::seconds(120), "the fleet's sync");
+  each([&](Lane& lane) {
+    lane.run_until([&] { return lane.all([](const Agent& a) { return a.in_sync(); }); }, kPatience,
+                   "the fleet's sync");
+  });
   return times;
 }
 
 std::vector<double> Fleet::deliver_one() {
-  static std::uint64_t seed = 77'000;
   WorkloadOptions options;
-  options.seed = ++seed;
-  options.unit = agents_[0]->unit();
+  options.seed = ++delivered_ + kDeliverySeed;
+  Agent& author = *lanes_[0]->agents()[0];
+  options.unit = author.unit();
   const auto document = Workload(options).stop();
   const RecordId id = need(record_id_from_text(document["id"].get<std::string>()));
-  for (const auto& agent : agents_) {
-    agent->awaited = id;
-    agent->arrived.reset();
+  for (const auto& lane : lanes_) {
+    for (const auto& agent : lane->agents()) {
+      agent->awaited = id;
+      agent->arrived.reset();
+    }
   }
-  agents_[0]->record(document);
+  author.record(document);
   const auto start = Clock::now();
-  agents_[0]->send_new();
-  run_until(
-      [&] {
-        return std::all_of(agents_.begin() + 1, agents_.end(),
-                           [](const auto& a) { return a->arrived.has_value(); });
-      },
-      std::chrono::seconds(30), "the delivery");
+  author.arrived = start;
+  each([&](Lane& lane) {
+    if (&lane == lanes_[0].get()) author.send_new();
+    lane.run_until([&] { return lane.all([](const Agent& a) { return a.arrived.has_value(); }); },
+                   std::chrono::seconds(30), "the delivery");
+  });
   std::vector<double> times;
-  for (std::size_t i = 1; i < agents_.size(); ++i) {
-    times.push_back(1000 * seconds_between(start, *agents_[i]->arrived));
-    agents_[i]->awaited = {};
+  for (const auto& lane : lanes_) {
+    for (const auto& agent : lane->agents()) {
+      agent->awaited = {};
+      if (agent.get() != &author) times.push_back(1000 * seconds_between(start, *agent->arrived));
+    }
   }
   return times;
 }
 
 void Fleet::idle(std::chrono::seconds how_long) {
   const auto end = Clock::now() + how_long;
-  run_until([&] { return Clock::now() >= end; }, how_long + std::chrono::seconds(30),
-            "an idle fleet");
+  each([&](Lane& lane) {
+    lane.run_until([&] { return Clock::now() >= end; }, how_long + std::chrono::seconds(30),
+                   "an idle fleet");
+  });
 }
 
 std::size_t Fleet::live() const {
-  return static_cast<std::size_t>(
-      std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a->live(); }));
+  std::size_t total = 0;
+  for (const auto& lane : lanes_) {
+    for (const auto& agent : lane->agents()) total += agent->live() ? 1 : 0;
+  }
+  return total;
 }
 
 }  // namespace fieldpost::bench
