@@ -46,12 +46,6 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     emit(session_.on_feed_moved(unit, end));
   }
 
-  void drop(const DeviceId& device, const std::string& why) {
-    if (session_.greeted() && session_.device()->id == device) {
-      emit(session_.stop_with(wire::ErrorCode::revoked, why));
-    }
-  }
-
  private:
   void expect_greeting() {
     greeting_.emplace(lane_.context, service_.kGreeting);
@@ -169,15 +163,6 @@ void SyncService::feed_moved(std::size_t store, const std::string& unit, std::ui
       // A session may end while it is told: walk over a copy.
       const auto connections = lane->connections;
       for (const auto& connection : connections) connection->feed_moved(store, unit, end);
-    });
-  }
-}
-
-void SyncService::drop_device(const DeviceId& device, const std::string& why) {
-  for (const auto& lane : lanes_) {
-    asio::post(lane->context, [lane = lane.get(), device, why] {
-      const auto connections = lane->connections;
-      for (const auto& connection : connections) connection->drop(device, why);
     });
   }
 }

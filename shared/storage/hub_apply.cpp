@@ -10,6 +10,13 @@ namespace fieldpost::storage {
 
 using namespace hub_tables;
 
+namespace {
+
+constexpr const char* kMismatchRule = "mismatch";
+constexpr const char* kMismatchDetail = "a record's type and unit never change";
+
+}  // namespace
+
 std::string held_detail(model::Applied why, const model::Change& change) {
   if (why == model::Applied::held_for_predecessor) {
     return change.prev.value == 0
@@ -131,7 +138,7 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
     case model::Applied::already_known:
       return {};
     case model::Applied::mismatch:
-      return unauthorised("mismatch", "a record's type and unit never change");
+      return unauthorised(kMismatchRule, kMismatchDetail);
     case model::Applied::held_for_predecessor: {
       FP_TRY(const bool refused, refused_predecessor(change));
       if (refused) {
@@ -173,8 +180,23 @@ Status HubApply::drain_held(const RecordId& id, Loaded& loaded) {
       FP_CHECK_OK(write_.erase(kExceptions, dot_key(dot.actor, dot.counter)));
     }
   }
+  for (const model::Dot& dot : drained.mismatched) FP_CHECK_OK(refuse_held(id, dot));
   if (!drained.applied.empty()) loaded.drained = true;
   return {};
+}
+
+Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot) {
+  FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
+  const Bytes key = dot_key(dot.actor, dot.counter);
+  FP_TRY(const auto value, write_.get(kExceptions, key));
+  if (!value)
+    return fail(Errc::corrupt, "held change " + model::to_text(dot) + " has no exception");
+  FP_TRY(StoredException stored, unpack_stored_exception(*value));
+  stored.confirmed = false;  // its tablet must hear the new outcome
+  stored.exception.kind = wire::ExceptionKind::unauthorised;
+  stored.exception.rule = kMismatchRule;
+  stored.exception.detail = kMismatchDetail;
+  return write_.put(kExceptions, key, pack_stored_exception(stored));
 }
 
 Result<BatchResult> HubApply::add(const IncomingBatch& batch) {

@@ -56,6 +56,8 @@ class HubApply {
   Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable,
                         BatchResult& result);
   Status drain_held(const RecordId& id, Loaded& loaded);
+  /// A held change whose record turned out to be of another type or unit: it can never be merged.
+  Status refuse_held(const RecordId& id, const model::Dot& dot);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);
   Status hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,

@@ -43,6 +43,7 @@ struct Hub {
   Hash chain = wire::chain_start(hub, device, actor);
   Sequence head;
   std::uint8_t salt = 0;
+  std::string type = "stop";  ///< of the records that `add` writes
 
   explicit Hub(Engine which) : engine(which) {
     if (engine == Engine::memory) kv = std::make_unique<MemoryKv>(hub_tables::kTableCount);
@@ -101,7 +102,7 @@ struct Hub {
     change.record = id;
     change.dot = {actor, head.next()};
     change.prev = prev;
-    change.type = "stop";
+    change.type = type;
     change.unit = "PPT";
     change.context = std::move(context);
     change.edits = {{"note", std::move(note)}};
@@ -286,6 +287,38 @@ TEST_CASE("hub store: exceptions are durable and repeated until the very outcome
   CHECK(reader->exceptions(hub.actor, Sequence{1}, Sequence{2})->size() == 1);
   CHECK(reader->quarantine(10)->size() == 1);
   CHECK(reader->counts()->quarantined == 1);
+}
+
+TEST_CASE("hub store: a held change is refused when its record turns out to be of another type") {
+  Hub hub(any_engine());
+  const RecordId id = Hub::record(1);
+  const model::Dot creation{ActorId{0xB2}, Sequence{1}};
+  model::VersionVector seen;
+  seen.add(creation);
+  IncomingBatch early = hub.begin();
+  hub.add(early, id, {}, seen, "says stop");
+  const auto held = hub.store->apply({hub.finish(std::move(early))});
+  REQUIRE(held.has_value());
+  REQUIRE((*held)[0].exceptions.size() == 1);
+  REQUIRE((*held)[0].exceptions[0].kind == wire::ExceptionKind::held);
+  REQUIRE(hub.store->confirm({{hub.actor, Sequence{1}, wire::ExceptionKind::held}}));
+
+  hub.device_key = key(3);
+  hub.device = id_of<DeviceId>(hub.device_key.public_key);
+  hub.actor = creation.actor;
+  hub.head = {};
+  hub.chain = wire::chain_start(hub.hub, hub.device, hub.actor);
+  hub.type = "case";
+  REQUIRE(hub.store->apply({hub.creations({1})}).has_value());
+
+  const auto reader = hub.store->reader();
+  CHECK(reader->held(10)->empty());
+  const auto told = *reader->unconfirmed({ActorId{0xA1}}, 10);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].kind == wire::ExceptionKind::unauthorised);
+  CHECK(told[0].rule == "mismatch");
+  CHECK((*reader->record(id))->type == "case");
+  hub.verify();
 }
 
 TEST_CASE("hub store: another device cannot continue a chain, a revoked one cannot write") {
