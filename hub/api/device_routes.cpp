@@ -144,10 +144,15 @@ Result<json> DeviceRoutes::put_unit(const Api& api, const net::HttpRequest& requ
   return json{{"code", code}, {"name", unit.name}, {"compartment", compartment}, {"stored", done}};
 }
 
+Result<std::vector<storage::Device>> DeviceRoutes::heard(const Api& api, std::size_t store) {
+  api.parts_.stores[store].writer->settle();
+  return api.readers_[store]->devices();
+}
+
 Result<json> DeviceRoutes::devices(const Api& api, const net::HttpRequest&) {
   json devices = json::array();
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-    FP_TRY(const auto found, api.readers_[i]->devices());
+    FP_TRY(const auto found, heard(api, i));
     for (const storage::Device& device : found) {
       devices.push_back(device_json(api.parts_, api.parts_.stores[i].name, device));
     }
@@ -160,7 +165,7 @@ Result<json> DeviceRoutes::devices(const Api& api, const net::HttpRequest&) {
 Result<json> DeviceRoutes::device(const Api& api, const net::HttpRequest& request) {
   const std::string& name = request.params.at("name");
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-    FP_TRY(const auto found, api.readers_[i]->devices());
+    FP_TRY(const auto found, heard(api, i));
     for (const storage::Device& device : found) {
       if (device.name == name || device.id.hex() == name)
         return device_json(api.parts_, api.parts_.stores[i].name, device);

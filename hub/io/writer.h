@@ -52,6 +52,9 @@ class Writer {
   /// Written when there is time; a later one for the same device replaces it.
   void contact(storage::Device device);
   void confirm(std::vector<wire::Confirm::Item> items);
+  /// Waits until the contacts and confirmations handed in so far are written: who asks about devices
+  /// is told what the hub knows, not what it has got round to storing. Not from the writer thread.
+  void settle();
   /// Finishes what is in the mailbox and ends the thread.
   void stop();
 

@@ -209,6 +209,19 @@ TEST_CASE("stopping finishes the mailbox and the contacts, then takes nothing") 
   CHECK_FALSE(ran);
 }
 
+TEST_CASE("what was heard of a device stands in the store once the writer has settled") {
+  Hub hub;
+  Device seen = hub.store->reader()->device(hub.device).value().value();
+  for (std::int64_t ms = 1; ms <= 50; ++ms) {
+    seen.last_contact = Instant{ms};
+    hub.writer->contact(seen);
+    hub.writer->settle();
+    REQUIRE(hub.store->reader()->device(hub.device).value()->last_contact == Instant{ms});
+  }
+  hub.writer->stop();
+  hub.writer->settle();  // nothing to wait for any more
+}
+
 TEST_CASE("contacts are written although records never stop coming") {
   Hub hub;
   Device seen = *hub.store->reader()->device(hub.device).value();
