@@ -1,5 +1,7 @@
 #include "agent/health/sealing.h"
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
 
@@ -7,6 +9,33 @@
 #include "wire/seal.h"
 
 namespace fieldpost::agent {
+
+namespace {
+
+/// The room a field's values take when sealed: what the form says is its longest, so that no answer
+/// of a choice, no number and no time is told by its size. Texts and lists: by size classes only.
+std::size_t room_of(const schema::Field& field) {
+  const auto integer_room = [](std::int64_t value) { return wire::plain_size(value); };
+  switch (field.type) {
+    case schema::LeafType::boolean:
+      return wire::plain_size(true);
+    case schema::LeafType::integer:
+      if (!field.minimum || !field.maximum)
+        return integer_room(std::numeric_limits<std::int64_t>::min());
+      return std::max(integer_room(*field.minimum), integer_room(*field.maximum));
+    case schema::LeafType::text:
+      break;
+    case schema::LeafType::list:
+      return wire::kTextRoomBytes;
+  }
+  if (field.choices.empty()) return wire::kTextRoomBytes;
+  std::size_t room = 0;
+  for (const std::string& choice : field.choices)
+    room = std::max(room, wire::plain_size(choice));
+  return room;
+}
+
+}  // namespace
 
 Status seal_request(const schema::Form& form, const Recipients& recipients,
                     const RandomSource& random, sync::EditRequest& request) {
@@ -17,7 +46,8 @@ Status seal_request(const schema::Form& form, const Recipients& recipients,
   for (auto& edit : request.edits) {
     const schema::Field* field = form.find(edit.path);
     if (!(field != nullptr ? field->sealed : form.sealed())) continue;
-    FP_TRY(auto sealed, wire::seal_value(content, id, request.record, edit.path, edit.value));
+    const std::size_t room = field != nullptr ? room_of(*field) : wire::kTextRoomBytes;
+    FP_TRY(auto sealed, wire::seal_value(content, id, request.record, edit.path, edit.value, room));
     edit.value = std::move(sealed);
     used = true;
   }

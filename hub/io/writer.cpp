@@ -14,6 +14,15 @@ bool store_wide(const Error& error) {
          error.is(Errc::closed);
 }
 
+std::size_t bytes_of(const storage::IncomingChange& change) {
+  std::size_t bytes = change.frame.size();
+  if (change.prepared) {
+    bytes += change.prepared->log_value.size();
+    if (change.prepared->created) bytes += change.prepared->created->bytes.size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Writer::Writer(storage::HubStore& store, FeedNews on_feed)
@@ -32,7 +41,7 @@ void Writer::stop() {
 
 Status Writer::submit(storage::IncomingBatch batch, Done done) {
   std::size_t bytes = 0;
-  for (const storage::IncomingChange& change : batch.changes) bytes += change.frame.size();
+  for (const storage::IncomingChange& change : batch.changes) bytes += bytes_of(change);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(Errc::closed, "the hub is stopping");

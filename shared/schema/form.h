@@ -70,6 +70,7 @@ struct Field {
   bool restricted = false;  ///< x-restricted: identity
   std::string unit;         ///< mg, ml, minor, count, m, years, days, percent; may be empty
   int scale = 0;            ///< the integer is the value times 10^scale
+  std::optional<std::int64_t> minimum, maximum;  ///< of an integer, where the form sets them
   std::optional<std::int64_t> plausible_max;
   std::string list;           ///< codes come from lists/NAME.json; may be empty
   std::string place;          ///< "checkpoint", "commune" or empty

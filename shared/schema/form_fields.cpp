@@ -152,6 +152,10 @@ Status FieldCompiler::leaf(const std::string& container, bool in_repeat, const s
     default:
       return nodes_.refuse(place, "a leaf needs a type");
   }
+  if (field.type == LeafType::integer) {
+    field.minimum = field.node->minimum;
+    field.maximum = field.node->maximum;
+  }
   const Node* choices = field.node;
   if (field.type == LeafType::list) {
     if (field.node->items == nullptr || (field.node->items->type != NodeType::string &&

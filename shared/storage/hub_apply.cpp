@@ -26,14 +26,35 @@ std::string held_detail(model::Applied why, const model::Change& change) {
   return "waits for a change of another tablet that its author had seen";
 }
 
-Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& type,
-                                         const std::string& unit) {
+PreparedChange prepare_change(ValueCodec& codec, ActorId actor, Instant received,
+                              const IncomingChange& incoming) {
+  PreparedChange prepared;
+  prepared.log_value =
+      encode_log_entry(codec, dot_key(actor, incoming.counter), received, incoming.frame);
+  if (!incoming.change || incoming.quarantine) return prepared;
+  const model::Change& change = *incoming.change;
+  model::Record record = model::empty_record(change.record, change.type, change.unit);
+  if (model::apply(record, change) != model::Applied::applied) return prepared;
+  if (const auto canonical = wire::encode_record(record)) prepared.created = codec.pack(*canonical);
+  return prepared;
+}
+
+model::Record& HubApply::Loaded::built() {
+  if (created_by != nullptr) {
+    model::apply(record, *created_by->change);
+    created_by = nullptr;
+  }
+  return record;
+}
+
+Result<HubApply::Entry*> HubApply::load(const RecordId& id, const std::string& type,
+                                        const std::string& unit) {
   const auto it = loaded_.find(id);
   if (it != loaded_.end()) {
     // What a change that came to nothing said of its type and unit binds nobody.
     if (!it->second.exists && !it->second.dirty)
       it->second.record = model::empty_record(id, type, unit);
-    return &it->second;
+    return &*it;
   }
   Loaded loaded;
   FP_TRY(const auto value, write_.get(kRecords, id.view()));
@@ -45,23 +66,26 @@ Result<HubApply::Loaded*> HubApply::load(const RecordId& id, const std::string& 
   } else {
     loaded.record = model::empty_record(id, type, unit);
   }
-  return &loaded_.emplace(id, std::move(loaded)).first->second;
+  return &*loaded_.emplace(id, std::move(loaded)).first;
 }
 
 Result<const model::Record*> HubApply::peek(const RecordId& id) {
-  FP_TRY(Loaded * loaded, load(id, "", ""));
+  FP_TRY(Entry * entry, load(id, "", ""));
+  Loaded& loaded = entry->second;
   const model::Record* none = nullptr;
-  if (!loaded->exists && !loaded->dirty) {
+  if (!loaded.exists && !loaded.dirty) {
     loaded_.erase(id);
     return none;
   }
-  return static_cast<const model::Record*>(&loaded->record);
+  return static_cast<const model::Record*>(&loaded.built());
 }
 
 Status HubApply::put_log(const IncomingBatch& batch, const IncomingChange& change) {
   const Bytes key = dot_key(batch.actor, change.counter);
-  const Bytes plain = Packer().i64(batch.received.ms).raw(change.frame).take();
-  FP_CHECK_OK(write_.put(kLog, key, codec_.encode(kLog, key, plain)));
+  FP_CHECK_OK(
+      write_.put(kLog, key,
+                 change.prepared ? change.prepared->log_value
+                                 : encode_log_entry(codec_, key, batch.received, change.frame)));
   return write_.put(kByRecord, record_dot_key(change.record, batch.actor, change.counter), {});
 }
 
@@ -76,6 +100,7 @@ Status HubApply::except(const IncomingBatch& batch, wire::ChangeException except
 
 Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
                       BatchResult& result) {
+  any_held_ = true;
   FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
                          Packer().i64(batch.received.ms).take()));
   wire::ChangeException exception{change.dot.actor,
@@ -117,24 +142,33 @@ Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState
   return true;
 }
 
+model::Applied HubApply::apply(Loaded& loaded, const IncomingChange& incoming) {
+  const bool fresh = !loaded.exists && !loaded.dirty;
+  if (!fresh || !incoming.prepared || !incoming.prepared->created)
+    return model::apply(loaded.built(), *incoming.change);
+  loaded.created_by = &incoming;
+  return model::Applied::applied;
+}
+
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
                        BatchResult& result) {
   FP_CHECK_OK(put_log(batch, incoming));
   if (!incoming.change) return except(batch, *incoming.quarantine, result);
   const model::Change& change = *incoming.change;
-  FP_TRY(Loaded * loaded, load(change.record, change.type, change.unit));
+  FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
+  Loaded& loaded = entry->second;
   const auto unauthorised = [&](std::string rule, std::string detail) {
     return except(batch,
                   {batch.actor, change.dot.counter, change.record,
                    wire::ExceptionKind::unauthorised, std::move(rule), "", std::move(detail)},
                   result);
   };
-  if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded->record.unit)) {
+  if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded.record.unit)) {
     return unauthorised("not_granted", "this device may not write records of this unit");
   }
   // Only after the authority: an operator's ruling must not apply what the device may not write.
   if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
-  switch (const model::Applied outcome = model::apply(loaded->record, change)) {
+  switch (const model::Applied outcome = apply(loaded, incoming)) {
     case model::Applied::already_known:
       return {};
     case model::Applied::mismatch:
@@ -153,13 +187,25 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
     case model::Applied::applied:
       break;
   }
-  if (!loaded->dirty) order_.push_back(change.record);
-  loaded->dirty = true;
-  loaded->contributors.insert(index_);
-  return drain_held(change.record, *loaded);
+  touch(*entry);
+  return drain_held(*entry);
 }
 
-Status HubApply::drain_held(const RecordId& id, Loaded& loaded) {
+void HubApply::touch(Entry& entry) {
+  Loaded& loaded = entry.second;
+  if (!loaded.dirty) order_.push_back(&entry);
+  loaded.dirty = true;
+  if (loaded.contributors.empty() || loaded.contributors.back() != index_)
+    loaded.contributors.push_back(index_);
+}
+
+Status HubApply::drain_held(Entry& entry) {
+  auto& [id, loaded] = entry;
+  if (!any_held_) {
+    FP_TRY(const std::uint64_t held, write_.count(kHeld));
+    any_held_ = held > 0;
+  }
+  if (!*any_held_) return {};
   FP_TRY(const auto any, write_.last_key(kHeld, id.view()));
   if (!any) return {};
   std::vector<model::Change> waiting;
@@ -168,12 +214,12 @@ Status HubApply::drain_held(const RecordId& id, Loaded& loaded) {
         const BytesView dot = key.subspan(RecordId::kSize);
         FP_TRY(const auto value, write_.get(kLog, dot));
         if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
-        FP_TRY(const LogEntry entry, decode_log_entry(codec_, dot, *value));
-        FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
+        FP_TRY(const LogEntry logged, decode_log_entry(codec_, dot, *value));
+        FP_TRY(model::Change change, wire::decode_change(logged.actor, logged.frame));
         waiting.push_back(std::move(change));
         return KvRead::Step::more;
       }));
-  const model::Drained drained = model::drain(loaded.record, waiting);
+  const model::Drained drained = model::drain(loaded.built(), waiting);
   for (const auto* dots : {&drained.applied, &drained.known}) {
     for (const model::Dot& dot : *dots) {
       FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
@@ -260,7 +306,7 @@ Status HubApply::add_own(
   batch.granted = {change.unit};
   BatchResult result;
   FP_CHECK_OK(
-      merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}}, result));
+      merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}, {}}, result));
   if (!result.exceptions.empty()) {
     return fail(Errc::conflict, "the record moved meanwhile; read it again and decide again");
   }
@@ -271,8 +317,9 @@ Status HubApply::add_own(
 
 Result<std::optional<wire::ChangeException>> HubApply::release(const model::Change& change,
                                                                Instant now) {
-  FP_TRY(Loaded * loaded, load(change.record, change.type, change.unit));
-  const model::Applied outcome = model::apply(loaded->record, change);
+  FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
+  Loaded& loaded = entry->second;
+  const model::Applied outcome = model::apply(loaded.built(), change);
   const Bytes exception_key = dot_key(change.dot.actor, change.dot.counter);
   std::optional<wire::ChangeException> left;
   switch (outcome) {
@@ -293,6 +340,7 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
       stored.exception.path.clear();
       stored.exception.detail = held_detail(outcome, change);
       FP_CHECK_OK(write_.put(kExceptions, exception_key, pack_stored_exception(stored)));
+      any_held_ = true;
       FP_CHECK_OK(write_.put(kHeld,
                              record_dot_key(change.record, change.dot.actor, change.dot.counter),
                              Packer().i64(now.ms).take()));
@@ -303,11 +351,9 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
       break;
   }
   FP_CHECK_OK(write_.erase(kExceptions, exception_key));
-  if (!loaded->dirty) order_.push_back(change.record);
-  loaded->dirty = true;
-  loaded->drained = true;
-  loaded->contributors.insert(index_);
-  FP_CHECK_OK(drain_held(change.record, *loaded));
+  touch(*entry);
+  loaded.drained = true;
+  FP_CHECK_OK(drain_held(*entry));
   return left;
 }
 
@@ -317,6 +363,11 @@ Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t 
     FP_CHECK_OK(write_.erase(kFeed, feed_key(unit, loaded.position_before)));
   }
   FP_CHECK_OK(write_.put(kFeed, feed_key(unit, position), id.view()));
+  if (loaded.created_by != nullptr) {
+    return write_.put(
+        kRecords, id.view(),
+        place_stored_record(codec_, id, *loaded.created_by->prepared->created, position));
+  }
   FP_TRY(const Bytes value, encode_stored_record(codec_, loaded.record, position));
   FP_CHECK_OK(write_.put(kRecords, id.view(), value));
   if (loaded.record.groups.size() > 1 && !model::conflicts(loaded.record).empty()) {
@@ -326,9 +377,9 @@ Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t 
 }
 
 Status HubApply::finish(std::vector<BatchResult>& results) {
-  std::map<std::string, std::uint64_t> ends;
-  for (const RecordId& id : order_) {
-    Loaded& loaded = loaded_.at(id);
+  std::map<std::string, std::uint64_t, std::less<>> ends;
+  for (Entry* entry : order_) {
+    auto& [id, loaded] = *entry;
     const std::string& unit = loaded.record.unit;
     auto end = ends.find(unit);
     if (end == ends.end()) {

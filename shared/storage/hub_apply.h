@@ -5,15 +5,22 @@
 //   1. Everything is written through `write`; nothing survives a failed commit.
 //   2. Each record touched is loaded once and written once, in `finish`.
 //   3. A feed position is assigned per touched record in `finish`, after the unit's last one.
+//   4. What was prepared ahead (prepare_change) is what would be computed here, byte for byte.
+//   5. Batches given to `add` outlive `finish`.
 #pragma once
 
 #include <map>
-#include <set>
+#include <optional>
+#include <vector>
 
 #include "storage/hub_tables.h"
 #include "storage/value_codec.h"
 
 namespace fieldpost::storage {
+
+/// The work on a change that needs nothing from the store. Any thread, with a codec of its own.
+PreparedChange prepare_change(ValueCodec& codec, ActorId actor, Instant received,
+                              const IncomingChange& change);
 
 class HubApply {
  public:
@@ -40,22 +47,31 @@ class HubApply {
 
  private:
   struct Loaded {
+    /// While `created_by` is set, still empty: it is that change on nothing, laid out by the session.
     model::Record record;
+    const IncomingChange* created_by = nullptr;
     bool exists = false;
     bool dirty = false;
     bool drained = false;  ///< a held change was released onto it
     std::uint64_t position_before = 0;
-    std::set<std::size_t> contributors;  ///< indices of batches
-  };
+    std::vector<std::size_t> contributors;  ///< indices of batches, ascending
 
-  Result<Loaded*> load(const RecordId& id, const std::string& type, const std::string& unit);
+    /// The record as the changes so far leave it.
+    model::Record& built();
+  };
+  using Entry = std::map<RecordId, Loaded>::value_type;
+
+  Result<Entry*> load(const RecordId& id, const std::string& type, const std::string& unit);
+  void touch(Entry& entry);
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
   /// True when these very changes are durable already; fills in the answer of the first time.
   Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable,
                         BatchResult& result);
-  Status drain_held(const RecordId& id, Loaded& loaded);
+  /// What `model::apply` says of a change whose record was loaded for it.
+  model::Applied apply(Loaded& loaded, const IncomingChange& incoming);
+  Status drain_held(Entry& entry);
   /// A held change whose record turned out to be of another type or unit: it can never be merged.
   Status refuse_held(const RecordId& id, const model::Dot& dot);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
@@ -67,8 +83,9 @@ class HubApply {
   KvWrite& write_;
   ValueCodec& codec_;
   std::map<RecordId, Loaded> loaded_;
-  std::vector<RecordId> order_;  ///< dirty records in order of first touch
+  std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
+  std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
 };
 
 /// Why a change is held, in words.

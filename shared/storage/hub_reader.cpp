@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "storage/hub_apply.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
 #include "storage/hub_verify.h"
@@ -19,6 +20,11 @@ class KvHubReader final : public HubReader {
  public:
   KvHubReader(const Kv& kv, std::unique_ptr<ValueCodec> codec, const HubIdentity& identity)
       : kv_(kv), codec_(std::move(codec)), identity_(identity) {}
+
+  void prepare(IncomingBatch& batch) const override {
+    for (IncomingChange& change : batch.changes)
+      change.prepared = prepare_change(*codec_, batch.actor, batch.received, change);
+  }
 
   Result<std::optional<ActorHeadState>> actor(ActorId actor) const override {
     return one<ActorHeadState>(kActors, Packer().actor(actor).bytes(), unpack_actor);

@@ -17,9 +17,17 @@
 #include <vector>
 
 #include "model/record.h"
+#include "storage/packed_value.h"
 #include "wire/messages.h"
 
 namespace fieldpost::storage {
+
+/// What of a change's storing depends on nothing in the store: laid out by HubReader::prepare on the
+/// session's thread, so that the one writer need not. Trusted like the rest of the batch.
+struct PreparedChange {
+  Bytes log_value;                     ///< as the log will hold it
+  std::optional<PackedValue> created;  ///< canonical state after this change on no record; if it can be
+};
 
 /// A change as it arrives, decoded and checked by the session.
 struct IncomingChange {
@@ -29,6 +37,7 @@ struct IncomingChange {
   Sequence prev;
   std::optional<model::Change> change;              ///< absent when the body does not decode
   std::optional<wire::ChangeException> quarantine;  ///< why it must not be merged as it is
+  std::optional<PreparedChange> prepared;           ///< absent: the writer does that work itself
 };
 
 struct IncomingBatch {
@@ -156,6 +165,10 @@ struct HubCounts {
 class HubReader {
  public:
   virtual ~HubReader() = default;
+  /// Fills in `prepared` of a complete batch for this store: most of what storing it costs. Without
+  /// it, or with it, `apply` writes the same bytes.
+  virtual void prepare(IncomingBatch& batch) const = 0;
+
   virtual Result<std::optional<ActorHeadState>> actor(ActorId actor) const = 0;
   /// h(counter) where a batch ended, or nothing.
   virtual Result<std::optional<Hash>> hash_at(ActorId actor, Sequence counter) const = 0;

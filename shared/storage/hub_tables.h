@@ -6,7 +6,7 @@
 //
 //   table         key                              value
 //   meta          name                             see kv_hub_store.cpp
-//   records       record id                        position ‖ canonical state          (codec)
+//   records       record id                        position (its head) ‖ canonical state (codec)
 //   log           actor ‖ counter                  received ‖ frame                    (codec)
 //   feed          unit ‖ 0 ‖ position              record id
 //   feed_ends     unit                             position

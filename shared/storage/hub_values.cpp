@@ -7,26 +7,37 @@ namespace fieldpost::storage {
 
 using namespace hub_tables;
 
+namespace {
+
+constexpr std::size_t kPositionBytes = 8;
+
+}  // namespace
+
+Bytes place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
+                          std::uint64_t position) {
+  return codec.place(kRecords, id.view(), Packer().u64(position).bytes(), canonical);
+}
+
 Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
                                    std::uint64_t position) {
   FP_TRY(const Bytes canonical, wire::encode_record(record));
-  return codec.encode(kRecords, record.id.view(), Packer().u64(position).raw(canonical).bytes());
+  return place_stored_record(codec, record.id, codec.pack(canonical), position);
 }
 
 Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value) {
-  FP_TRY(const Bytes plain, codec.decode(kRecords, id.view(), value));
-  Unpacker in(plain);
+  FP_TRY(const Bytes canonical, stored_state(codec, id, value));
   StoredRecord stored;
-  stored.position = in.u64();
-  FP_TRY(stored.record, wire::decode_record(in.rest()));
+  stored.position = Unpacker(value.subspan(ValueCodec::kHeadAt, kPositionBytes)).u64();
+  FP_TRY(stored.record, wire::decode_record(canonical));
   return stored;
 }
 
 Result<Bytes> stored_state(ValueCodec& codec, const RecordId& id, BytesView value) {
-  FP_TRY(Bytes plain, codec.decode(kRecords, id.view(), value));
-  if (plain.size() < 8) return fail(Errc::corrupt, "record " + to_text(id) + " is cut short");
-  plain.erase(plain.begin(), plain.begin() + 8);
-  return plain;
+  return codec.decode(kRecords, id.view(), value, kPositionBytes);
+}
+
+Bytes encode_log_entry(ValueCodec& codec, BytesView key, Instant received, BytesView frame) {
+  return codec.encode(kLog, key, Packer().i64(received.ms).raw(frame).take());
 }
 
 Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView value) {

@@ -13,12 +13,16 @@ struct StoredRecord {
   model::Record record;
 };
 
+/// A stored state is its position, in clear so that `place` can add it last, and the canonical bytes.
+Bytes place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
+                          std::uint64_t position);
 Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
                                    std::uint64_t position);
 Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value);
 /// Only the canonical state, for a feed that hands it on as it is.
 Result<Bytes> stored_state(ValueCodec& codec, const RecordId& id, BytesView value);
 /// `key` is actor ‖ counter.
+Bytes encode_log_entry(ValueCodec& codec, BytesView key, Instant received, BytesView frame);
 Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView value);
 
 }  // namespace fieldpost::storage

@@ -4,7 +4,7 @@
 // Invariants:
 //   1. A stored value decodes only under the table and key it was encoded for, and with the same key;
 //      anything else is `corrupt`, naming table and key, never wrong bytes.
-//   2. The first byte says format version and form, and is authenticated with the rest.
+//   2. The first byte says format version and form, and is authenticated with the rest, as is the head.
 //   3. Nonces are random: 24 bytes, so that 2^64 values may share one key.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "base/random_source.h"
 #include "crypto/crypto.h"
 #include "storage/kv.h"
+#include "storage/packed_value.h"
 #include "wire/frame.h"
 
 namespace fieldpost::storage {
@@ -25,22 +26,39 @@ inline constexpr std::size_t kValueBytesMax = std::size_t{64} << 20;
 class ValueCodec {
  public:
   virtual ~ValueCodec() = default;
-  virtual Bytes encode(TableId table, BytesView key, BytesView plain) = 0;
-  /// Errors: `corrupt`; `unsupported` when it was compressed with a dictionary this program lacks.
-  virtual Result<Bytes> decode(TableId table, BytesView key, BytesView stored) = 0;
+  /// The expensive half of encoding: needs neither key nor place, so another thread may do it ahead.
+  virtual PackedValue pack(BytesView plain) = 0;
+  /// The other half. `head`: a few bytes that stand before the value in clear, as safe as the value.
+  virtual Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) = 0;
+  /// What stands behind a head of `head_bytes`; with none, the whole value. The head itself is at
+  /// `stored[kHeadAt]`. Errors: `corrupt`; `unsupported` when it was compressed with a dictionary this
+  /// program lacks.
+  virtual Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
+                               std::size_t head_bytes) = 0;
+
+  Bytes encode(TableId table, BytesView key, BytesView plain) {
+    return place(table, key, {}, pack(plain));
+  }
+  Result<Bytes> decode(TableId table, BytesView key, BytesView stored) {
+    return decode(table, key, stored, 0);
+  }
+  static constexpr std::size_t kHeadAt = 1;  ///< after the form
 };
 
-/// For a tablet: form ‖ nonce (24) ‖ XChaCha20-Poly1305 of the value, whose associated data are
-/// "fieldpost.v1.value" ‖ 0x00 ‖ table ‖ form ‖ key.
+/// For a tablet: form ‖ head ‖ nonce (24) ‖ XChaCha20-Poly1305 of the value, whose associated data are
+/// "fieldpost.v1.value" ‖ 0x00 ‖ table ‖ form ‖ head ‖ key.
 class SealingCodec final : public ValueCodec {
  public:
   SealingCodec(const crypto::SymmetricKey& key, std::shared_ptr<const wire::Dictionary> dictionary,
                RandomSource random);
-  Bytes encode(TableId table, BytesView key, BytesView plain) override;
-  Result<Bytes> decode(TableId table, BytesView key, BytesView stored) override;
+  PackedValue pack(BytesView plain) override;
+  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
+                       std::size_t head_bytes) override;
+  using ValueCodec::decode;
 
  private:
-  BytesView associated(TableId table, std::uint8_t form, BytesView key);
+  BytesView associated(TableId table, std::uint8_t form, BytesView head, BytesView key);
 
   crypto::SymmetricKey key_;
   wire::Compressor compressor_;
@@ -48,15 +66,18 @@ class SealingCodec final : public ValueCodec {
   Bytes associated_;  ///< reused from call to call
 };
 
-/// For a hub: form ‖ value ‖ checksum (16), the checksum being the first 16 bytes of keyed
+/// For a hub: form ‖ head ‖ value ‖ checksum (16), the checksum being the first 16 bytes of keyed
 /// BLAKE2b-256 over "fieldpost.v1.stored" ‖ 0x00 ‖ table ‖ size of key (2, little-endian) ‖ key ‖
-/// form ‖ value. It finds bit rot and misplaced values; the key is not meant as a secret from the hub.
+/// form ‖ head ‖ value. It finds bit rot and misplaced values; the key is not meant as a secret from the hub.
 class ChecksumCodec final : public ValueCodec {
  public:
   ChecksumCodec(const crypto::SymmetricKey& key,
                 std::shared_ptr<const wire::Dictionary> dictionary);
-  Bytes encode(TableId table, BytesView key, BytesView plain) override;
-  Result<Bytes> decode(TableId table, BytesView key, BytesView stored) override;
+  PackedValue pack(BytesView plain) override;
+  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
+                       std::size_t head_bytes) override;
+  using ValueCodec::decode;
 
  private:
   Hash checksum(TableId table, BytesView key, BytesView value) const;
@@ -65,11 +86,14 @@ class ChecksumCodec final : public ValueCodec {
   wire::Compressor compressor_;
 };
 
-/// For tests: bytes as they are.
+/// For tests: a zero for the form, then the bytes as they are.
 class PlainCodec final : public ValueCodec {
  public:
-  Bytes encode(TableId, BytesView, BytesView plain) override { return to_bytes(plain); }
-  Result<Bytes> decode(TableId, BytesView, BytesView stored) override { return to_bytes(stored); }
+  PackedValue pack(BytesView plain) override { return {0, to_bytes(plain)}; }
+  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
+                       std::size_t head_bytes) override;
+  using ValueCodec::decode;
 };
 
 }  // namespace fieldpost::storage

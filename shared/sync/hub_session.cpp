@@ -392,6 +392,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
     return refuse(wire::ErrorCode::chain_broken, "a push whose changes do not give its head", out);
   }
   batch.head = running;
+  here().reader->prepare(batch);
   chain.next = last.next();
   chain.hash = running;
   chain.rewound = false;

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kSealTag = "fieldpost.v1.seal";
 constexpr std::string_view kNonceTag = "fieldpost.v1.seal-nonce";
-constexpr std::size_t kSmallestClass = 32;
+/// Small steps below kTextRoomBytes, where only values of a known longest size are.
+constexpr std::size_t kSmallStep = 8;
 constexpr std::size_t kLargeStep = 1024;
 
 crypto::AeadNonce nonce_of(std::string_view path) {
@@ -33,15 +34,24 @@ Bytes associated_data(const SealId& seal, const RecordId& record, std::string_vi
 }  // namespace
 
 std::size_t padded_size(std::size_t size) {
-  std::size_t padded = kSmallestClass;
+  if (size <= kTextRoomBytes)
+    return std::max(kSmallStep, (size + kSmallStep - 1) / kSmallStep * kSmallStep);
+  std::size_t padded = kTextRoomBytes;
   while (padded < size && padded < kLargeStep) padded *= 2;
   if (padded >= size) return padded;
   return (size + kLargeStep - 1) / kLargeStep * kLargeStep;
 }
 
+std::size_t plain_size(const model::Value& value) {
+  if (std::holds_alternative<model::Sealed>(value)) return 0;
+  Writer out;
+  put_value(out, value, {});
+  return std::move(out).take().size();
+}
+
 Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const SealId& seal,
                                  const RecordId& record, std::string_view path,
-                                 const model::Value& value) {
+                                 const model::Value& value, std::size_t room) {
   if (std::holds_alternative<model::Sealed>(value)) {
     return fail(Errc::invalid_argument, std::string(path) + ": the value is sealed already");
   }
@@ -49,7 +59,7 @@ Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const 
   Writer out;
   put_value(out, value, {});
   auto plain = std::move(out).take();
-  const auto padded = padded_size(plain.size());
+  const auto padded = padded_size(std::max(plain.size(), room));
   if (padded + crypto::kAeadTagBytes > limits::kCiphertextBytesMax) {
     return fail(Errc::too_large, std::string(path) + ": too large to be sealed");
   }
@@ -71,7 +81,7 @@ Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const R
   if (seal_index) return fail(Errc::malformed, "a sealed value inside a sealed value");
   const auto used = plain.size() - in.left();
   const auto is_zero = [](std::uint8_t byte) { return byte == 0; };
-  if (padded_size(used) != plain.size() ||
+  if (padded_size(plain.size()) != plain.size() ||
       !std::all_of(plain.begin() + static_cast<std::ptrdiff_t>(used), plain.end(), is_zero)) {
     return fail(Errc::malformed, "the padding is not what it must be");
   }

@@ -129,6 +129,41 @@ TEST_CASE(
   CHECK(exported == shown.document);
 }
 
+TEST_CASE("no answer of a choice, no number and no cleared field is told by a sealed value's size") {
+  REQUIRE(crypto::init());
+  const auto registry = schema::Registry::load(embedded_schemas());
+  REQUIRE(registry);
+  const schema::Form& form = *registry->form("visit");
+  agent::Recipients recipients;
+  recipients.unit_box = crypto::box_key_pair(seed_of(3)).public_key;
+  recipients.authority_box = crypto::box_key_pair(seed_of(4)).public_key;
+  std::size_t looked_at = 0;
+  for (const schema::Field& field : form.fields()) {
+    if (!field.sealed || field.in_repeat) continue;
+    std::vector<model::Value> values{model::Null{}};
+    for (const std::string& choice : field.choices) values.emplace_back(choice);
+    if (field.type == schema::LeafType::boolean) values.insert(values.end(), {true, false});
+    if (field.minimum) values.emplace_back(*field.minimum);
+    if (field.maximum) values.insert(values.end(), {*field.maximum, *field.maximum / 100});
+    if (field.type == schema::LeafType::list || values.size() == 1) continue;
+    const std::string path =
+        field.container.empty() ? field.name : field.container + "/" + field.name;
+    INFO(path);
+    std::optional<std::size_t> size;
+    for (const model::Value& value : values) {
+      sync::EditRequest request;
+      request.record = make_record_id(Instant{1'773'000'000'000}, {});
+      request.edits = {{path, value}};
+      REQUIRE(agent::seal_request(form, recipients, keys::system_random(), request));
+      const auto& sealed = std::get<model::Sealed>(request.edits[0].value);
+      if (!size) size = sealed.ciphertext.size();
+      CHECK(sealed.ciphertext.size() == *size);
+    }
+    ++looked_at;
+  }
+  CHECK(looked_at > 15);
+}
+
 TEST_CASE("a sealed value moved to another record or field does not open") {
   json document{{"id", "01950f3a-1001-7a4c-9b1e-5c2d8e7f0001"}};
   const auto authority = crypto::box_key_pair(seed_of(4));

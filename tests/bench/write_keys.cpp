@@ -162,6 +162,7 @@ std::vector<storage::IncomingBatch> incoming(const std::vector<nlohmann::json>& 
       counter = counter.next();
     }
     batch.head = hash;
+    parts.store->reader()->prepare(batch);
     batches.push_back(std::move(batch));
   }
   return batches;

@@ -1,6 +1,7 @@
 // The clauses of shared/storage/hub_store.h, over every engine.
 #include <functional>
 #include <memory>
+#include <tuple>
 
 #include "storage/hub_tables.h"
 #include "storage/kv_hub_store.h"
@@ -44,6 +45,7 @@ struct Hub {
   Sequence head;
   std::uint8_t salt = 0;
   std::string type = "stop";  ///< of the records that `add` writes
+  std::string unit = "PPT";
 
   explicit Hub(Engine which) : engine(which) {
     if (engine == Engine::memory) kv = std::make_unique<MemoryKv>(hub_tables::kTableCount);
@@ -103,7 +105,7 @@ struct Hub {
     change.dot = {actor, head.next()};
     change.prev = prev;
     change.type = type;
-    change.unit = "PPT";
+    change.unit = unit;
     change.context = std::move(context);
     change.edits = {{"note", std::move(note)}};
     change.author = "alice";
@@ -111,7 +113,7 @@ struct Hub {
     Bytes frame = *wire::encode_change(change);
     chain = wire::chain_next(chain, frame);
     head = change.dot.counter;
-    batch.changes.push_back({std::move(frame), id, head, prev, change, std::nullopt});
+    batch.changes.push_back({std::move(frame), id, head, prev, change, std::nullopt, std::nullopt});
   }
 
   IncomingBatch begin() const {
@@ -135,6 +137,21 @@ struct Hub {
     return finish(std::move(batch));
   }
 
+  /// Every key and value of every table but meta, whose epoch differs from store to store.
+  std::vector<std::tuple<TableId, Bytes, Bytes>> everything() const {
+    std::vector<std::tuple<TableId, Bytes, Bytes>> all;
+    REQUIRE(kv->view([&](const KvRead& read) -> Status {
+      for (TableId table = hub_tables::kMeta + 1; table < hub_tables::kTableCount; ++table) {
+        FP_CHECK_OK(read.scan(table, {}, {}, [&](BytesView key, BytesView value) {
+          all.emplace_back(table, to_bytes(key), to_bytes(value));
+          return Result<KvRead::Step>(KvRead::Step::more);
+        }));
+      }
+      return {};
+    }));
+    return all;
+  }
+
   std::vector<FeedEntry> feed(std::uint64_t after) const {
     const auto reader = store->reader();
     return reader->feed("PPT", after, *reader->feed_end("PPT"), 1 << 20, 100)->entries;
@@ -145,6 +162,12 @@ struct Hub {
     CHECK(report.has_value());
   }
 };
+
+model::VersionVector vector_of(ActorId actor, std::uint64_t counter) {
+  model::VersionVector vector;
+  vector.add({actor, Sequence{counter}});
+  return vector;
+}
 
 Engine any_engine() { return GENERATE(Engine::memory, Engine::lmdb); }
 
@@ -174,6 +197,44 @@ TEST_CASE("hub store: what was applied is there after reopening, log and record 
   CHECK((*hub.store->reader()->actor(hub.actor))->head == Sequence{3});
   CHECK(hub.store->reader()->history(Hub::record(2))->size() == 1);
   hub.verify();
+}
+
+TEST_CASE("hub store: what was prepared ahead is stored as the writer would have made it") {
+  // One commit: creations, an edit of one of them, one that waits and what it waits for, one
+  // quarantined, one of a unit not granted, and a change of another tablet on a new record.
+  const auto stored = [](bool prepared, Engine engine) {
+    Hub hub(engine);
+    IncomingBatch batch = hub.begin();
+    hub.add(batch, Hub::record(1), {}, {}, "new");
+    hub.add(batch, Hub::record(2), {}, {}, "new");
+    hub.add(batch, Hub::record(1), Sequence{1}, vector_of(hub.actor, 1), "edited");
+    hub.add(batch, Hub::record(3), Sequence{2}, {}, "early");
+    hub.add(batch, Hub::record(4), {}, {}, "odd");
+    batch.changes.back().quarantine = quarantined(batch.changes.back(), hub.actor);
+    hub.unit = "BVT";
+    hub.add(batch, Hub::record(5), {}, {}, "elsewhere");
+    hub.unit = "PPT";
+    batch = hub.finish(std::move(batch));
+    IncomingBatch later = hub.creations({6, 7});
+    IncomingBatch last = hub.begin();
+    hub.add(last, Hub::record(2), Sequence{2}, vector_of(hub.actor, 2), "edited in another commit");
+    last = hub.finish(std::move(last));
+    if (prepared) {
+      for (IncomingBatch* one : {&batch, &later, &last}) hub.store->reader()->prepare(*one);
+      CHECK(batch.changes[0].prepared->created.has_value());
+      CHECK_FALSE(batch.changes[2].prepared->created.has_value());
+      CHECK_FALSE(batch.changes[4].prepared->created.has_value());
+    }
+    const auto results = hub.store->apply({batch, later});
+    REQUIRE(results.has_value());
+    CHECK((*results)[0].exceptions.size() == 3);
+    CHECK((*results)[0].touched.size() == 2);
+    REQUIRE(hub.store->apply({last}).has_value());
+    hub.verify();
+    return hub.everything();
+  };
+  const Engine engine = any_engine();
+  CHECK(stored(true, engine) == stored(false, engine));
 }
 
 TEST_CASE("hub store: replaying a batch is a no-op that answers as the first time") {

@@ -233,14 +233,20 @@ Json seal_file() {
   const auto unit = crypto::box_key_pair(seed(4));
   const auto change = golden_sealed_change();
   auto values = Json::array();
-  const auto add = [&](std::string_view path, const model::Value& plain) {
+  const auto add = [&](std::string_view path, const model::Value& plain,
+                       std::size_t room = wire::kTextRoomBytes) {
     const auto sealed =
-        *wire::seal_value(content_key(), change.seals[0].id, change.record, path, plain);
-    values.push_back(
-        {{"path", path}, {"plain", meaning(plain)}, {"ciphertext", to_hex(sealed.ciphertext)}});
+        *wire::seal_value(content_key(), change.seals[0].id, change.record, path, plain, room);
+    values.push_back({{"path", path},
+                      {"plain", meaning(plain)},
+                      {"room", room},
+                      {"ciphertext", to_hex(sealed.ciphertext)}});
   };
   add("primary_drug", std::string("meth_crystal"));
-  add("days_used_last_30", std::int64_t{12});
+  add("days_used_last_30", std::int64_t{12}, 1);
+  add("sex", std::string("male"), 8);
+  add("position/lat", std::int64_t{135'000'000}, 5);
+  add("living_status", model::Null{}, 12);
   add("interventions", model::List{std::string("brief"), std::int64_t{2}});
   add("hiv_tested", true);
   add("next_visit", model::Null{});

@@ -1,0 +1,17 @@
+// A value compressed but not yet bound to its place in a store: see value_codec.h.
+//
+// Thread rule: plain values.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+
+namespace fieldpost::storage {
+
+struct PackedValue {
+  std::uint8_t form = 0;  ///< the codec's own: compressed or not
+  Bytes bytes;
+};
+
+}  // namespace fieldpost::storage
