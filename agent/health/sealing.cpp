@@ -1,6 +1,7 @@
 #include "agent/health/sealing.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <memory>
@@ -13,7 +14,7 @@ namespace fieldpost::agent {
 namespace {
 
 /// The room a field's values take when sealed: what the form says is its longest, so that no answer
-/// of a choice, no number and no time is told by its size. Texts and lists: by size classes only.
+/// of a choice, no number and no date is told by its size. 0 for texts and lists: size classes only.
 std::size_t room_of(const schema::Field& field) {
   const auto integer_room = [](std::int64_t value) { return wire::plain_size(value); };
   switch (field.type) {
@@ -23,15 +24,14 @@ std::size_t room_of(const schema::Field& field) {
       if (!field.minimum || !field.maximum)
         return integer_room(std::numeric_limits<std::int64_t>::min());
       return std::max(integer_room(*field.minimum), integer_room(*field.maximum));
+    case schema::LeafType::list:
+      return 0;
     case schema::LeafType::text:
       break;
-    case schema::LeafType::list:
-      return wire::kTextRoomBytes;
   }
-  if (field.choices.empty()) return wire::kTextRoomBytes;
+  if (field.fixed_length) return wire::plain_size(std::string(*field.fixed_length, 'x'));
   std::size_t room = 0;
-  for (const std::string& choice : field.choices)
-    room = std::max(room, wire::plain_size(choice));
+  for (const std::string& choice : field.choices) room = std::max(room, wire::plain_size(choice));
   return room;
 }
 
@@ -46,7 +46,7 @@ Status seal_request(const schema::Form& form, const Recipients& recipients,
   for (auto& edit : request.edits) {
     const schema::Field* field = form.find(edit.path);
     if (!(field != nullptr ? field->sealed : form.sealed())) continue;
-    const std::size_t room = field != nullptr ? room_of(*field) : wire::kTextRoomBytes;
+    const std::size_t room = field != nullptr ? room_of(*field) : 0;
     FP_TRY(auto sealed, wire::seal_value(content, id, request.record, edit.path, edit.value, room));
     edit.value = std::move(sealed);
     used = true;
@@ -58,11 +58,10 @@ Status seal_request(const schema::Form& form, const Recipients& recipients,
     used = true;
   }
   if (!used) return {};
-  wire::Recipient to[2];
-  to[0].key = recipients.authority_box;
-  to[1].key = recipients.unit_box;
-  for (auto& recipient : to) random(recipient.ephemeral.bytes);
-  FP_TRY(auto seal, wire::make_seal(id, content, to));
+  crypto::Seed ephemeral;
+  random(ephemeral.bytes);
+  const std::array to{recipients.authority_box, recipients.unit_box};
+  FP_TRY(auto seal, wire::make_seal(id, content, ephemeral, to));
   request.seals.push_back(std::move(seal));
   return {};
 }

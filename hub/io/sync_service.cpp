@@ -18,7 +18,10 @@ struct SyncService::Lane {
   wire::Compressor compressor;
   std::vector<std::unique_ptr<storage::HubReader>> readers;
   sync::HubContext sync;
-  std::set<std::shared_ptr<Connection>> connections;  ///< this lane's thread only
+  // This lane's thread only:
+  std::set<std::shared_ptr<Connection>> connections;
+  std::map<std::pair<std::size_t, std::string>, std::set<Connection*>>
+      followers;  ///< by store, unit
   std::atomic<std::size_t> count{0};
 };
 
@@ -41,9 +44,8 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     emit(session_.on_connected());
   }
 
-  void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end) {
-    if (!session_.greeted() || session_.compartment() != store) return;
-    emit(session_.on_feed_moved(unit, end));
+  void feed_moved(const std::string& unit, std::uint64_t end) {
+    if (!gone_) emit(session_.on_feed_moved(unit, end));
   }
 
  private:
@@ -59,6 +61,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   void emit(sync::HubOutput out) {
     for (Bytes& frame : out.frames) stream_->send(std::move(frame));
     if (session_.greeted()) {
+      if (greeting_) follow();
       greeting_.reset();
       Writer& writer = *service_.stores_[session_.compartment()].writer;
       for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
@@ -70,6 +73,21 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
       stream_->close(net::CloseCode::policy_error, out.close->detail);
     }
     if (stream_->queued_bytes() > kQueuedBytesMax) stream_->abort();
+  }
+
+  /// Once, when the hello was taken: from here on news of its units reach it.
+  void follow() {
+    for (const std::string& unit : session_.units())
+      lane_.followers[{session_.compartment(), unit}].insert(this);
+  }
+
+  void unfollow() {
+    for (const std::string& unit : session_.units()) {
+      const auto it = lane_.followers.find({session_.compartment(), unit});
+      if (it == lane_.followers.end()) continue;
+      it->second.erase(this);
+      if (it->second.empty()) lane_.followers.erase(it);
+    }
   }
 
   void submit(Writer& writer, storage::IncomingBatch batch) {
@@ -98,6 +116,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     greeting_.reset();
     if (!refused_.empty() || !error.is(Errc::closed))
       note_error(refused_.empty() ? error.message() : refused_);
+    unfollow();
     lane_.connections.erase(shared_from_this());
     lane_.count = lane_.connections.size();
   }
@@ -157,12 +176,19 @@ void SyncService::accept(std::shared_ptr<net::MessageStream> stream,
   stream->abort();
 }
 
-void SyncService::feed_moved(std::size_t store, const std::string& unit, std::uint64_t end) {
+void SyncService::feed_moved(std::size_t store, Writer::FeedEnds ends) {
+  const auto shared = std::make_shared<const Writer::FeedEnds>(std::move(ends));
   for (const auto& lane : lanes_) {
-    asio::post(lane->context, [lane = lane.get(), store, unit, end] {
-      // A session may end while it is told: walk over a copy.
-      const auto connections = lane->connections;
-      for (const auto& connection : connections) connection->feed_moved(store, unit, end);
+    asio::post(lane->context, [lane = lane.get(), store, shared] {
+      for (const auto& [unit, end] : *shared) {
+        const auto found = lane->followers.find({store, unit});
+        if (found == lane->followers.end()) continue;
+        // A session may end while it is told: hold them all, and walk over a copy.
+        std::vector<std::shared_ptr<Connection>> told;
+        told.reserve(found->second.size());
+        for (Connection* one : found->second) told.push_back(one->shared_from_this());
+        for (const auto& connection : told) connection->feed_moved(unit, end);
+      }
     });
   }
 }

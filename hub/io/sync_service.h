@@ -45,7 +45,8 @@ class SyncService {
 
   void accept(std::shared_ptr<net::MessageStream> stream,
               const boost::asio::any_io_executor& executor);
-  void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end);
+  /// A commit in `store` moved these units' feeds to these ends.
+  void feed_moved(std::size_t store, Writer::FeedEnds ends);
   std::size_t sessions() const;
 
  private:

@@ -210,12 +210,12 @@ void Writer::note(const std::optional<Error>& error, std::uint64_t changes) {
 }
 
 void Writer::announce(const std::vector<storage::Touched>& touched) {
-  std::map<std::string, std::uint64_t> ends;
+  FeedEnds ends;
   for (const storage::Touched& one : touched) {
     std::uint64_t& end = ends[one.unit];
     end = std::max(end, one.position_after);
   }
-  for (const auto& [unit, end] : ends) on_feed_(unit, end);
+  if (!ends.empty()) on_feed_(std::move(ends));
 }
 
 void Writer::commit_side(std::map<DeviceId, storage::Device> contacts,

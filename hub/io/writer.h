@@ -38,7 +38,9 @@ class Writer {
   static constexpr std::size_t kConfirmedMax = 65'536;
 
   using Done = std::function<void(Result<storage::BatchResult>)>;
-  using FeedNews = std::function<void(const std::string& unit, std::uint64_t end)>;
+  /// The new ends of the feeds that one commit moved, by unit.
+  using FeedEnds = std::map<std::string, std::uint64_t>;
+  using FeedNews = std::function<void(FeedEnds ends)>;
   using Job = std::function<void(storage::HubStore&)>;
 
   Writer(storage::HubStore& store, FeedNews on_feed);

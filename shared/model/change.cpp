@@ -94,6 +94,10 @@ Status check_seals(const std::vector<Seal>& seals, const std::vector<FieldValue>
       if (boxes[k].box.size() != kKeyBoxBytes) {
         return fail(Errc::malformed, "a key box is not 80 bytes");
       }
+      if (!std::equal(boxes[k].box.begin(), boxes[k].box.begin() + kEphemeralBytes,
+                      boxes[0].box.begin())) {
+        return fail(Errc::malformed, "key boxes of one seal with different ephemeral keys");
+      }
       if (k > 0 && !(boxes[k - 1].recipient < boxes[k].recipient)) {
         return fail(Errc::malformed, "key boxes are not sorted by recipient, or repeat one");
       }

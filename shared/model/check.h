@@ -8,7 +8,9 @@
 namespace fieldpost::model {
 
 /// An ephemeral key (32), an authenticator (16) and a 32-byte content key.
-inline constexpr std::size_t kKeyBoxBytes = 80;
+/// Ephemeral public key and box of the content key.
+inline constexpr std::size_t kEphemeralBytes = 32;
+inline constexpr std::size_t kKeyBoxBytes = kEphemeralBytes + 48;
 
 Status check_name(std::string_view what, std::string_view text);
 Status check_value(std::string_view path, const Value& value);

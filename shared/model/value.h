@@ -47,7 +47,7 @@ struct KeyBox {
 /// One fresh content key and the boxes that carry it. Stands once per change or dot group.
 struct Seal {
   SealId id;
-  std::vector<KeyBox> boxes;  ///< sorted by recipient
+  std::vector<KeyBox> boxes;  ///< sorted by recipient; all begin with the same ephemeral key
   friend bool operator==(const Seal&, const Seal&) = default;
 };
 

@@ -71,6 +71,7 @@ struct Field {
   std::string unit;         ///< mg, ml, minor, count, m, years, days, percent; may be empty
   int scale = 0;            ///< the integer is the value times 10^scale
   std::optional<std::int64_t> minimum, maximum;  ///< of an integer, where the form sets them
+  std::optional<std::size_t> fixed_length;  ///< of a text whose pattern has one length (a date)
   std::optional<std::int64_t> plausible_max;
   std::string list;           ///< codes come from lists/NAME.json; may be empty
   std::string place;          ///< "checkpoint", "commune" or empty

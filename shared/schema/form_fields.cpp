@@ -156,6 +156,7 @@ Status FieldCompiler::leaf(const std::string& container, bool in_repeat, const s
     field.minimum = field.node->minimum;
     field.maximum = field.node->maximum;
   }
+  if (field.node->pattern) field.fixed_length = field.node->pattern->fixed_length();
   const Node* choices = field.node;
   if (field.type == LeafType::list) {
     if (field.node->items == nullptr || (field.node->items->type != NodeType::string &&

@@ -249,6 +249,16 @@ bool Pattern::run(std::size_t pc, std::size_t at, std::string_view text,
   }
 }
 
+std::optional<std::size_t> Pattern::fixed_length() const {
+  std::size_t length = 0;
+  for (const Instruction& instruction : program_) {
+    if (instruction.op == Op::match) return length;
+    if (instruction.op != Op::run || instruction.low != instruction.high) return std::nullopt;
+    length += instruction.low;
+  }
+  return std::nullopt;
+}
+
 bool Pattern::matches(std::string_view text) const {
   std::uint32_t steps = 0;
   return run(0, 0, text, steps);

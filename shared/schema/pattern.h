@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ class Pattern {
   /// Errors: `unsupported`, with what in the pattern is outside the subset.
   static Result<Pattern> compile(std::string_view source);
   bool matches(std::string_view text) const;
+  /// The length of what matches, in bytes, when all that matches has the same.
+  std::optional<std::size_t> fixed_length() const;
   const std::string& source() const { return source_; }
 
  private:

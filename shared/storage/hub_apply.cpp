@@ -82,10 +82,10 @@ Result<const model::Record*> HubApply::peek(const RecordId& id) {
 
 Status HubApply::put_log(const IncomingBatch& batch, const IncomingChange& change) {
   const Bytes key = dot_key(batch.actor, change.counter);
-  FP_CHECK_OK(
-      write_.put(kLog, key,
-                 change.prepared ? change.prepared->log_value
-                                 : encode_log_entry(codec_, key, batch.received, change.frame)));
+  FP_CHECK_OK(write_.put(kLog, key,
+                         change.prepared
+                             ? change.prepared->log_value
+                             : encode_log_entry(codec_, key, batch.received, change.frame)));
   return write_.put(kByRecord, record_dot_key(change.record, batch.actor, change.counter), {});
 }
 
@@ -305,8 +305,8 @@ Status HubApply::add_own(
   batch.received = received;
   batch.granted = {change.unit};
   BatchResult result;
-  FP_CHECK_OK(
-      merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}, {}}, result));
+  FP_CHECK_OK(merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}, {}},
+                    result));
   if (!result.exceptions.empty()) {
     return fail(Errc::conflict, "the record moved meanwhile; read it again and decide again");
   }

@@ -25,8 +25,9 @@ namespace fieldpost::storage {
 /// What of a change's storing depends on nothing in the store: laid out by HubReader::prepare on the
 /// session's thread, so that the one writer need not. Trusted like the rest of the batch.
 struct PreparedChange {
-  Bytes log_value;                     ///< as the log will hold it
-  std::optional<PackedValue> created;  ///< canonical state after this change on no record; if it can be
+  Bytes log_value;  ///< as the log will hold it
+  std::optional<PackedValue>
+      created;  ///< canonical state after this change on no record; if it can be
 };
 
 /// A change as it arrives, decoded and checked by the session.

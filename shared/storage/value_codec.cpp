@@ -52,7 +52,8 @@ Result<Bytes> unpack(wire::Compressor& compressor, TableId table, BytesView key,
   if (plain.error().is(Errc::unsupported)) {
     return fail(Errc::unsupported, place_of(table, key) + ": " + plain.error().detail);
   }
-  return fail(Errc::corrupt, place_of(table, key) + " does not decompress: " + plain.error().detail);
+  return fail(Errc::corrupt,
+              place_of(table, key) + " does not decompress: " + plain.error().detail);
 }
 
 }  // namespace

@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::string_view kSealTag = "fieldpost.v1.seal";
 constexpr std::string_view kNonceTag = "fieldpost.v1.seal-nonce";
-/// Small steps below kTextRoomBytes, where only values of a known longest size are.
 constexpr std::size_t kSmallStep = 8;
+constexpr std::size_t kTextClassMin = 32;
+constexpr std::size_t kSmallClassMax = 64;
 constexpr std::size_t kLargeStep = 1024;
 
 crypto::AeadNonce nonce_of(std::string_view path) {
@@ -33,10 +34,11 @@ Bytes associated_data(const SealId& seal, const RecordId& record, std::string_vi
 
 }  // namespace
 
-std::size_t padded_size(std::size_t size) {
-  if (size <= kTextRoomBytes)
-    return std::max(kSmallStep, (size + kSmallStep - 1) / kSmallStep * kSmallStep);
-  std::size_t padded = kTextRoomBytes;
+std::size_t padded_size(std::size_t size, std::size_t room) {
+  if (room != 0 && std::max(size, room) <= kSmallClassMax)
+    return (std::max(size, room) + kSmallStep - 1) / kSmallStep * kSmallStep;
+  size = std::max(size, room);
+  std::size_t padded = kTextClassMin;
   while (padded < size && padded < kLargeStep) padded *= 2;
   if (padded >= size) return padded;
   return (size + kLargeStep - 1) / kLargeStep * kLargeStep;
@@ -59,7 +61,7 @@ Result<model::Sealed> seal_value(const crypto::SymmetricKey& content_key, const 
   Writer out;
   put_value(out, value, {});
   auto plain = std::move(out).take();
-  const auto padded = padded_size(std::max(plain.size(), room));
+  const auto padded = padded_size(plain.size(), room);
   if (padded + crypto::kAeadTagBytes > limits::kCiphertextBytesMax) {
     return fail(Errc::too_large, std::string(path) + ": too large to be sealed");
   }
@@ -81,7 +83,7 @@ Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const R
   if (seal_index) return fail(Errc::malformed, "a sealed value inside a sealed value");
   const auto used = plain.size() - in.left();
   const auto is_zero = [](std::uint8_t byte) { return byte == 0; };
-  if (padded_size(plain.size()) != plain.size() ||
+  if (padded_size(plain.size(), 1) != plain.size() ||
       !std::all_of(plain.begin() + static_cast<std::ptrdiff_t>(used), plain.end(), is_zero)) {
     return fail(Errc::malformed, "the padding is not what it must be");
   }
@@ -89,7 +91,8 @@ Result<model::Value> open_value(const crypto::SymmetricKey& content_key, const R
 }
 
 Result<model::Seal> make_seal(const SealId& id, const crypto::SymmetricKey& content_key,
-                              std::span<const Recipient> recipients) {
+                              const crypto::Seed& ephemeral,
+                              std::span<const crypto::PublicKey> recipients) {
   if (recipients.empty() || recipients.size() > limits::kBoxesMax) {
     return fail(Errc::invalid_argument,
                 "a seal needs 1–" + std::to_string(limits::kBoxesMax) + " recipients");
@@ -97,8 +100,7 @@ Result<model::Seal> make_seal(const SealId& id, const crypto::SymmetricKey& cont
   model::Seal seal{id, {}};
   for (const auto& recipient : recipients) {
     seal.boxes.push_back(
-        {crypto::key_id(recipient.key),
-         crypto::box_seal(recipient.ephemeral, recipient.key, content_key.view())});
+        {crypto::key_id(recipient), crypto::box_seal(ephemeral, recipient, content_key.view())});
   }
   const auto by_recipient = [](const model::KeyBox& a, const model::KeyBox& b) {
     return a.recipient < b.recipient;

@@ -103,11 +103,14 @@ void put_fields(Writer& out, const std::vector<model::FieldValue>& fields,
 void put_seals(Writer& out, const std::vector<model::Seal>& seals) {
   out.array(seals.size());
   for (const auto& seal : seals) {
-    out.array(1 + 2 * seal.boxes.size());
+    out.array(2 + 2 * seal.boxes.size());
     out.blob(seal.id.view());
+    // check_change and check_record have seen that every box begins with this key.
+    out.blob(seal.boxes.empty() ? BytesView()
+                                : BytesView(seal.boxes[0].box).first(model::kEphemeralBytes));
     for (const auto& box : seal.boxes) {
       out.blob(box.recipient.view());
-      out.blob(box.box);
+      out.blob(BytesView(box.box).subspan(model::kEphemeralBytes));
     }
   }
 }
@@ -167,13 +170,18 @@ void get_seals(Reader& in, std::vector<model::Seal>& seals) {
   seals.reserve(count);
   for (std::size_t i = 0; i < count && in.ok(); ++i) {
     auto& seal = seals.emplace_back();
-    const auto size = in.array(1 + 2 * limits::kBoxesMax);
-    if (size % 2 != 1) in.fail(Errc::malformed, "a seal is an id and pairs of recipient and box");
+    const auto size = in.array(2 + 2 * limits::kBoxesMax);
+    if (size % 2 != 0 || size == 0)
+      in.fail(Errc::malformed, "a seal is an id, a key and pairs of recipient and box");
     get_id(in, seal.id);
-    for (std::size_t k = 0; k + 1 < size && in.ok(); k += 2) {
+    const BytesView ephemeral = in.blob_of(model::kEphemeralBytes);
+    for (std::size_t k = 2; k + 1 < size && in.ok(); k += 2) {
       auto& box = seal.boxes.emplace_back();
       get_id(in, box.recipient);
-      box.box = to_bytes(in.blob_of(model::kKeyBoxBytes));
+      const BytesView rest = in.blob_of(model::kKeyBoxBytes - model::kEphemeralBytes);
+      box.box.reserve(model::kKeyBoxBytes);
+      box.box.assign(ephemeral.begin(), ephemeral.end());
+      box.box.insert(box.box.end(), rest.begin(), rest.end());
     }
     in.within(i);
   }

@@ -129,7 +129,8 @@ TEST_CASE(
   CHECK(exported == shown.document);
 }
 
-TEST_CASE("no answer of a choice, no number and no cleared field is told by a sealed value's size") {
+TEST_CASE(
+    "no answer of a choice, no number and no cleared field is told by a sealed value's size") {
   REQUIRE(crypto::init());
   const auto registry = schema::Registry::load(embedded_schemas());
   REQUIRE(registry);

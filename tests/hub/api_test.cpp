@@ -47,8 +47,7 @@ struct Hub {
       };
       stores[i].store =
           storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
-      stores[i].writer =
-          std::make_unique<Writer>(*stores[i].store, [](const std::string&, std::uint64_t) {});
+      stores[i].writer = std::make_unique<Writer>(*stores[i].store, [](const Writer::FeedEnds&) {});
       parts.stores.push_back(
           {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get()});
     }

@@ -86,8 +86,8 @@ struct Hub {
     entry.name = "T01";
     entry.unit = "01-PPT";
     REQUIRE(store->put_device(entry));
-    writer = std::make_unique<Writer>(*store, [this](const std::string& unit, std::uint64_t end) {
-      heard.add("feed " + unit + " " + std::to_string(end));
+    writer = std::make_unique<Writer>(*store, [this](const Writer::FeedEnds& ends) {
+      for (const auto& [unit, end] : ends) heard.add("feed " + unit + " " + std::to_string(end));
     });
   }
 

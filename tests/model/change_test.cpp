@@ -90,6 +90,13 @@ TEST_CASE("a change that breaks a rule is refused") {
       {"a seal twice", [](Change& c) { c.seals.push_back(seal(1)); }, Errc::malformed},
       {"a seal without a box", [](Change& c) { c.seals[0].boxes.clear(); }, Errc::malformed},
       {"a box cut short", [](Change& c) { c.seals[0].boxes[0].box.pop_back(); }, Errc::malformed},
+      {"boxes of one seal with different ephemeral keys",
+       [](Change& c) {
+         c.seals[0].boxes.push_back(c.seals[0].boxes[0]);
+         c.seals[0].boxes[1].recipient.bytes.fill(0x78);
+         c.seals[0].boxes[1].box[31] ^= 1;
+       },
+       Errc::malformed},
       {"a recipient twice", [](Change& c) { c.seals[0].boxes.push_back(c.seals[0].boxes[0]); },
        Errc::malformed},
       {"a reason that is a number", [](Change& c) { c.reason = std::int64_t{1}; }, Errc::malformed},

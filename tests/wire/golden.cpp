@@ -233,8 +233,7 @@ Json seal_file() {
   const auto unit = crypto::box_key_pair(seed(4));
   const auto change = golden_sealed_change();
   auto values = Json::array();
-  const auto add = [&](std::string_view path, const model::Value& plain,
-                       std::size_t room = wire::kTextRoomBytes) {
+  const auto add = [&](std::string_view path, const model::Value& plain, std::size_t room = 0) {
     const auto sealed =
         *wire::seal_value(content_key(), change.seals[0].id, change.record, path, plain, room);
     values.push_back({{"path", path},
@@ -260,12 +259,12 @@ Json seal_file() {
           {"recipients",
            {{{"seed", to_hex(seed(3).view())},
              {"public_key", authority.public_key.hex()},
-             {"key_id", crypto::key_id(authority.public_key).hex()},
-             {"ephemeral_seed", to_hex(seed(5).view())}},
+             {"key_id", crypto::key_id(authority.public_key).hex()}},
             {{"seed", to_hex(seed(4).view())},
              {"public_key", unit.public_key.hex()},
-             {"key_id", crypto::key_id(unit.public_key).hex()},
-             {"ephemeral_seed", to_hex(seed(6).view())}}}},
+             {"key_id", crypto::key_id(unit.public_key).hex()}}}},
+          {"ephemeral_seed", to_hex(seed(5).view())},
+          {"ephemeral", meaning(change)["seals"][0]["ephemeral"]},
           {"boxes", meaning(change)["seals"][0]["boxes"]},
           {"values", values}};
 }
@@ -327,10 +326,9 @@ model::Change golden_sealed_change() {
   c.author = "N-12";
   c.times = {{kNoon}, 77, 60000, std::nullopt};
   const auto id = counting<SealId>(0xe0);
-  const std::vector<wire::Recipient> recipients = {
-      {crypto::box_key_pair(seed(3)).public_key, seed(5)},
-      {crypto::box_key_pair(seed(4)).public_key, seed(6)}};
-  c.seals = {*wire::make_seal(id, content_key(), recipients)};
+  const std::vector<crypto::PublicKey> recipients = {crypto::box_key_pair(seed(3)).public_key,
+                                                     crypto::box_key_pair(seed(4)).public_key};
+  c.seals = {*wire::make_seal(id, content_key(), seed(5), recipients)};
   c.edits = {{"primary_drug", *wire::seal_value(content_key(), id, c.record, "primary_drug",
                                                 std::string("meth_crystal"))},
              {"state", std::string("final")}};

@@ -66,7 +66,7 @@ constexpr int kWelcome = 5, kTimes = 6, kContext = 7, kEdits = 8, kSeals = 9, kR
               kOrigin = 11, kSalt = 12;
 
 Bytes seal_of(std::size_t box_bytes) {
-  return hex("91 93") + bin(zeros(16)) + bin(zeros(8)) + bin(zeros(box_bytes));
+  return hex("91 94") + bin(zeros(16)) + bin(zeros(32)) + bin(zeros(8)) + bin(zeros(box_bytes));
 }
 
 void add_changes(std::vector<Hostile>& all) {
@@ -143,11 +143,13 @@ void add_changes(std::vector<Hostile>& all) {
        "two entries");
   body("sealed-over-20-kib", with(small, kEdits, hex("92 a1 61 82 00 00 01 c5 5001")), "20481",
        kTooLarge);
-  body("seal-unused", with(small, kSeals, seal_of(80)), "a seal that no value uses");
-  body("seal-box-79-bytes", with(small, kSeals, seal_of(79)), "expected 80 bytes");
+  body("seal-unused", with(small, kSeals, seal_of(48)), "a seal that no value uses");
+  body("seal-box-47-bytes", with(small, kSeals, seal_of(47)), "expected 48 bytes");
+  body("seal-without-a-key", with(small, kSeals, hex("91 91") + bin(zeros(16))),
+       "a seal is an id, a key and pairs");
   body("seal-without-boxes",
        with(with(small, kEdits, hex("92 a1 61 82 00 00 01 c4 00")), kSeals,
-            hex("91 91") + bin(zeros(16))),
+            hex("91 92") + bin(zeros(16)) + bin(zeros(32))),
        "1–8 key boxes");
   body("seals-over-8", with(small, kSeals, hex("99")), "9 where", kTooLarge);
   body("reason-nil", with(small, kReason, hex("c0")), "reason: must be left out");

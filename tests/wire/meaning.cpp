@@ -112,8 +112,11 @@ Json seals(const std::vector<model::Seal>& all) {
   auto out = Json::array();
   for (const auto& seal : all) {
     auto boxes = Json::object();
-    for (const auto& box : seal.boxes) boxes[box.recipient.hex()] = to_hex(box.box);
-    out.push_back({{"id", seal.id.hex()}, {"boxes", boxes}});
+    for (const auto& box : seal.boxes)
+      boxes[box.recipient.hex()] = to_hex(BytesView(box.box).subspan(32));
+    out.push_back({{"id", seal.id.hex()},
+                   {"ephemeral", to_hex(BytesView(seal.boxes.at(0).box).first(32))},
+                   {"boxes", boxes}});
   }
   return out;
 }

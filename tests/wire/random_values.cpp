@@ -71,9 +71,12 @@ std::vector<model::Seal> Random::seals() {
   std::map<SealId, model::Seal> all;
   for (auto left = coin() ? 0 : below(4); left > 0; --left) {
     std::map<KeyId, model::KeyBox> boxes;
+    const auto ephemeral = bytes(32, 32);
     for (auto k = 1 + below(3); k > 0; --k) {
       const auto recipient = id<KeyId>();
-      boxes[recipient] = {recipient, bytes(80, 80)};
+      auto box = bytes(80, 80);
+      std::copy(ephemeral.begin(), ephemeral.end(), box.begin());
+      boxes[recipient] = {recipient, std::move(box)};
     }
     model::Seal seal{id<SealId>(), {}};
     for (auto& [recipient, box] : boxes) seal.boxes.push_back(std::move(box));
