@@ -164,8 +164,7 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   FP_TRY(hub->registry_, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub->open_, open_stores(directory, hub->keys_, keys::system_random()));
   for (OpenStore& store : hub->open_) {
-    hub->writers_.push_back(
-        std::make_unique<Writer>(*store.store, [](const std::string&, std::uint64_t) {}));
+    hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
   ApiParts parts;
   parts.stores = parts_of(hub->open_, hub->writers_);

@@ -124,8 +124,9 @@ Result<Settings> load_settings(const fs::path& directory) {
       settings.name = value;
     else if (key == "listen" && value.is_string())
       settings.listen = value;
-    else if (key == "log_level" &&
-             std::find(kLogLevels.begin(), kLogLevels.end(), value) != kLogLevels.end())
+    else if (key == "log_level" && value.is_string() &&
+             std::find(kLogLevels.begin(), kLogLevels.end(), value.get<std::string>()) !=
+                 kLogLevels.end())
       settings.log_level = value;
     else if (key == "port" && number && value.get<std::uint64_t>() < 65536)
       settings.port = value;
