@@ -39,7 +39,8 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));
-  open.codec = std::make_unique<storage::SealingCodec>(key, wire::Dictionary::v1(), random);
+  open.codec = std::make_unique<storage::SealingCodec>(
+      key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel), random);
   FP_TRY(open.store, storage::open_agent_store(*open.kv, *open.codec));
   return open;
 }

@@ -188,7 +188,8 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
     open.name = name;
     FP_TRY(open.kv, storage::LmdbKv::open(options));
     const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
-      return std::make_unique<storage::ChecksumCodec>(key, wire::Dictionary::v1());
+      return std::make_unique<storage::ChecksumCodec>(
+          key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
     };
     FP_TRY(open.store, storage::open_hub_store(*open.kv, maker, *hub, epoch, start));
     // A hub speaks with one epoch: a store made later takes the first one's.

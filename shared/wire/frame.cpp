@@ -1,6 +1,8 @@
 #include "wire/frame.h"
 
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <zstd.h>
 
 #include "base/embedded.h"
@@ -38,7 +40,7 @@ BytesView dictionary_v1() {
 }
 
 struct Dictionary::Impl {
-  int level = 3;
+  int level = kNetworkLevel;
   unsigned id = 0;
   CompressDictionary compress;  ///< null while there is no dictionary
   DecompressDictionary decompress;
@@ -47,7 +49,14 @@ struct Dictionary::Impl {
 Dictionary::Dictionary(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Dictionary::~Dictionary() = default;
 
-std::shared_ptr<const Dictionary> Dictionary::v1(int level) { return of(dictionary_v1(), level); }
+std::shared_ptr<const Dictionary> Dictionary::v1(int level) {
+  static std::mutex mutex;
+  static std::map<int, std::shared_ptr<const Dictionary>> made;
+  const std::lock_guard lock(mutex);
+  auto& dictionary = made[level];
+  if (!dictionary) dictionary = of(dictionary_v1(), level);
+  return dictionary;
+}
 
 std::shared_ptr<const Dictionary> Dictionary::none(int level) { return of({}, level); }
 

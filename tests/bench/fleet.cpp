@@ -30,7 +30,8 @@ crypto::SymmetricKey store_key(const RandomSource& random) {
 /// What the agents of one thread share.
 struct Shared {
   RandomSource random = keys::system_random();
-  storage::SealingCodec codec{store_key(random), wire::Dictionary::v1(), random};
+  storage::SealingCodec codec{store_key(random),
+                              wire::Dictionary::v1(wire::Dictionary::kStoreLevel), random};
   wire::Compressor compressor{wire::Dictionary::v1()};
   schema::Registry registry = need(schema::Registry::load(embedded_schemas()));
   std::uint64_t boot = need(keys::boot_id());

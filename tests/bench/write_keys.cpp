@@ -99,7 +99,8 @@ struct HubParts {
     storage::Kv& kv = recording ? static_cast<storage::Kv&>(*recorder) : *lmdb;
     id = need(HubId::from(keys.signing.public_key.view()));
     const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
-      return std::make_unique<storage::ChecksumCodec>(key, wire::Dictionary::v1());
+      return std::make_unique<storage::ChecksumCodec>(
+          key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
     };
     store = need(storage::open_hub_store(kv, maker, id, random_id<Epoch>(keys::system_random()),
                                          random_id<StartId>(keys::system_random())));
