@@ -5,11 +5,11 @@
 
 #include "agent/api/answers.h"
 #include "agent/cli/session.h"
-#include "agent/store/json_fields.h"
 #include "base/text.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "net/client.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -109,17 +109,17 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   identity.host = code.host;
   identity.port = code.port;
   FP_TRY(const json answer, ask_hub(code, identity, identity.ca_pem));
-  FP_TRY(identity.hub, id_field<HubId>(answer, "hub"));
-  FP_TRY(identity.device_name, text_field(answer, "device_name"));
-  FP_TRY(identity.unit, text_field(answer, "unit"));
-  FP_TRY(identity.compartment, text_field(answer, "compartment"));
-  FP_TRY(identity.server_name, text_field(answer, "server_name"));
+  FP_TRY(identity.hub, schema::id_field<HubId>(answer, "hub"));
+  FP_TRY(identity.device_name, schema::text_field(answer, "device_name"));
+  FP_TRY(identity.unit, schema::text_field(answer, "unit"));
+  FP_TRY(identity.compartment, schema::text_field(answer, "compartment"));
+  FP_TRY(identity.server_name, schema::text_field(answer, "server_name"));
   if (identity.compartment != "enforcement" && identity.compartment != "health") {
     return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +
                                        identity.compartment + "'");
   }
   const std::string compare = compare_code(identity.hub, identity.device());
-  FP_TRY(const auto shown, text_field(answer, "compare"));
+  FP_TRY(const auto shown, schema::text_field(answer, "compare"));
   if (shown != compare)
     return fail(Errc::bad_signature,
                 "the hub's answer does not belong to this tablet's key: ask for a new code");
