@@ -8,6 +8,7 @@
 #include "keys/clock.h"
 #include "keys/random.h"
 
+#include "net/http.h"
 namespace {
 
 using namespace fieldpost;
@@ -50,12 +51,10 @@ int show(const Options& o, const Result<json>& answer, Printer print) {
   return 0;
 }
 
-std::string query(const Options& o) {
-  std::string text = "?limit=" + std::to_string(o.limit);
-  if (!o.unit.empty()) text += "&unit=" + o.unit;
-  if (!o.type.empty()) text += "&type=" + o.type;
-  if (!o.after.empty()) text += "&after=" + o.after;
-  return text;
+std::string records_target(const Options& o) {
+  return net::make_target(
+      {"v1", "records"},
+      {{"limit", std::to_string(o.limit)}, {"unit", o.unit}, {"type", o.type}, {"after", o.after}});
 }
 
 int init_command(const Options& o) {
@@ -74,8 +73,9 @@ int resolve_command(const Options& o) {
     json value = json::parse(o.value, nullptr, false);
     body["value"] = value.is_discarded() ? json(o.value) : value;
   }
-  return show(o, Client(o.data).call("POST", "/v1/records/" + o.id + "/resolve", body),
-              print_record);
+  return show(
+      o, Client(o.data).call("POST", net::make_target({"v1", "records", o.id, "resolve"}), body),
+      print_record);
 }
 
 int ruling_command(const Options& o, const std::string& ruling) {
@@ -87,7 +87,8 @@ int ruling_command(const Options& o, const std::string& ruling) {
   json body = {{"ruling", ruling}, {"note", o.note}};
   if (!o.author.empty()) body["author"] = o.author;
   const auto answer = Client(o.data).call(
-      "POST", "/v1/quarantine/" + o.change.substr(0, colon) + "/" + o.change.substr(colon + 1),
+      "POST",
+      net::make_target({"v1", "quarantine", o.change.substr(0, colon), o.change.substr(colon + 1)}),
       body);
   return show(o, answer, [](const json& result) {
     if (result["settled"].get<bool>())
@@ -120,9 +121,10 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   unit_add->callback([&] {
     json body = {{"compartment", o.compartment}};
     if (!o.name.empty()) body["name"] = o.name;
-    code = show(o, Client(o.data).call("PUT", "/v1/units/" + o.code, body), [](const json& u) {
-      std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str());
-    });
+    code = show(o, Client(o.data).call("PUT", net::make_target({"v1", "units", o.code}), body),
+                [](const json& u) {
+                  std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str());
+                });
   });
   unit->add_subcommand("list", "List the units")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/units"), print_units);
@@ -144,8 +146,10 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   });
   auto* one = device->add_subcommand("show", "One device");
   one->add_option("name", o.name)->required();
-  one->callback(
-      [&] { code = show(o, Client(o.data).call("GET", "/v1/devices/" + o.name), print_device); });
+  one->callback([&] {
+    code = show(o, Client(o.data).call("GET", net::make_target({"v1", "devices", o.name})),
+                print_device);
+  });
 }
 
 void add_record_commands(CLI::App& app, Options& o, int& code) {
@@ -158,11 +162,14 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   records->add_flag("--history", o.history, "Every change received for the record");
   records->callback([&] {
     if (o.id.empty())
-      code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
+      code = show(o, Client(o.data).call("GET", records_target(o)), print_records);
     else if (o.history)
-      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
+      code =
+          show(o, Client(o.data).call("GET", net::make_target({"v1", "records", o.id, "history"})),
+               print_history);
     else
-      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
+      code = show(o, Client(o.data).call("GET", net::make_target({"v1", "records", o.id})),
+                  print_record);
   });
   app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")
       ->callback([&] {
