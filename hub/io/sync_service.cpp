@@ -46,6 +46,11 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     emit(session_.on_feed_moved(unit, end));
   }
 
+  void outcomes(std::size_t store, const std::vector<model::Dot>& changes) {
+    if (!session_.greeted() || session_.compartment() != store) return;
+    emit(session_.on_outcomes(changes));
+  }
+
  private:
   void expect_greeting() {
     greeting_.emplace(lane_.context, service_.kGreeting);
@@ -163,6 +168,15 @@ void SyncService::feed_moved(std::size_t store, const std::string& unit, std::ui
       // A session may end while it is told: walk over a copy.
       const auto connections = lane->connections;
       for (const auto& connection : connections) connection->feed_moved(store, unit, end);
+    });
+  }
+}
+
+void SyncService::outcomes(std::size_t store, const std::vector<model::Dot>& changes) {
+  for (const auto& lane : lanes_) {
+    asio::post(lane->context, [lane = lane.get(), store, changes] {
+      const auto connections = lane->connections;
+      for (const auto& connection : connections) connection->outcomes(store, changes);
     });
   }
 }

@@ -1,7 +1,7 @@
 // The sync connections of a hub: each stream gets a session, pinned to its thread.
 //
 // Thread rule: constructed before the io_contexts run and destroyed after they stopped; `accept` is called
-// on a connection's thread; `feed_moved` and `sessions` from any thread.
+// on a connection's thread; `feed_moved`, `outcomes` and `sessions` from any thread.
 // Invariants:
 //   1. A session, its compressor and its readers are used by one thread only.
 //   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
@@ -46,6 +46,8 @@ class SyncService {
   void accept(std::shared_ptr<net::MessageStream> stream,
               const boost::asio::any_io_executor& executor);
   void feed_moved(std::size_t store, const std::string& unit, std::uint64_t end);
+  /// The exceptions of these changes are others now: whose tablet is connected is told at once.
+  void outcomes(std::size_t store, const std::vector<model::Dot>& changes);
   std::size_t sessions() const;
 
  private:

@@ -39,9 +39,10 @@ class Writer {
 
   using Done = std::function<void(Result<storage::BatchResult>)>;
   using FeedNews = std::function<void(const std::string& unit, std::uint64_t end)>;
+  using OutcomeNews = std::function<void(const std::vector<model::Dot>& changes)>;
   using Job = std::function<void(storage::HubStore&)>;
 
-  Writer(storage::HubStore& store, FeedNews on_feed);
+  Writer(storage::HubStore& store, FeedNews on_feed, OutcomeNews on_outcomes = {});
   ~Writer();
 
   /// Errors: `closed` when stopping, `store_full` (busy) when the mailbox is full.
@@ -66,8 +67,8 @@ class Writer {
     std::optional<Error> fault;  ///< why the store as a whole takes nothing; none after a success
   };
   Figures figures() const;
-  /// Tells sessions what an administrative act moved.
-  void announce(const std::vector<storage::Touched>& touched);
+  /// Tells sessions what an administrative act moved, and which changes it settled otherwise than before.
+  void announce(const storage::BatchResult& result);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -97,9 +98,11 @@ class Writer {
   void commit_side(std::map<DeviceId, storage::Device> contacts,
                    const std::vector<wire::Confirm::Item>& confirmed);
   void note(const std::optional<Error>& error, std::uint64_t changes);
+  void announce_touched(const std::vector<storage::Touched>& touched);
 
   storage::HubStore& store_;
   FeedNews on_feed_;
+  OutcomeNews on_outcomes_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Submitted> mailbox_;

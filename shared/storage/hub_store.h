@@ -74,6 +74,8 @@ struct BatchResult {
   Hash hash;
   std::vector<wire::ChangeException> exceptions;  ///< of the changes this batch covers
   std::vector<Touched> touched;
+  /// Changes of other batches whose exception is another one now: their tablets are to be told.
+  std::vector<model::Dot> outcomes;
 };
 
 struct HubIdentity {

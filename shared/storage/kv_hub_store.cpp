@@ -271,6 +271,7 @@ class KvHubStore final : public HubStore {
       return fail(Errc::conflict, "this change waits for an earlier one; settle that first");
     }
     model::Record after = before;
+      run.note_outcome({input.actor, input.counter});
     model::apply(after, change);
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
     const std::string reason =

@@ -166,6 +166,7 @@ Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
     chain.next = known->head.next();
     chain.hash = known->hash;
     const bool forked =
+    chain.told = known->head;
         known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
     if (forked) verdict.kind = wire::VerdictKind::forked;
   }
@@ -404,6 +405,8 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
 void HubSession::acknowledge(ActorId actor, Sequence head,
                              std::vector<wire::ChangeException> exceptions, HubOutput& out) {
   auto parts = in_frames(std::move(exceptions));
+  Sequence& told = chains_[actor].told;
+  told = std::max(told, head);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     // A part covers what stands before the next one's first exception.
     const Sequence covered =
@@ -459,6 +462,22 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
 }
 
 // ---- states going out ----
+HubOutput HubSession::on_outcomes(const std::vector<model::Dot>& changes) {
+  HubOutput out;
+  for (const model::Dot& dot : changes) {
+    const auto chain = chains_.find(dot.actor);
+    if (closed_ || chain == chains_.end() || dot.counter > chain->second.told) continue;
+    // As it stands now: what was merged meanwhile is no exception any more, and its delivery says so.
+    auto now = here().reader->exceptions(dot.actor, dot.counter, dot.counter);
+    if (!now) {
+      refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+      break;
+    }
+    if (!now->empty()) send(wire::Ack{dot.actor, dot.counter, std::move(*now)}, out);
+  }
+  return out;
+}
+
 
 void HubSession::note_touched(const std::vector<storage::Touched>& touched) {
   for (const storage::Touched& t : touched) {

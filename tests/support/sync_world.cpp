@@ -432,16 +432,29 @@ bool SyncWorld::commit(std::vector<Submitted> group) {
     group[i].from->inbox.push_back([at, result = (*results)[i]](sync::HubSession& session) {
       return session.on_applied(at, result);
     });
+  std::vector<model::Dot> outcomes;
   }
+    outcomes.insert(outcomes.end(), (*results)[i].outcomes.begin(), (*results)[i].outcomes.end());
   tell_feed_moved(half);
   return true;
 }
 
 void SyncWorld::tell_feed_moved(std::size_t half) {
+  tell_outcomes(half, outcomes);
   for (const auto& [unit, where] : units_) {
     if (where != half) continue;
     const std::uint64_t end = must(halves_[half].reader->feed_end(unit), "feed end");
     for (const auto& connection : connections_) {
+void SyncWorld::tell_outcomes(std::size_t half, const std::vector<model::Dot>& changes) {
+  if (changes.empty()) return;
+  for (const auto& connection : connections_) {
+    connection->inbox.push_back([half, changes](sync::HubSession& session) {
+      if (!session.greeted() || session.compartment() != half) return sync::HubOutput{};
+      return session.on_outcomes(changes);
+    });
+  }
+}
+
       connection->inbox.push_back([half, end, unit = unit](sync::HubSession& session) {
         if (!session.greeted() || session.compartment() != half) return sync::HubOutput{};
         return session.on_feed_moved(unit, end);
@@ -495,7 +508,7 @@ Status SyncWorld::rule(const std::string& unit, ActorId actor, Sequence counter,
   input.author = "operator";
   random()(input.salt);
   FP_TRY(const auto result, store(unit).rule(input, hub_actor_, signer()));
-  (void)result;
+  tell_outcomes(half_of(unit), result.outcomes);
   tell_feed_moved(half_of(unit));
   return {};
 }

@@ -159,6 +159,7 @@ class SyncWorld {
   model::ChangeTimes hub_times() const;
   storage::HubStore::SignHead signer() const;
   void end(Tablet& tablet);
+  void tell_outcomes(std::size_t half, const std::vector<model::Dot>& changes);
 
   Dice dice_;
   std::int64_t wall_ms_ = 1'772'349'300'000;  // 2026-03-01, a day at the checkpoint
