@@ -48,7 +48,8 @@ void HubSession::send(const wire::Message& message, HubOutput& out) {
 void HubSession::refuse(wire::ErrorCode code, std::string text, HubOutput& out) {
   if (closed_) return;
   closed_ = true;
-  send(wire::ErrorMessage{code, text, 0}, out);
+  const std::uint32_t retry_after_ms = code == wire::ErrorCode::busy ? limits::kBusyRetryMs : 0;
+  send(wire::ErrorMessage{code, text, retry_after_ms}, out);
   out.close = fail(Errc::closed, std::move(text));
   out.refused = true;
 }
@@ -165,8 +166,8 @@ Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
     verdict.hash = known->hash;
     chain.next = known->head.next();
     chain.hash = known->hash;
-    const bool forked =
     chain.told = known->head;
+    const bool forked =
         known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
     if (forked) verdict.kind = wire::VerdictKind::forked;
   }
@@ -404,9 +405,9 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
 
 void HubSession::acknowledge(ActorId actor, Sequence head,
                              std::vector<wire::ChangeException> exceptions, HubOutput& out) {
-  auto parts = in_frames(std::move(exceptions));
   Sequence& told = chains_[actor].told;
   told = std::max(told, head);
+  auto parts = in_frames(std::move(exceptions));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     // A part covers what stands before the next one's first exception.
     const Sequence covered =
@@ -461,7 +462,6 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
   return out;
 }
 
-// ---- states going out ----
 HubOutput HubSession::on_outcomes(const std::vector<model::Dot>& changes) {
   HubOutput out;
   for (const model::Dot& dot : changes) {
@@ -478,6 +478,7 @@ HubOutput HubSession::on_outcomes(const std::vector<model::Dot>& changes) {
   return out;
 }
 
+// ---- states going out ----
 
 void HubSession::note_touched(const std::vector<storage::Touched>& touched) {
   for (const storage::Touched& t : touched) {
