@@ -4,11 +4,12 @@
 
 #include "hub/cli/client.h"
 #include "hub/cli/doctor.h"
+#include "hub/cli/export.h"
 #include "hub/cli/print.h"
 #include "keys/clock.h"
 #include "keys/random.h"
-
 #include "net/http.h"
+
 namespace {
 
 using namespace fieldpost;
@@ -35,7 +36,7 @@ struct Options {
   Settings settings;
   RunOptions run;
   std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change,
-                                after, type, author;
+                                after, type, author, file;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
 };
@@ -102,6 +103,23 @@ int verify_command(const Options& o) {
   const auto answer = Client(o.data).call("POST", "/v1/verify");
   const int shown = show(o, answer, print_verify);
   return shown == 0 && !(*answer)["verified"].get<bool>() ? 1 : shown;
+}
+
+int export_sealed_command(const Options& o) {
+  Client client(o.data);
+  const auto count = export_sealed(client, {o.file, o.unit});
+  if (!count) return complain(count.error());
+  // The figures go where they do not stand among the lines.
+  std::FILE* out = o.file == "-" ? stderr : stdout;
+  if (o.as_json)
+    std::fprintf(out, "%s\n", json{{"visits", *count}, {"file", o.file}}.dump().c_str());
+  else
+    std::fprintf(
+        out,
+        "%llu sealed visits. On the health authority's own machine:  fieldpost-health open "
+        "--dir KEYS %s\n",
+        static_cast<unsigned long long>(*count), o.file.c_str());
+  return 0;
 }
 
 int doctor_command(const Options& o) {
@@ -190,6 +208,18 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   });
 }
 
+void add_export_commands(CLI::App& app, Options& o, int& code) {
+  auto* out = app.add_subcommand("export", "Hand on what the hub holds")->require_subcommand(1);
+  auto* sealed = out->add_subcommand(
+      "sealed",
+      "The visits, sealed as they are, for the health authority; the hub cannot read them. "
+      "Example: export sealed visits.ndjson");
+  sealed->add_option("FILE", o.file, "A new file, for your eyes only (0600); - for standard output")
+      ->required();
+  sealed->add_option("--unit", o.unit, "Only this rehab unit");
+  sealed->callback([&] { code = export_sealed_command(o); });
+}
+
 void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
   auto* quarantine = app.add_subcommand(
       "quarantine", "Changes that were kept but not merged, and what to do with them");
@@ -268,6 +298,7 @@ int main(int argc, char** argv) {
   add_device_commands(app, o, code);
   add_record_commands(app, o, code);
   add_quarantine_commands(app, o, code);
+  add_export_commands(app, o, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

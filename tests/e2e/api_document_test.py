@@ -107,6 +107,7 @@ class ApiDocument(scenario.Scenario):
         self.assertTrue(all("reported" in device for device in devices))
         self.check("GET", "/v1/devices/{name}", "/v1/devices/T01")
         self.assertEqual(len(self.check("GET", "/v1/held")["held"]), 1)
+        self.assertEqual(self.check("GET", "/v1/export/sealed")["visits"], [])  # with visits in it: sealed_export_test.py
         self.assertEqual(len(self.check("GET", "/v1/quarantine")["quarantine"]), 1)
         conflict = self.check("GET", "/v1/conflicts")["records"][0]
         sibling = conflict["conflicts"][0]["siblings"][0]
