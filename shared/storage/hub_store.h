@@ -113,6 +113,7 @@ struct Invitation {
   std::string device_name;
   std::string unit;
   Instant expires;
+  DeviceId used_by;  ///< zero while nobody used it
 };
 
 struct ActorHeadState {
@@ -226,8 +227,9 @@ class HubStore {
   /// standing stay as stored: an operator may have changed them meanwhile.
   virtual Status note_contacts(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
-  /// Consumes the code and stores the device in one commit.
-  /// Errors: `not_found` (unknown or used), `expired`, `already_exists` (the unit has a device of that name).
+  /// Consumes the code and stores the device in one commit. The device that used it gets the same answer
+  /// again as long as the code lives: the first may have been lost on the way.
+  /// Errors: `not_found` (unknown or used by another), `expired`, `already_exists` (the unit has a device of that name).
   virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
   virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
 
