@@ -3,8 +3,8 @@
 // Thread rule: submit, run, confirm and contact may be called from any thread; callbacks run on the
 // writer thread and must only hand on (post).
 // Invariants:
-//   1. Answers come after the commit is durable, in the order submitted; feed news of a commit come
-//      after all its answers.
+//   1. Answers come after the commit is durable, in the order submitted; outcome and feed news of a
+//      commit come after all its answers.
 //   2. The mailbox holds at most kMailboxBytesMax of batches; above it `submit` says busy.
 //   3. When the store fails, every batch of that commit is answered with the error; what the store itself
 //      then refuses is answered likewise. `figures().fault` says so until a commit succeeds.
