@@ -130,6 +130,7 @@ Result<json> App::status() {
            {"store_bytes", counts.store_bytes},
            {"last_sync", state.last_sync ? json(to_text(*state.last_sync)) : json(nullptr)},
            {"last_error", progress.last_error},
+           {"last_error_is_final", progress.verdict.has_value()},
            {"bytes_sent", progress.bytes_sent},
            {"bytes_received", progress.bytes_received},
            {"storage_free_bytes", facts.storage_free_bytes},

@@ -116,7 +116,8 @@ void look(asio::steady_timer& timer, Engine& engine, Look& state) {
   timer.async_wait([&timer, &engine, &state](const boost::system::error_code& error) {
     if (error) return;
     state.seen = engine.driver().progress();
-    if (state.seen.in_sync || keys::monotonic_ms() >= state.deadline_ms) return engine.stop();
+    const bool over = state.seen.in_sync || state.seen.verdict;
+    if (over || keys::monotonic_ms() >= state.deadline_ms) return engine.stop();
     look(timer, engine, state);
   });
 }
@@ -180,6 +181,7 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
   engine.run();
   engine.halt();
   const auto& state = app->store().state();
+  if (last.seen.verdict) return Error(*last.seen.verdict);
   if (!last.seen.in_sync) {
     return fail(Errc::timeout,
                 "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +

@@ -13,7 +13,8 @@ namespace fieldpost::agent {
 /// Until SIGINT or SIGTERM. Errors: those of App::open, and of the listening port.
 Status run_daemon(const AppOptions& options, std::uint16_t port);
 
-/// Connects until everything is exchanged. Errors: `timeout` with the driver's last sentence.
+/// Connects until everything is exchanged. Errors: at once what no further attempt can change
+/// (Progress::verdict); `timeout` with the driver's last sentence.
 Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout_ms);
 
 }  // namespace fieldpost::agent

@@ -84,7 +84,8 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
   for (std::size_t i = 0; i < hub.open.size(); ++i) {
     hub.writers.push_back(std::make_unique<Writer>(
         *hub.open[i].store,
-        [&hub, i](Writer::FeedEnds ends) { hub.sync->feed_moved(i, std::move(ends)); }));
+        [&hub, i](Writer::FeedEnds ends) { hub.sync->feed_moved(i, std::move(ends)); },
+        [&hub, i](const std::vector<model::Dot>& changes) { hub.sync->outcomes(i, changes); }));
   }
   hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers),
                                            hub.keys.signing, change_check(*hub.registry),

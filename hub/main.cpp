@@ -4,9 +4,11 @@
 
 #include "hub/cli/client.h"
 #include "hub/cli/doctor.h"
+#include "hub/cli/export.h"
 #include "hub/cli/print.h"
 #include "keys/clock.h"
 #include "keys/random.h"
+#include "net/http.h"
 
 namespace {
 
@@ -34,7 +36,7 @@ struct Options {
   Settings settings;
   RunOptions run;
   std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change,
-                                after, type, author;
+                                after, type, author, file;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
 };
@@ -50,12 +52,10 @@ int show(const Options& o, const Result<json>& answer, Printer print) {
   return 0;
 }
 
-std::string query(const Options& o) {
-  std::string text = "?limit=" + std::to_string(o.limit);
-  if (!o.unit.empty()) text += "&unit=" + o.unit;
-  if (!o.type.empty()) text += "&type=" + o.type;
-  if (!o.after.empty()) text += "&after=" + o.after;
-  return text;
+std::string records_target(const Options& o) {
+  return net::make_target(
+      {"v1", "records"},
+      {{"limit", std::to_string(o.limit)}, {"unit", o.unit}, {"type", o.type}, {"after", o.after}});
 }
 
 int init_command(const Options& o) {
@@ -74,8 +74,9 @@ int resolve_command(const Options& o) {
     json value = json::parse(o.value, nullptr, false);
     body["value"] = value.is_discarded() ? json(o.value) : value;
   }
-  return show(o, Client(o.data).call("POST", "/v1/records/" + o.id + "/resolve", body),
-              print_record);
+  return show(
+      o, Client(o.data).call("POST", net::make_target({"v1", "records", o.id, "resolve"}), body),
+      print_record);
 }
 
 int ruling_command(const Options& o, const std::string& ruling) {
@@ -87,7 +88,8 @@ int ruling_command(const Options& o, const std::string& ruling) {
   json body = {{"ruling", ruling}, {"note", o.note}};
   if (!o.author.empty()) body["author"] = o.author;
   const auto answer = Client(o.data).call(
-      "POST", "/v1/quarantine/" + o.change.substr(0, colon) + "/" + o.change.substr(colon + 1),
+      "POST",
+      net::make_target({"v1", "quarantine", o.change.substr(0, colon), o.change.substr(colon + 1)}),
       body);
   return show(o, answer, [](const json& result) {
     if (result["settled"].get<bool>())
@@ -101,6 +103,23 @@ int verify_command(const Options& o) {
   const auto answer = Client(o.data).call("POST", "/v1/verify");
   const int shown = show(o, answer, print_verify);
   return shown == 0 && !(*answer)["verified"].get<bool>() ? 1 : shown;
+}
+
+int export_sealed_command(const Options& o) {
+  Client client(o.data);
+  const auto count = export_sealed(client, {o.file, o.unit});
+  if (!count) return complain(count.error());
+  // The figures go where they do not stand among the lines.
+  std::FILE* out = o.file == "-" ? stderr : stdout;
+  if (o.as_json)
+    std::fprintf(out, "%s\n", json{{"visits", *count}, {"file", o.file}}.dump().c_str());
+  else
+    std::fprintf(
+        out,
+        "%llu sealed visits. On the health authority's own machine:  fieldpost-health open "
+        "--dir KEYS %s\n",
+        static_cast<unsigned long long>(*count), o.file.c_str());
+  return 0;
 }
 
 int doctor_command(const Options& o) {
@@ -120,9 +139,10 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   unit_add->callback([&] {
     json body = {{"compartment", o.compartment}};
     if (!o.name.empty()) body["name"] = o.name;
-    code = show(o, Client(o.data).call("PUT", "/v1/units/" + o.code, body), [](const json& u) {
-      std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str());
-    });
+    code = show(o, Client(o.data).call("PUT", net::make_target({"v1", "units", o.code}), body),
+                [](const json& u) {
+                  std::printf("Unit %s is known.\n", u["code"].get<std::string>().c_str());
+                });
   });
   unit->add_subcommand("list", "List the units")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/units"), print_units);
@@ -144,8 +164,10 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   });
   auto* one = device->add_subcommand("show", "One device");
   one->add_option("name", o.name)->required();
-  one->callback(
-      [&] { code = show(o, Client(o.data).call("GET", "/v1/devices/" + o.name), print_device); });
+  one->callback([&] {
+    code = show(o, Client(o.data).call("GET", net::make_target({"v1", "devices", o.name})),
+                print_device);
+  });
 }
 
 void add_record_commands(CLI::App& app, Options& o, int& code) {
@@ -158,11 +180,14 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   records->add_flag("--history", o.history, "Every change received for the record");
   records->callback([&] {
     if (o.id.empty())
-      code = show(o, Client(o.data).call("GET", "/v1/records" + query(o)), print_records);
+      code = show(o, Client(o.data).call("GET", records_target(o)), print_records);
     else if (o.history)
-      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id + "/history"), print_history);
+      code =
+          show(o, Client(o.data).call("GET", net::make_target({"v1", "records", o.id, "history"})),
+               print_history);
     else
-      code = show(o, Client(o.data).call("GET", "/v1/records/" + o.id), print_record);
+      code = show(o, Client(o.data).call("GET", net::make_target({"v1", "records", o.id})),
+                  print_record);
   });
   app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")
       ->callback([&] {
@@ -181,6 +206,18 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   app.add_subcommand("held", "Changes that wait for their predecessors")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/held?limit=1000"), print_held);
   });
+}
+
+void add_export_commands(CLI::App& app, Options& o, int& code) {
+  auto* out = app.add_subcommand("export", "Hand on what the hub holds")->require_subcommand(1);
+  auto* sealed = out->add_subcommand(
+      "sealed",
+      "The visits, sealed as they are, for the health authority; the hub cannot read them. "
+      "Example: export sealed visits.ndjson");
+  sealed->add_option("FILE", o.file, "A new file, for your eyes only (0600); - for standard output")
+      ->required();
+  sealed->add_option("--unit", o.unit, "Only this rehab unit");
+  sealed->callback([&] { code = export_sealed_command(o); });
 }
 
 void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
@@ -261,6 +298,7 @@ int main(int argc, char** argv) {
   add_device_commands(app, o, code);
   add_record_commands(app, o, code);
   add_quarantine_commands(app, o, code);
+  add_export_commands(app, o, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

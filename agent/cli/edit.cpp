@@ -8,6 +8,7 @@
 #include "agent/cli/session.h"
 #include "base/text.h"
 #include "keys/clock.h"
+#include "net/http.h"
 
 namespace fieldpost::agent {
 
@@ -72,7 +73,7 @@ Status edit(Session& session, const Options& options) {
   }
   json set = json::object();
   if (!options.changes.empty()) {
-    FP_TRY(const json shown, client->call("GET", "/v1/records/" + options.id));
+    FP_TRY(const json shown, client->call("GET", net::make_target({"v1", "records", options.id})));
     FP_TRY(const auto app_options, session.options());
     FP_TRY(const auto registry, load_registry(app_options.data));
     const schema::Form* form = registry->form(shown["type"].get<std::string>());
@@ -85,7 +86,8 @@ Status edit(Session& session, const Options& options) {
     if (shown.contains("context")) request["context"] = shown["context"];
   }
   request["set"] = std::move(set);
-  FP_TRY(const json answer, client->call("POST", "/v1/records/" + options.id + "/edits", request));
+  FP_TRY(const json answer,
+         client->call("POST", net::make_target({"v1", "records", options.id, "edits"}), request));
   report(session, answer);
   return {};
 }
@@ -120,10 +122,11 @@ void add_edit(CLI::App& app, Session& session) {
   void_command->callback([&session, options] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
-      FP_TRY(const json answer, client->call("POST", "/v1/records/" + options->id + "/void",
-                                             {{"author", session.author},
-                                              {"lang", session.language},
-                                              {"reason", options->reason}}));
+      FP_TRY(const json answer,
+             client->call("POST", net::make_target({"v1", "records", options->id, "void"}),
+                          {{"author", session.author},
+                           {"lang", session.language},
+                           {"reason", options->reason}}));
       report(session, answer);
       return {};
     });
@@ -135,7 +138,7 @@ void add_edit(CLI::App& app, Session& session) {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
       FP_TRY(const json answer,
-             client->call("POST", "/v1/records/" + options->id + "/finalise",
+             client->call("POST", net::make_target({"v1", "records", options->id, "finalise"}),
                           {{"author", session.author}, {"lang", session.language}}));
       report(session, answer);
       return {};
@@ -147,7 +150,7 @@ void add_edit(CLI::App& app, Session& session) {
   discard->callback([&session, options] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
-      FP_CHECK_OK(client->call("DELETE", "/v1/records/" + options->id));
+      FP_CHECK_OK(client->call("DELETE", net::make_target({"v1", "records", options->id})));
       if (!session.json) std::cout << "Draft discarded.\n";
       return {};
     });

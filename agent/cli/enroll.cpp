@@ -5,11 +5,11 @@
 
 #include "agent/api/answers.h"
 #include "agent/cli/session.h"
-#include "agent/store/json_fields.h"
 #include "base/text.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "net/client.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -93,6 +93,32 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
   return body;
 }
 
+/// The keys this code is tried with, on disk before the hub hears of them: if its answer is lost, the code
+/// is spent on these very keys, and the hub gives the same answer to them again.
+Status prepare_keys(const DataDirectory& data, const Code& code, const RandomSource& random,
+                    Identity& identity) {
+  const std::string name =
+      crypto::hash("fieldpost.v1.enrolment", {code.ca.view(), code.secret}).hex();
+  const auto found = keys::read_secret_file(data.enrolment());
+  if (!found && !found.error().is(Errc::not_found)) return found.error();
+  if (found) {
+    const json earlier = json::parse(as_text(*found), nullptr, false);
+    const auto device = schema::seed_field(earlier, "device_seed");
+    const auto box = schema::seed_field(earlier, "box_seed");
+    if (schema::text_or_empty(earlier, "code") == name && device && box) {
+      identity.device_seed = *device;
+      identity.box_seed = *box;
+      return {};
+    }
+  }
+  random(identity.device_seed.bytes);
+  random(identity.box_seed.bytes);
+  const json fresh{{"code", name},
+                   {"device_seed", to_hex(identity.device_seed.view())},
+                   {"box_seed", to_hex(identity.box_seed.view())}};
+  return keys::write_secret_file(data.enrolment(), as_bytes(fresh.dump(2) + "\n"));
+}
+
 Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   const DataDirectory& data = options.data;
   FP_TRY(const Code code, parse_code(text));
@@ -104,26 +130,27 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   FP_CHECK_OK(keys::make_private_directory(data.path));
   const RandomSource random = keys::system_random();
   Identity identity;
-  random(identity.device_seed.bytes);
-  random(identity.box_seed.bytes);
+  FP_CHECK_OK(prepare_keys(data, code, random, identity));
   identity.host = code.host;
   identity.port = code.port;
   FP_TRY(const json answer, ask_hub(code, identity, identity.ca_pem));
-  FP_TRY(identity.hub, id_field<HubId>(answer, "hub"));
-  FP_TRY(identity.device_name, text_field(answer, "device_name"));
-  FP_TRY(identity.unit, text_field(answer, "unit"));
-  FP_TRY(identity.compartment, text_field(answer, "compartment"));
-  FP_TRY(identity.server_name, text_field(answer, "server_name"));
+  FP_TRY(identity.hub, schema::id_field<HubId>(answer, "hub"));
+  FP_TRY(identity.device_name, schema::text_field(answer, "device_name"));
+  FP_TRY(identity.unit, schema::text_field(answer, "unit"));
+  FP_TRY(identity.compartment, schema::text_field(answer, "compartment"));
+  FP_TRY(identity.server_name, schema::text_field(answer, "server_name"));
   if (identity.compartment != "enforcement" && identity.compartment != "health") {
     return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +
                                        identity.compartment + "'");
   }
   const std::string compare = compare_code(identity.hub, identity.device());
-  FP_TRY(const auto shown, text_field(answer, "compare"));
+  FP_TRY(const auto shown, schema::text_field(answer, "compare"));
   if (shown != compare)
     return fail(Errc::bad_signature,
                 "the hub's answer does not belong to this tablet's key: ask for a new code");
   FP_CHECK_OK(save_identity(data, identity));
+  std::error_code ignored;  // left over, it holds nothing that identity.json does not
+  std::filesystem::remove(data.enrolment(), ignored);
   FP_CHECK_OK(api_token(data, random));
   FP_TRY(auto app, App::open(options));
   return compare;

@@ -112,8 +112,7 @@ Status export_records(Session& session, const Options& options) {
   if (format == "csv") csv.emplace(out);
   std::uint64_t count = 0;
   bool visits = false;
-  const std::string query =
-      "&documents=1&type=" + url_part(options.type) + "&state=" + url_part(options.state);
+  const QueryParameters query{{"documents", "1"}, {"type", options.type}, {"state", options.state}};
   FP_CHECK_OK(for_each_record(*client, query, [&](const json& entry) -> Result<bool> {
     if (entry["state"] == "draft" && options.state != "draft")
       return true;  // drafts never leave the tablet unasked

@@ -35,8 +35,8 @@ struct Options {
 /// Collects rows, sends them in batches, adds up what came of them.
 class Sender {
  public:
-  Sender(Session& session, Client& client, const Options& options)
-      : session_(session), client_(client), options_(options) {}
+  Sender(Session& session, Client& client, const Options& options, bool columns)
+      : session_(session), client_(client), options_(options), columns_(columns) {}
 
   Status add(std::size_t line, const std::string& external_id, json document) {
     json row{{"line", line}, {"document", std::move(document)}};
@@ -85,8 +85,10 @@ class Sender {
 
  private:
   void say(std::size_t line, const json& fault, bool error) {
+    // What the agent says of a row from a CSV it says of a record: here it is a column again.
+    const std::string path = fault.value("path", "");
     json entry{{"line", line},
-               {"field", fault.value("path", "")},
+               {"field", columns_ ? schema::column_of(path) : path},
                {"rule", fault.value("rule", "")},
                {"message", fault.value("message", "")}};
     if (!session_.json) {
@@ -100,6 +102,7 @@ class Sender {
   Session& session_;
   Client& client_;
   const Options& options_;
+  const bool columns_;  ///< name fields as the columns of a CSV
   json rows_ = json::array();
   std::size_t bytes_ = 0;
 };
@@ -197,7 +200,7 @@ Status import(Session& session, const Options& options) {
   std::string format = options.format;
   if (format.empty())
     format = options.file.ends_with(".csv") || options.file.ends_with(".CSV") ? "csv" : "ndjson";
-  Sender sender(session, *client, options);
+  Sender sender(session, *client, options, format == "csv");
   FP_CHECK_OK(format == "csv" ? import_csv(session, *client, options, sender)
                               : import_ndjson(session, *client, options, sender));
   if (session.json) {

@@ -4,34 +4,18 @@
 #include <memory>
 
 #include "agent/cli/paging.h"
+#include "net/http.h"
 
 namespace fieldpost::agent {
 
 using nlohmann::json;
 
-std::string url_part(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.';
-    const auto byte = static_cast<unsigned char>(c);
-    if (plain) {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    }
-  }
-  return out;
-}
-
-Status for_each_record(Client& client, const std::string& query,
+Status for_each_record(Client& client, const QueryParameters& query,
                        const std::function<Result<bool>(const json&)>& visit, std::string after) {
   for (;;) {
-    FP_TRY(const json page, client.call("GET", "/v1/records?limit=200" + query +
-                                                   (after.empty() ? "" : "&after=" + after)));
+    QueryParameters parameters{{"limit", "200"}, {"after", after}};
+    parameters.insert(parameters.end(), query.begin(), query.end());
+    FP_TRY(const json page, client.call("GET", net::make_target({"v1", "records"}, parameters)));
     for (const json& entry : page["records"]) {
       FP_TRY(const bool more, visit(entry));
       if (!more) return {};
@@ -74,8 +58,8 @@ void add_list(CLI::App& app, Session& session) {
                       "--since '" + options->since + "' is no date or time such as 2026-03-14");
         after = to_text(make_record_id(*at, {}));
       }
-      const std::string query = "&lang=" + session.language + "&type=" + url_part(options->type) +
-                                "&state=" + url_part(options->state);
+      const QueryParameters query{
+          {"lang", session.language}, {"type", options->type}, {"state", options->state}};
       std::size_t count = 0;
       FP_CHECK_OK(for_each_record(
           *client, query,

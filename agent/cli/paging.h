@@ -4,18 +4,19 @@
 #pragma once
 
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "agent/cli/session.h"
 
 namespace fieldpost::agent {
 
-/// Calls back for each entry until there are no more, or the callback answers false. `query` is the rest
-/// of the query string, "&type=stop".
-Status for_each_record(Client& client, const std::string& query,
+using QueryParameters = std::vector<std::pair<std::string, std::string>>;
+
+/// Calls back for each entry until there are no more, or the callback answers false. `query`: further
+/// parameters, {{"type", "stop"}}.
+Status for_each_record(Client& client, const QueryParameters& query,
                        const std::function<Result<bool>(const nlohmann::json&)>& visit,
                        std::string after = {});
-
-/// A value for a query string.
-std::string url_part(std::string_view text);
 
 }  // namespace fieldpost::agent

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "keys/clock.h"
 #include "keys/secret_file.h"
+#include "net/http.h"
 #include "schema/document.h"
 
 namespace fieldpost::agent {
@@ -92,7 +93,8 @@ void drop_item_ids(json& document) {
 
 Status record_asking(Session& session, const Options& options) {
   FP_TRY(Client * client, session.client());
-  FP_TRY(const json known, client->call("GET", "/v1/forms/" + options.type + "/defaults"));
+  FP_TRY(const json known,
+         client->call("GET", net::make_target({"v1", "forms", options.type, "defaults"})));
   FP_TRY(const auto app_options, session.options());
   FP_TRY(const auto registry, load_registry(app_options.data));
   const schema::Form* form = registry->form(options.type);

@@ -30,6 +30,9 @@ Result<json> watch_daemon(Client& client, std::int64_t timeout_ms) {
   for (;;) {
     FP_TRY(json status, client.call("GET", "/v1/status"));
     if (status["in_sync"] == true) return status;
+    // Of the attempt that the request above began, or of the one that was under way.
+    if (status.value("last_error_is_final", false))
+      return fail(Errc::unauthorised, status.value("last_error", ""));
     if (keys::monotonic_ms() >= deadline) {
       const std::string error = status.value("last_error", "");
       return fail(Errc::timeout, "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +

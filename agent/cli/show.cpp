@@ -5,6 +5,7 @@
 
 #include "agent/cli/session.h"
 #include "base/text.h"
+#include "net/http.h"
 
 namespace fieldpost::agent {
 
@@ -115,8 +116,8 @@ void add_show(CLI::App& app, Session& session) {
   command->callback([&session, id] {
     session.run([&]() -> Status {
       FP_TRY(Client * client, session.client());
-      FP_TRY(const json shown,
-             client->call("GET", "/v1/records/" + *id + "?lang=" + session.language));
+      FP_TRY(const json shown, client->call("GET", net::make_target({"v1", "records", *id},
+                                                                    {{"lang", session.language}})));
       if (session.json) {
         std::cout << shown.dump() << '\n';
         return {};

@@ -1,8 +1,8 @@
 #include "agent/health/authority.h"
 
-#include "agent/store/json_fields.h"
 #include "base/limits.h"
 #include "keys/secret_file.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -45,8 +45,8 @@ Result<Authority> load_authority(const std::filesystem::path& folder) {
                                      "' makes them");
   }
   if (!object) return std::move(object).error();
-  FP_TRY(const auto signing, seed_field(*object, "signing_seed"));
-  FP_TRY(const auto box, seed_field(*object, "box_seed"));
+  FP_TRY(const auto signing, schema::seed_field(*object, "signing_seed"));
+  FP_TRY(const auto box, schema::seed_field(*object, "box_seed"));
   return Authority{crypto::signing_key(signing), crypto::box_key_pair(box)};
 }
 
@@ -107,7 +107,7 @@ Result<Grant> admit_device(const std::filesystem::path& folder, const std::strin
     return fail(Errc::malformed, unit_file(folder, unit).string() + " holds no version");
   FP_TRY(const auto recipients,
          recipients_from_json(versions.back().value("recipients", json::object())));
-  FP_TRY(const auto seed, seed_field(versions.back(), "seed"));
+  FP_TRY(const auto seed, schema::seed_field(versions.back(), "seed"));
   crypto::Seed ephemeral;
   random(ephemeral.bytes);
   return make_grant(authority.signing, recipients, device_box, seed, ephemeral);

@@ -6,11 +6,11 @@
 #include <iostream>
 
 #include "agent/health/authority.h"
-#include "agent/health/sealed_json.h"
 #include "base/text.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "schema/document.h"
+#include "schema/sealed_json.h"
 
 namespace fieldpost::agent {
 
@@ -96,7 +96,8 @@ Status open_file(const Options& options) {
   for (std::size_t line = 1; std::getline(in, text); ++line) {
     if (trimmed(text).empty()) continue;
     auto document = schema::parse_document(text);
-    auto left = document ? open_sealed(*document, keys) : Result<std::size_t>(document.error());
+    auto left =
+        document ? schema::open_sealed(*document, keys) : Result<std::size_t>(document.error());
     if (!left) {
       ++refused;
       std::cerr << "line " << line << ": " << left.error().message() << '\n';

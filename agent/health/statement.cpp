@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/store/json_fields.h"
 #include "base/limits.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -78,15 +78,15 @@ json to_json(const Grant& grant) {
 
 Result<Recipients> recipients_from_json(const json& object) {
   Recipients r;
-  FP_TRY(r.unit, text_field(object, "unit"));
+  FP_TRY(r.unit, schema::text_field(object, "unit"));
   if (r.unit.empty() || r.unit.size() > limits::kNameBytesMax)
     return fail(Errc::malformed, "'unit' is empty or too long");
-  FP_TRY(const auto version, integer_field(object, "version", 1, 1'000'000));
+  FP_TRY(const auto version, schema::integer_field(object, "version", 1, 1'000'000));
   r.version = static_cast<std::uint32_t>(version);
-  FP_TRY(r.authority, id_field<crypto::PublicKey>(object, "authority"));
-  FP_TRY(r.authority_box, id_field<crypto::PublicKey>(object, "authority_box"));
-  FP_TRY(r.unit_box, id_field<crypto::PublicKey>(object, "unit_box"));
-  FP_TRY(r.signature, id_field<crypto::Signature>(object, "signature"));
+  FP_TRY(r.authority, schema::id_field<crypto::PublicKey>(object, "authority"));
+  FP_TRY(r.authority_box, schema::id_field<crypto::PublicKey>(object, "authority_box"));
+  FP_TRY(r.unit_box, schema::id_field<crypto::PublicKey>(object, "unit_box"));
+  FP_TRY(r.signature, schema::id_field<crypto::Signature>(object, "signature"));
   const auto version_bytes = little_endian(r.version);
   if (!crypto::verify(
           r.authority, r.signature, kRecipientsTag,
@@ -104,9 +104,9 @@ Result<Grant> grant_from_json(const json& object) {
     return fail(Errc::malformed, "this is no grant: 'recipients' is missing");
   }
   FP_TRY(grant.recipients, recipients_from_json(object["recipients"]));
-  FP_TRY(grant.device_box, id_field<crypto::PublicKey>(object, "device_box"));
-  FP_TRY(grant.unit_key_box, hex_field(object, "unit_key_box"));
-  FP_TRY(grant.signature, id_field<crypto::Signature>(object, "signature"));
+  FP_TRY(grant.device_box, schema::id_field<crypto::PublicKey>(object, "device_box"));
+  FP_TRY(grant.unit_key_box, schema::hex_field(object, "unit_key_box"));
+  FP_TRY(grant.signature, schema::id_field<crypto::Signature>(object, "signature"));
   if (!crypto::verify(
           grant.recipients.authority, grant.signature, kGrantTag,
           {grant.device_box.view(), grant.recipients.signature.view(), grant.unit_key_box})) {

@@ -14,9 +14,22 @@ namespace {
 /// How often a connected agent tells its figures; a minute of silence is what the console can show.
 constexpr auto kTick = std::chrono::seconds(60);
 
+/// Faults of the dial that no further attempt mends: another certificate than the trusted one, one past
+/// its time, or a server of another protocol.
+bool is_verdict(const Error& error) {
+  return error.is(Errc::bad_signature) || error.is(Errc::expired) || error.is(Errc::unsupported);
+}
+
 }  // namespace
 
 struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
+  /// Why a connection, or the attempt at one, ended.
+  struct End {
+    Error error;
+    bool for_good = false;
+    std::uint32_t retry_after_ms = 0;
+  };
+
   Impl(asio::io_context& store_side_in, asio::io_context& network_in,
        const sync::AgentIdentity& identity_in, SyncTarget target_in, storage::AgentStore& store_in,
        RandomSource random_in, Clocks clocks_in, std::function<void()> on_change_in)
@@ -40,6 +53,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     retry.cancel();
     progress.last_attempt = clocks.read().wall;
     progress.next_attempt.reset();
+    progress.verdict.reset();
     const std::uint64_t mine = ++generation;
     net::ClientTarget to;
     to.host = target.host;
@@ -69,7 +83,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   void failed(const Error& error, std::uint64_t mine) {
     if (mine != generation) return;
     dialling = false;
-    ended(error);
+    ended({error, is_verdict(error), 0});
   }
 
   void message(const Bytes& bytes, std::uint64_t mine) {
@@ -84,12 +98,11 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     stream.reset();
     progress.bytes_sent = sent;
     progress.bytes_received = received;
-    ended(pending_error.value_or(error));
-    pending_error.reset();
+    ended(std::exchange(pending_end, std::nullopt).value_or(End{error, false, 0}));
   }
 
   /// The connection, or the attempt at one, is over.
-  void ended(const Error& error) {
+  void ended(const End& end) {
     progress.online = false;
     progress.in_sync = false;
     tick.cancel();
@@ -97,8 +110,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       if (on_stopped) std::exchange(on_stopped, nullptr)();
       return;
     }
-    progress.last_error = error.message();
-    const std::uint32_t wait_ms = backoff.next_ms(random);
+    progress.last_error = end.error.message();
+    if (end.for_good) progress.verdict = end.error;
+    const std::uint32_t wait_ms = backoff.next_ms(random, end.retry_after_ms);
     progress.next_attempt = Instant{clocks.read().wall.ms + wait_ms};
     retry.expires_after(std::chrono::milliseconds(wait_ms));
     retry.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
@@ -112,10 +126,10 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (session->anchor()) session_anchor = session->anchor();
     const bool live = session->phase() == sync::AgentSession::Phase::live;
     if (live && !progress.online) {
-      backoff.succeeded();
       progress.last_error.clear();
       schedule_tick();
     }
+    if (session->progressed()) backoff.succeeded();
     progress.online = live;
     progress.in_sync = session->in_sync();
     if (!out.frames.empty()) {
@@ -124,7 +138,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       });
     }
     if (out.close) {
-      pending_error = *out.close;
+      pending_end = End{*out.close, out.for_good, out.retry_after_ms};
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
@@ -214,7 +228,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   std::optional<sync::AgentSession> session;
   std::optional<sync::HubAnchor> session_anchor;
   std::shared_ptr<net::MessageStream> stream;
-  std::optional<Error> pending_error;
+  std::optional<End> pending_end;
   asio::steady_timer retry;
   asio::steady_timer tick;
   std::uint64_t generation = 0;  ///< of the connection: what an older one says is ignored

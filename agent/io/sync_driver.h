@@ -4,7 +4,8 @@
 // `network`, a single-threaded io_context. `on_change` is called on the store side.
 // Invariants:
 //   1. At most one connection at a time; the session touches the store only on the store side.
-//   2. A connection that ends, however, is followed by a jittered wait, never by a tight loop.
+//   2. A connection that ends, however, is followed by a jittered wait, never by a tight loop; the wait
+//      grows until a connection was of use (AgentSession::progressed), and is what a busy hub asks for at least.
 //   3. Every failure ends in a sentence in `Progress::last_error`; nothing recorded is ever lost by it.
 #pragma once
 
@@ -32,6 +33,9 @@ struct Progress {
   bool in_sync = false;
   std::optional<Instant> last_attempt;  ///< wall clock
   std::string last_error;               ///< empty while online
+  /// How the last attempt ended, when only a person can change that (revoked, another hub, another
+  /// version …). The driver goes on trying, ever more rarely: the person may do it at the hub.
+  std::optional<Error> verdict;
   std::optional<Instant> next_attempt;  ///< wall clock, while waiting
   std::uint64_t bytes_sent = 0;         ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;

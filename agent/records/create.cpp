@@ -1,8 +1,8 @@
 // New records: filled in, checked, sealed, stored.
 #include "agent/records/desk.h"
-#include "agent/records/member.h"
 #include "agent/records/patch.h"
 #include "schema/calendar.h"
+#include "schema/json_fields.h"
 #include "wire/codec.h"
 
 namespace fieldpost::agent {
@@ -53,7 +53,7 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   if (numbered_here) document["ref_no"] = next_ref_no(ref_counter + 1);
   if (!document.contains("state")) document["state"] = "final";
   // The check below judges it as final, whatever it says: an import may bring amended and void records, no other.
-  const std::string state = text_or_empty(document, "state");
+  const std::string state = schema::text_or_empty(document, "state");
   if (state != "final" && state != "amended" && state != "void") {
     return fail(Errc::invalid_argument,
                 "state: a new record is final (or, imported, amended or void); leave 'state' out");
@@ -71,7 +71,7 @@ Result<Desk::Prepared> Desk::prepare(json document, const Asker& asker, std::uin
   auto id = record_id_from_text(made.document["id"].get<std::string>());
   if (!id) return fail(Errc::invalid_argument, "id: " + id.error().detail);
   made.id = *id;
-  made.ref_no = text_or_empty(made.document, "ref_no");
+  made.ref_no = schema::text_or_empty(made.document, "ref_no");
   made.faults =
       schema::check_document(*parts_.registry, made.type, made.document, schema::Purpose::finalise);
   if (schema::has_error(made.faults)) return made;

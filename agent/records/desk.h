@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/records/import_ids.h"
 #include "agent/store/identity.h"
 #include "schema/check.h"
 #include "schema/document.h"
@@ -62,7 +63,8 @@ class Desk {
   Result<nlohmann::json> defaults(const std::string& type);
 
   // ---- many at once (import_rows.cpp) ----
-  /// rows: [{line, external_id, document}]. Answers added, present, refused [{line, faults}].
+  /// rows: [{line, external_id, document}]. A row is known by its external_id, whatever else of it changed,
+  /// and without one by its whole content; what is known is left as it is. Answers added, present, refused [{line, faults}].
   Result<Outcome> import_rows(const nlohmann::json& rows, const std::string& type,
                               const Asker& asker);
 
@@ -138,6 +140,7 @@ class Desk {
 
   Parts parts_;
   std::vector<crypto::BoxKeyPair> unit_keys_;
+  ImportedIds imported_;
 };
 
 /// on_tablet, sending, at_hub, attention or draft; stable names for scripts.

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "agent/records/desk.h"
-#include "agent/records/member.h"
 #include "agent/records/patch.h"
 #include "base/text.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -67,7 +67,7 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
                 "this record is sealed to keys that this tablet does not hold (" +
                     before.sealed.front() + "): it can only be changed by its own unit");
   }
-  if (text_or_empty(before.document, "state") == "void") {
+  if (schema::text_or_empty(before.document, "state") == "void") {
     return fail(Errc::conflict,
                 "record " + to_text(record.id) + " is void; a void record is not changed any more");
   }
@@ -146,7 +146,7 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
   outcome.body = {{"id", to_text(record.id)},
                   {"type", record.type},
                   {"state", document["state"]},
-                  {"ref_no", text_or_empty(document, "ref_no")},
+                  {"ref_no", schema::text_or_empty(document, "ref_no")},
                   {"dot", model::to_text(dot)},
                   {"edits", request.edits.size()},
                   {"warnings", fault_list(faults, asker.language)}};

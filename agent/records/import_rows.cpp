@@ -1,4 +1,5 @@
 // Many records at once, safe to run twice: ids are derived from what identifies a row, not drawn.
+// That is its external_id, or without one its whole content.
 #include <set>
 
 #include "agent/records/desk.h"
@@ -59,6 +60,7 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
   json refused = json::array();
   json warned = json::array();
   std::set<RecordId> seen;
+  ImportedIds batch_ids;
   std::uint64_t ref_counter = parts_.store->state().ref_counter;
   sync::ChangeBatch batch(*parts_.store, times_now(), parts_.random);
   const auto refuse = [&](const json& row, json faults) {
@@ -74,6 +76,7 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         document.contains("type") && document["type"].is_string() ? document["type"] : "";
     const std::string external =
         row.contains("external_id") && row["external_id"].is_string() ? row["external_id"] : "";
+    const bool named = !document.contains("id") && !external.empty();
     if (!document.contains("id")) {
       document["id"] = to_text(derived_id(parts_.identity->device(), row_type, external, document));
     }
@@ -81,7 +84,12 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
     if (id) {
       FP_TRY(const auto known, parts_.store->load(*id));
-      if (known || seen.contains(*id)) {
+      bool here = known || seen.contains(*id);
+      if (!here && named) {  // with another time of the event, perhaps
+        FP_CHECK_OK(imported_.load(*parts_.store));
+        here = imported_.contains(*id) || batch_ids.contains(*id);
+      }
+      if (here) {
         ++present;
         continue;
       }
@@ -115,9 +123,11 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
           {{"line", line_of(row)}, {"faults", fault_list(prepared->faults, asker.language)}});
     }
     seen.insert(prepared->id);
+    batch_ids.add(prepared->id);
     ++added;
   }
   FP_CHECK_OK(batch.commit(ref_counter));
+  for (const RecordId& id : seen) imported_.add(id);
   if (added > 0 && parts_.recorded) parts_.recorded();
   outcome.body = {{"added", added},
                   {"present", present},

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "agent/records/member.h"
 #include "base/text.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -18,7 +18,7 @@ bool is_items(const json& value) {
 
 json* find_item(json& array, const std::string& id) {
   for (auto& item : array) {
-    if (item.is_object() && text_or_empty(item, "item_id") == id) return &item;
+    if (item.is_object() && schema::text_or_empty(item, "item_id") == id) return &item;
   }
   return nullptr;
 }
@@ -70,7 +70,7 @@ Result<json*> PathSetter::item(const std::string& container, const std::string& 
                                               " items, so there is no " + which +
                                               " (the first is 0; '+' adds one)");
     }
-    id = text_or_empty(array[static_cast<std::size_t>(*index)], "item_id");
+    id = schema::text_or_empty(array[static_cast<std::size_t>(*index)], "item_id");
   } else {
     id = which;
     if (find_item(array, id) == nullptr) {

@@ -1,7 +1,7 @@
 // Reading records: one whole, many in short, digests.
-#include "agent/health/sealed_json.h"
 #include "agent/records/desk.h"
-#include "agent/records/member.h"
+#include "schema/json_fields.h"
+#include "schema/sealed_json.h"
 
 namespace fieldpost::agent {
 
@@ -92,7 +92,7 @@ json Desk::summary(const storage::RecordView& view, const std::string& language,
   json out{{"id", to_text(record.id)},
            {"type", record.type},
            {"unit", record.unit},
-           {"state", text_or_empty(shown.document, "state")},
+           {"state", schema::text_or_empty(shown.document, "state")},
            {"place", place},
            {"words", place_words(place, language)},
            {"conflicts", shown.conflicts.size() > 0}};
@@ -105,7 +105,7 @@ json Desk::summary(const storage::RecordView& view, const std::string& language,
   out["title"] = std::move(title);
   if (document) {
     out["document"] = shown.document;
-    if (!shown.sealed.empty()) add_sealed(record, shown.sealed, out["document"]);
+    if (!shown.sealed.empty()) schema::add_sealed(record, shown.sealed, out["document"]);
   }
   return out;
 }
@@ -123,7 +123,7 @@ json Desk::draft_summary(const storage::Draft& draft, const std::string& languag
   }
   json out{{"id", to_text(draft.id)},
            {"type", draft.type},
-           {"unit", text_or_empty(shown, "unit")},
+           {"unit", schema::text_or_empty(shown, "unit")},
            {"state", "draft"},
            {"place", "draft"},
            {"words", place_words("draft", language)},

@@ -2,7 +2,7 @@
 //
 // Thread rule: plain value.
 // Invariants:
-//   1. identity.json, store.key and api.token are secrets of mode 0600 (keys/secret_file.h).
+//   1. identity.json, enrolment.json, store.key and api.token are secrets of mode 0600 (keys/secret_file.h).
 //   2. run.json exists only while a daemon runs, or after one that was killed; it is a hint, never proof.
 #pragma once
 
@@ -19,6 +19,8 @@ struct DataDirectory {
   std::filesystem::path path;
 
   std::filesystem::path identity() const { return path / "identity.json"; }
+  /// The keys of an enrolment under way: with them, and the same code, it can be repeated.
+  std::filesystem::path enrolment() const { return path / "enrolment.json"; }
   std::filesystem::path store_key() const { return path / "store.key"; }
   std::filesystem::path store() const { return path / "store"; }
   std::filesystem::path token() const { return path / "api.token"; }

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/store/json_fields.h"
 #include "keys/secret_file.h"
+#include "schema/json_fields.h"
 
 namespace fieldpost::agent {
 
@@ -27,9 +27,9 @@ Result<HealthKeys> health_from_json(const json& object) {
     return fail(Errc::malformed, "health.unit_keys is missing");
   for (const json& entry : *list) {
     HealthKeys::UnitKey key;
-    FP_TRY(const auto version, integer_field(entry, "version", 1, UINT32_MAX));
+    FP_TRY(const auto version, schema::integer_field(entry, "version", 1, UINT32_MAX));
     key.version = static_cast<std::uint32_t>(version);
-    FP_TRY(key.seed, seed_field(entry, "seed"));
+    FP_TRY(key.seed, schema::seed_field(entry, "seed"));
     keys.unit_keys.push_back(std::move(key));
   }
   return keys;
@@ -44,17 +44,17 @@ json health_to_json(const HealthKeys& keys) {
 
 Result<Identity> from_json(const json& object) {
   Identity identity;
-  FP_TRY(identity.host, text_field(object, "host"));
-  FP_TRY(const auto port, integer_field(object, "port", 1, 65535));
+  FP_TRY(identity.host, schema::text_field(object, "host"));
+  FP_TRY(const auto port, schema::integer_field(object, "port", 1, 65535));
   identity.port = static_cast<std::uint16_t>(port);
-  FP_TRY(identity.server_name, text_field(object, "server_name"));
-  FP_TRY(identity.ca_pem, text_field(object, "ca_pem"));
-  FP_TRY(identity.hub, id_field<HubId>(object, "hub"));
-  FP_TRY(identity.device_seed, seed_field(object, "device_seed"));
-  FP_TRY(identity.box_seed, seed_field(object, "box_seed"));
-  FP_TRY(identity.device_name, text_field(object, "device_name"));
-  FP_TRY(identity.unit, text_field(object, "unit"));
-  FP_TRY(identity.compartment, text_field(object, "compartment"));
+  FP_TRY(identity.server_name, schema::text_field(object, "server_name"));
+  FP_TRY(identity.ca_pem, schema::text_field(object, "ca_pem"));
+  FP_TRY(identity.hub, schema::id_field<HubId>(object, "hub"));
+  FP_TRY(identity.device_seed, schema::seed_field(object, "device_seed"));
+  FP_TRY(identity.box_seed, schema::seed_field(object, "box_seed"));
+  FP_TRY(identity.device_name, schema::text_field(object, "device_name"));
+  FP_TRY(identity.unit, schema::text_field(object, "unit"));
+  FP_TRY(identity.compartment, schema::text_field(object, "compartment"));
   if (const auto health = object.find("health"); health != object.end()) {
     FP_TRY(identity.health, health_from_json(*health));
   }

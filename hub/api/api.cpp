@@ -60,6 +60,14 @@ Result<std::size_t> limit_of(const net::HttpRequest& request) {
   return static_cast<std::size_t>(*value);
 }
 
+Result<RecordId> after_of(const net::HttpRequest& request) {
+  const auto text = request.query_value("after");
+  if (text.empty()) return RecordId{};
+  const auto id = record_id_from_text(text);
+  if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
+  return *id;
+}
+
 Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   for (const StoreParts& store : parts_.stores) {
     readers_.push_back(store.store->reader());
@@ -70,6 +78,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   DeviceRoutes::add(*this);
   DecisionRoutes::add(*this);
   StateRoutes::add(*this);
+  ExportRoutes::add(*this);
 }
 
 Api::~Api() { stopping_ = true; }

@@ -57,6 +57,7 @@ class Api {
   friend struct DeviceRoutes;
   friend struct DecisionRoutes;
   friend struct StateRoutes;
+  friend struct ExportRoutes;
 
   using Answer = std::function<Result<nlohmann::json>(const net::HttpRequest&)>;
   void add(std::string_view method, std::string_view pattern, Answer answer);
@@ -100,5 +101,7 @@ Result<std::string> text_member(const nlohmann::json& body, const char* name,
                                 std::string_view fallback, std::size_t bytes_max);
 /// "limit" of a request. Errors: `invalid_argument`.
 Result<std::size_t> limit_of(const net::HttpRequest& request);
+/// "after" of a request; the first of all ids without it. Errors: `invalid_argument`.
+Result<RecordId> after_of(const net::HttpRequest& request);
 
 }  // namespace fieldpost::hub

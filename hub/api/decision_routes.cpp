@@ -189,7 +189,7 @@ Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& req
   FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
     return s.edit(edit, api.hub_actors_[store], api.signer());
   }));
-  api.parts_.stores[store].writer->announce(result.touched);
+  api.parts_.stores[store].writer->announce(result);
   FP_TRY(const auto after, api.find(request.params.at("id")));
   return record_json(*api.parts_.registry, after.second);
 }
@@ -240,7 +240,7 @@ Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& reques
     FP_TRY(const auto result, api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
       return s.rule(input, api.hub_actors_[store], api.signer());
     }));
-    api.parts_.stores[store].writer->announce(result.touched);
+    api.parts_.stores[store].writer->announce(result);
     const bool stays = input.ruling == storage::HubStore::Ruling::retry && input.still;
     return json{{"ruling", ruling},
                 {"settled", !stays},

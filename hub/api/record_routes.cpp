@@ -95,12 +95,7 @@ Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request)
   FP_TRY(const auto stores, api.asked(request));
   const auto unit = request.query_value("unit");
   const auto type = request.query_value("type");
-  RecordId after;
-  if (const auto text = request.query_value("after"); !text.empty()) {
-    const auto id = record_id_from_text(text);
-    if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
-    after = *id;
-  }
+  FP_TRY(const RecordId after, after_of(request));
   std::vector<std::pair<RecordId, json>> found;
   for (std::size_t store : stores) {
     RecordId at = after;

@@ -50,6 +50,12 @@ struct StateRoutes {
   static void verify(Api& api, const net::Responder& respond);
   static std::string metrics(const Api& api);
 };
+struct ExportRoutes {
+  static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> sealed(const Api& api, const net::HttpRequest& request);
+};
 
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.
 std::string version_text(const model::VersionVector& vv);

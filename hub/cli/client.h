@@ -12,7 +12,7 @@ namespace fieldpost::hub {
 class Client {
  public:
   explicit Client(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  /// `target` is percent-encoded where needed. Errors: the API's sentence, or why it was not reached.
+  /// `target`: net::make_target encodes what people typed. Errors: the API's sentence, or why it was not reached.
   Result<nlohmann::json> call(const std::string& method, const std::string& target,
                               const nlohmann::json& body = nullptr);
 

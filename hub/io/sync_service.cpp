@@ -48,6 +48,11 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     if (!gone_) emit(session_.on_feed_moved(unit, end));
   }
 
+  void outcomes(std::size_t store, const std::vector<model::Dot>& changes) {
+    if (!session_.greeted() || session_.compartment() != store) return;
+    emit(session_.on_outcomes(changes));
+  }
+
  private:
   void expect_greeting() {
     greeting_.emplace(lane_.context, service_.kGreeting);
@@ -189,6 +194,15 @@ void SyncService::feed_moved(std::size_t store, Writer::FeedEnds ends) {
         for (Connection* one : found->second) told.push_back(one->shared_from_this());
         for (const auto& connection : told) connection->feed_moved(unit, end);
       }
+    });
+  }
+}
+
+void SyncService::outcomes(std::size_t store, const std::vector<model::Dot>& changes) {
+  for (const auto& lane : lanes_) {
+    asio::post(lane->context, [lane = lane.get(), store, changes] {
+      const auto connections = lane->connections;
+      for (const auto& connection : connections) connection->outcomes(store, changes);
     });
   }
 }

@@ -1,12 +1,12 @@
 // The sync connections of a hub: each stream gets a session, pinned to its thread.
 //
 // Thread rule: constructed before the io_contexts run and destroyed after they stopped; `accept` is called
-// on a connection's thread; `feed_moved` and `sessions` from any thread.
+// on a connection's thread; `feed_moved`, `outcomes` and `sessions` from any thread.
 // Invariants:
 //   1. A session, its compressor and its readers are used by one thread only.
 //   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
 //   3. A peer that does not say which device it is within kGreeting is dropped: a stranger holds no place.
-//   4. A session hears of every feed move after the feed end it read: both happen on its thread, and it is
+//   4. A session hears of every feed move and outcome after the feed end it read: both happen on its thread, and it is
 //      in the lane's set before it reads.
 #pragma once
 
@@ -47,6 +47,8 @@ class SyncService {
               const boost::asio::any_io_executor& executor);
   /// A commit in `store` moved these units' feeds to these ends.
   void feed_moved(std::size_t store, Writer::FeedEnds ends);
+  /// The exceptions of these changes are others now: whose tablet is connected is told at once.
+  void outcomes(std::size_t store, const std::vector<model::Dot>& changes);
   std::size_t sessions() const;
 
  private:

@@ -25,8 +25,11 @@ std::size_t bytes_of(const storage::IncomingChange& change) {
 
 }  // namespace
 
-Writer::Writer(storage::HubStore& store, FeedNews on_feed)
-    : store_(store), on_feed_(std::move(on_feed)), thread_([this] { loop(); }) {}
+Writer::Writer(storage::HubStore& store, FeedNews on_feed, OutcomeNews on_outcomes)
+    : store_(store),
+      on_feed_(std::move(on_feed)),
+      on_outcomes_(std::move(on_outcomes)),
+      thread_([this] { loop(); }) {}
 
 Writer::~Writer() { stop(); }
 
@@ -179,6 +182,7 @@ void Writer::commit(std::vector<Submitted> submitted) {
   for (Submitted& one : submitted) batches.push_back(std::move(one.batch));
   auto results = apply(batches);
   std::vector<storage::Touched> touched;
+  std::vector<model::Dot> outcomes;
   std::uint64_t changes = 0;
   std::optional<Error> failed;
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -188,10 +192,12 @@ void Writer::commit(std::vector<Submitted> submitted) {
     }
     changes += batches[i].changes.size();
     touched.insert(touched.end(), results[i]->touched.begin(), results[i]->touched.end());
+    outcomes.insert(outcomes.end(), results[i]->outcomes.begin(), results[i]->outcomes.end());
   }
   note(failed, changes);
   for (std::size_t i = 0; i < results.size(); ++i) submitted[i].done(results[i]);
-  announce(touched);
+  if (on_outcomes_ && !outcomes.empty()) on_outcomes_(outcomes);
+  announce_touched(touched);
 }
 
 void Writer::note(const std::optional<Error>& error, std::uint64_t changes) {
@@ -209,7 +215,12 @@ void Writer::note(const std::optional<Error>& error, std::uint64_t changes) {
   figures_.changes += changes;
 }
 
-void Writer::announce(const std::vector<storage::Touched>& touched) {
+void Writer::announce(const storage::BatchResult& result) {
+  if (on_outcomes_ && !result.outcomes.empty()) on_outcomes_(result.outcomes);
+  announce_touched(result.touched);
+}
+
+void Writer::announce_touched(const std::vector<storage::Touched>& touched) {
   FeedEnds ends;
   for (const storage::Touched& one : touched) {
     std::uint64_t& end = ends[one.unit];

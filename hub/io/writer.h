@@ -3,8 +3,8 @@
 // Thread rule: submit, run, confirm and contact may be called from any thread; callbacks run on the
 // writer thread and must only hand on (post).
 // Invariants:
-//   1. Answers come after the commit is durable, in the order submitted; feed news of a commit come
-//      after all its answers.
+//   1. Answers come after the commit is durable, in the order submitted; outcome and feed news of a
+//      commit come after all its answers.
 //   2. The mailbox holds at most kMailboxBytesMax of batches; above it `submit` says busy.
 //   3. When the store fails, every batch of that commit is answered with the error; what the store itself
 //      then refuses is answered likewise. `figures().fault` says so until a commit succeeds.
@@ -41,9 +41,10 @@ class Writer {
   /// The new ends of the feeds that one commit moved, by unit.
   using FeedEnds = std::map<std::string, std::uint64_t>;
   using FeedNews = std::function<void(FeedEnds ends)>;
+  using OutcomeNews = std::function<void(const std::vector<model::Dot>& changes)>;
   using Job = std::function<void(storage::HubStore&)>;
 
-  Writer(storage::HubStore& store, FeedNews on_feed);
+  Writer(storage::HubStore& store, FeedNews on_feed, OutcomeNews on_outcomes = {});
   ~Writer();
 
   /// Errors: `closed` when stopping, `store_full` (busy) when the mailbox is full.
@@ -68,8 +69,8 @@ class Writer {
     std::optional<Error> fault;  ///< why the store as a whole takes nothing; none after a success
   };
   Figures figures() const;
-  /// Tells sessions what an administrative act moved.
-  void announce(const std::vector<storage::Touched>& touched);
+  /// Tells sessions what an administrative act moved, and which changes it settled otherwise than before.
+  void announce(const storage::BatchResult& result);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -99,9 +100,11 @@ class Writer {
   void commit_side(std::map<DeviceId, storage::Device> contacts,
                    const std::vector<wire::Confirm::Item>& confirmed);
   void note(const std::optional<Error>& error, std::uint64_t changes);
+  void announce_touched(const std::vector<storage::Touched>& touched);
 
   storage::HubStore& store_;
   FeedNews on_feed_;
+  OutcomeNews on_outcomes_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Submitted> mailbox_;

@@ -83,6 +83,11 @@ inline constexpr std::size_t kPushTargetBytes = 512 * 1024;
 /// Uncompressed bytes a hub aims at for one deliver.
 inline constexpr std::size_t kDeliverTargetBytes = 512 * 1024;
 
+/// What a hub that is busy asks its tablets to wait: its mailbox is written within a second or two.
+inline constexpr std::uint32_t kBusyRetryMs = 5'000;
+/// The longest wait that an agent lets a hub ask for: a wrong figure must not silence a tablet for a day.
+inline constexpr std::uint32_t kRetryAfterMaxMs = 15 * 60 * 1000;
+
 static_assert(kChunkBytesMax < kFrameBytesMax);
 static_assert(kFrameBytesMax < kMessageBytesMax);
 static_assert(kChangeBytesMax < kFrameBytesMax, "any single change fits a frame uncompressed");
@@ -90,5 +95,6 @@ static_assert(kPushTargetBytes + kChangeBytesMax < kMessageBytesMax);
 static_assert(kTextBytesMax < kCiphertextBytesMax, "a sealed text fits after padding");
 static_assert(kCiphertextBytesMax < kChangeBytesMax);
 static_assert(kVectorEntriesAlarm < kVectorEntriesMax);
+static_assert(kBusyRetryMs < kRetryAfterMaxMs);
 
 }  // namespace fieldpost::limits

@@ -35,17 +35,6 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
-Status write_all(const File& file, BytesView content, const std::filesystem::path& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(file.get(), content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return system_error(path, "write");
-    content = content.subspan(static_cast<std::size_t>(written));
-  }
-  if (::fsync(file.get()) != 0) return system_error(path, "write to the disk");
-  return {};
-}
-
 Status sync_folder(const std::filesystem::path& folder) {
   const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!handle.is_open() || ::fsync(handle.get()) != 0)
@@ -87,21 +76,46 @@ Status check_private(const struct stat& found, const std::filesystem::path& path
 
 }  // namespace
 
-Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path, mode_t mode) {
   std::string name = (folder_of(path) / ("." + path.filename().string() + ".XXXXXX")).string();
-  Status written;
-  {
-    const File file(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
-    if (!file.is_open()) return system_error(path, "create");
-    written = ::fchmod(file.get(), mode) == 0 ? write_all(file, content, path)
-                                              : Status(system_error(path, "protect"));
+  const int descriptor = ::mkostemp(name.data(), O_CLOEXEC);  // mode 0600
+  if (descriptor < 0) return system_error(path, "create");
+  AtomicFile file(path, name, descriptor);
+  if (::fchmod(descriptor, mode) != 0) return system_error(path, "protect");
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      working_(std::exchange(other.working_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!working_.empty()) ::unlink(working_.c_str());
+}
+
+Status AtomicFile::write(BytesView content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(descriptor_, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_error(path_, "write");
+    content = content.subspan(static_cast<std::size_t>(written));
   }
-  if (written && ::rename(name.c_str(), path.c_str()) != 0) written = system_error(path, "replace");
-  if (!written) {
-    ::unlink(name.c_str());
-    return written;
-  }
-  return sync_folder(folder_of(path));
+  return {};
+}
+
+Status AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
+  if (::rename(working_.c_str(), path_.c_str()) != 0) return system_error(path_, "replace");
+  working_.clear();
+  return sync_folder(folder_of(path_));
+}
+
+Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {
+  FP_TRY(AtomicFile file, AtomicFile::create(path, mode));
+  FP_CHECK_OK(file.write(content));
+  return file.commit();
 }
 
 Status write_secret_file(const std::filesystem::path& path, BytesView content) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <string>
 #include <sys/types.h>
 
 #include "base/bytes.h"
@@ -17,6 +18,29 @@
 namespace fieldpost::keys {
 
 inline constexpr std::size_t kSecretFileBytesMax = 64 * 1024;
+
+/// A file that grows piece by piece under another name and gets its own only when it is whole.
+/// Thrown away when it is destroyed before `commit`.
+class AtomicFile {
+ public:
+  /// Errors: `io`, `not_found` (no such folder), naming the path and the cause.
+  static Result<AtomicFile> create(const std::filesystem::path& path, mode_t mode = 0644);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Status write(BytesView content);
+  /// fsync, rename, fsync of the folder; replaces what stood there.
+  Status commit();
+
+ private:
+  AtomicFile(std::filesystem::path path, std::string working, int descriptor)
+      : path_(std::move(path)), working_(std::move(working)), descriptor_(descriptor) {}
+
+  std::filesystem::path path_;
+  std::string working_;  ///< the name until then; empty afterwards
+  int descriptor_ = -1;
+};
 
 /// Temporary file beside it, fsync, rename, fsync of the folder. Errors: `io`, naming the path and the cause.
 Status write_file_atomically(const std::filesystem::path& path, BytesView content,

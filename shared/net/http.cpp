@@ -1,7 +1,9 @@
 #include "net/http.h"
 
 #include <atomic>
+#include <boost/url/encode.hpp>
 #include <boost/url/parse.hpp>
+#include <boost/url/rfc/unreserved_chars.hpp>
 #include <boost/url/url_view.hpp>
 
 #include "base/text.h"
@@ -128,6 +130,22 @@ Status parse_target(HttpRequest& request) {
     }
   }
   return {};
+}
+
+std::string make_target(const std::vector<std::string>& segments,
+                        const std::vector<std::pair<std::string, std::string>>& query) {
+  std::string target;
+  for (const std::string& segment : segments)
+    target += "/" + urls::encode(segment, urls::unreserved_chars);
+  if (target.empty()) target = "/";
+  char separator = '?';
+  for (const auto& [name, value] : query) {
+    if (value.empty()) continue;
+    target += separator + urls::encode(name, urls::unreserved_chars) + "=" +
+              urls::encode(value, urls::unreserved_chars);
+    separator = '&';
+  }
+  return target;
 }
 
 }  // namespace fieldpost::net

@@ -77,4 +77,9 @@ using HttpHandler = std::function<void(HttpRequest, Responder)>;
 /// Errors: `malformed`, saying which part. Source: RFC 3986, through Boost.URL.
 Status parse_target(HttpRequest& request);
 
+/// The other way: a target from plain texts, each percent-encoded; parameters with an empty value are left out.
+/// What parse_target makes of it are the same texts.
+std::string make_target(const std::vector<std::string>& segments,
+                        const std::vector<std::pair<std::string, std::string>>& query = {});
+
 }  // namespace fieldpost::net

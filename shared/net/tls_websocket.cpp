@@ -237,6 +237,10 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
 
 Error upgrade_error(error_code ec, const websocket::response_type& response,
                     const std::string& where) {
+  if (ec == websocket::error::upgrade_declined && response.result_int() >= 500) {
+    return fail(Errc::closed, where + " answered HTTP " + std::to_string(response.result_int()) +
+                                  ": the hub is there but takes no connection now");
+  }
   if (ec == websocket::error::upgrade_declined) {
     return fail(Errc::unsupported,
                 where + " answered HTTP " + std::to_string(response.result_int()) +

@@ -13,6 +13,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kItemDigits = 8;
 // An item id has eight characters; a file with more columns than this is not a form.
 constexpr std::size_t kItemsMax = 1000;
 
@@ -60,6 +61,18 @@ std::optional<json> cell_value(const Field& field, const std::string& cell, int 
 }
 
 }  // namespace
+
+std::string column_of(std::string_view path) {
+  std::string column;
+  for (const std::string_view part : split(path, '/')) {
+    if (!column.empty()) column += '.';
+    const auto number = part.size() == kItemDigits
+                            ? integer_from_text(part)
+                            : Result<std::int64_t>(fail(Errc::malformed, ""));
+    column += number && *number >= 0 ? std::to_string(*number) : std::string(part);
+  }
+  return column;
+}
 
 CsvImport::CsvImport(const Registry& registry, const Form& form, CsvReader reader,
                      ImportOptions options)
@@ -153,7 +166,7 @@ ImportedRow CsvImport::row(CsvRecord record) {
 std::string CsvImport::item_id_of(std::string_view container, std::size_t number) const {
   if (options_.item_id) return options_.item_id(container, number);
   const std::string digits = std::to_string(number);
-  return std::string(8 - digits.size(), '0') + digits;
+  return std::string(kItemDigits - digits.size(), '0') + digits;
 }
 
 void CsvImport::fill(const CsvRecord& record, ImportedRow& row) {

@@ -37,6 +37,10 @@ struct ImportOptions {
   std::function<std::string(std::string_view container, std::size_t number)> item_id;
 };
 
+/// A record's path as the file's columns say it, for items numbered by the default `item_id`:
+/// "persons/00000001/dob" → "persons.1.dob", "position/lat" → "position.lat".
+std::string column_of(std::string_view path);
+
 class CsvImport {
  public:
   /// Errors: `invalid_argument` for an unknown type, no header, an unknown or repeated column, naming it.

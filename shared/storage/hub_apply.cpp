@@ -242,6 +242,7 @@ Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot) {
   stored.exception.kind = wire::ExceptionKind::unauthorised;
   stored.exception.rule = kMismatchRule;
   stored.exception.detail = kMismatchDetail;
+  note_outcome(dot);
   return write_.put(kExceptions, key, pack_stored_exception(stored));
 }
 
@@ -344,6 +345,7 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
       FP_CHECK_OK(write_.put(kHeld,
                              record_dot_key(change.record, change.dot.actor, change.dot.counter),
                              Packer().i64(now.ms).take()));
+      note_outcome(change.dot);
       left = stored.exception;
       return left;
     }
@@ -399,6 +401,7 @@ Status HubApply::finish(std::vector<BatchResult>& results) {
   for (const auto& [unit, last] : ends) {
     FP_CHECK_OK(write_.put(kFeedEnds, as_bytes(unit), Packer().u64(last).take()));
   }
+  if (!results.empty()) results.back().outcomes = std::move(outcomes_);
   return {};
 }
 

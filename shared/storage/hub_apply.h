@@ -42,6 +42,9 @@ class HubApply {
   /// of the calls to add. Own changes and releases belong to the result after the last batch.
   Status finish(std::vector<BatchResult>& results);
 
+  /// The exception of a change that came earlier was written anew: its tablet must hear of it.
+  void note_outcome(const model::Dot& change) { outcomes_.push_back(change); }
+
   /// The record as this commit leaves it so far, or nothing.
   Result<const model::Record*> peek(const RecordId& id);
 
@@ -83,6 +86,7 @@ class HubApply {
   KvWrite& write_;
   ValueCodec& codec_;
   std::map<RecordId, Loaded> loaded_;
+  std::vector<model::Dot> outcomes_;
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
   std::optional<bool> any_held_;  ///< nothing may be held; known after the first look

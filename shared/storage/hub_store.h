@@ -75,6 +75,8 @@ struct BatchResult {
   Hash hash;
   std::vector<wire::ChangeException> exceptions;  ///< of the changes this batch covers
   std::vector<Touched> touched;
+  /// Changes of other batches whose exception is another one now: their tablets are to be told.
+  std::vector<model::Dot> outcomes;
 };
 
 struct HubIdentity {
@@ -112,6 +114,7 @@ struct Invitation {
   std::string device_name;
   std::string unit;
   Instant expires;
+  DeviceId used_by;  ///< zero while nobody used it
 };
 
 struct ActorHeadState {
@@ -225,8 +228,9 @@ class HubStore {
   /// standing stay as stored: an operator may have changed them meanwhile.
   virtual Status note_contacts(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
-  /// Consumes the code and stores the device in one commit.
-  /// Errors: `not_found` (unknown or used), `expired`, `already_exists` (the unit has a device of that name).
+  /// Consumes the code and stores the device in one commit. The device that used it gets the same answer
+  /// again as long as the code lives: the first may have been lost on the way.
+  /// Errors: `not_found` (unknown or used by another), `expired`, `already_exists` (the unit has a device of that name).
   virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
   virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
 

@@ -137,6 +137,7 @@ Bytes pack_invitation(const Invitation& invitation) {
       .text(invitation.device_name)
       .text(invitation.unit)
       .i64(invitation.expires.ms)
+      .id(invitation.used_by)
       .take();
 }
 
@@ -147,6 +148,7 @@ Result<Invitation> unpack_invitation(const Hash& code_hash, BytesView bytes) {
   invitation.device_name = in.text();
   invitation.unit = in.text();
   invitation.expires = Instant{in.i64()};
+  invitation.used_by = in.id<DeviceId>();
   FP_CHECK_OK(in.finish("invitation"));
   return invitation;
 }

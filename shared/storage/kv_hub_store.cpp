@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kHubKey = "hub";
 constexpr std::string_view kEpochKey = "epoch";
+constexpr const char* kCodeUseless =
+    "this enrolment code is unknown or was used; ask for a new one";
 
 class KvHubStore final : public HubStore {
  public:
@@ -111,21 +113,23 @@ class KvHubStore final : public HubStore {
     FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
       FP_TRY(const auto value, write.get(kInvitations, code_hash.view()));
       if (!value) {
-        return fail(Errc::not_found,
-                    "this enrolment code is unknown or was used; ask for a new one");
+        return fail(Errc::not_found, kCodeUseless);
       }
-      FP_TRY(const Invitation invitation, unpack_invitation(code_hash, *value));
+      FP_TRY(Invitation invitation, unpack_invitation(code_hash, *value));
       if (invitation.expires < now) {
         return fail(Errc::expired, "this enrolment code expired at " + to_text(invitation.expires) +
                                        "; ask for a new one");
       }
+      if (!invitation.used_by.is_zero()) return answer_again(write, invitation, id, device);
       FP_CHECK_OK(name_is_free(write, invitation, id));
       device = Device{};
       device.id = id;
       device.name = invitation.device_name;
       device.unit = invitation.unit;
       device.enrolled = now;
-      FP_CHECK_OK(write.erase(kInvitations, code_hash.view()));
+      FP_CHECK_OK(drop_expired_invitations(write, now));
+      invitation.used_by = id;
+      FP_CHECK_OK(write.put(kInvitations, code_hash.view(), pack_invitation(invitation)));
       return write.put(kDevices, id.view(), pack_device(device));
     }));
     return device;
@@ -194,6 +198,30 @@ class KvHubStore final : public HubStore {
     return std::move(results.front());
   }
 
+  /// To the device that used the code what it was told then; to any other what a stranger hears.
+  static Status answer_again(const KvRead& read, const Invitation& invitation, const DeviceId& id,
+                             Device& device) {
+    if (invitation.used_by != id) return fail(Errc::not_found, kCodeUseless);
+    FP_TRY(const auto value, read.get(kDevices, id.view()));
+    if (!value) return fail(Errc::corrupt, "an enrolled device is missing from the store");
+    FP_TRY(device, unpack_device(*value));
+    if (device.standing != DeviceStanding::active) return fail(Errc::not_found, kCodeUseless);
+    return {};
+  }
+
+  static Status drop_expired_invitations(KvWrite& write, Instant now) {
+    std::vector<Bytes> old;
+    FP_CHECK_OK(write.scan(kInvitations, {}, {},
+                           [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                             FP_TRY(const Hash code, Hash::from(key));
+                             FP_TRY(const Invitation invitation, unpack_invitation(code, value));
+                             if (invitation.expires < now) old.push_back(to_bytes(key));
+                             return KvRead::Step::more;
+                           }));
+    for (const Bytes& key : old) FP_CHECK_OK(write.erase(kInvitations, key));
+    return {};
+  }
+
   /// Two codes may have been made for one name: the first device to come has it.
   Status name_is_free(const KvRead& read, const Invitation& invitation, const DeviceId& id) const {
     return read.scan(kDevices, {}, {}, [&](BytesView, BytesView value) -> Result<KvRead::Step> {
@@ -243,6 +271,7 @@ class KvHubStore final : public HubStore {
       stored.exception.path = input.still->path;
       stored.exception.detail = input.still->detail;
       stored.confirmed = false;  // the tablet has heard the old reason only
+      run.note_outcome({input.actor, input.counter});
       return write.put(kExceptions, key, pack_stored_exception(stored));
     }
     FP_TRY(const auto log, write.get(kLog, key));

@@ -41,6 +41,41 @@ void AgentSession::stop(Error error, AgentOutput& out) {
   out.changed = true;
 }
 
+void AgentSession::stop_for_good(Error error, AgentOutput& out) {
+  stop(std::move(error), out);
+  out.for_good = true;
+}
+
+void AgentSession::refused(const wire::ErrorMessage& message, AgentOutput& out) {
+  const auto code = [&] {
+    switch (message.code) {
+      case wire::ErrorCode::unsupported_version:
+        return Errc::unsupported;
+      case wire::ErrorCode::unknown_device:
+      case wire::ErrorCode::revoked:
+      case wire::ErrorCode::not_granted:
+        return Errc::unauthorised;
+      case wire::ErrorCode::bad_signature:
+        return Errc::bad_signature;
+      case wire::ErrorCode::chain_broken:
+        return Errc::chain_broken;
+      case wire::ErrorCode::malformed:
+      case wire::ErrorCode::too_large:
+      case wire::ErrorCode::out_of_order:
+      case wire::ErrorCode::busy:
+      case wire::ErrorCode::internal:
+      case wire::ErrorCode::shutting_down:
+      case wire::ErrorCode::clock:
+        break;
+    }
+    return Errc::closed;
+  }();
+  Error error = fail(code, "the hub says: " + message.text);
+  if (code != Errc::closed) return stop_for_good(std::move(error), out);
+  stop(std::move(error), out);
+  out.retry_after_ms = message.retry_after_ms;
+}
+
 void AgentSession::on_closed() {
   link_.connection_lost(!in_flight_.empty());
   phase_ = Phase::closed;
@@ -99,11 +134,7 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
         } else if constexpr (std::is_same_v<M, wire::Bye>) {
           stop(fail(Errc::closed, "the hub closed the connection: " + m.reason), out);
         } else if constexpr (std::is_same_v<M, wire::ErrorMessage>) {
-          const Errc code =
-              m.code == wire::ErrorCode::busy || m.code == wire::ErrorCode::shutting_down
-                  ? Errc::closed
-                  : Errc::unauthorised;
-          stop(fail(code, "the hub says: " + m.text), out);
+          refused(m, out);
         } else if constexpr (std::is_same_v<M, wire::Pong> || std::is_same_v<M, wire::HashReply> ||
                              std::is_same_v<M, wire::AttachOffer> ||
                              std::is_same_v<M, wire::AttachOffset> ||
@@ -135,16 +166,16 @@ wire::AgentStatus AgentSession::status(const TimeReading& now) const {
 void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& challenge,
                                 AgentOutput& out) {
   if (challenge.version != wire::kProtocolVersion) {
-    return stop(
+    return stop_for_good(
         fail(Errc::unsupported, "the hub speaks protocol version " +
                                     std::to_string(challenge.version) + "; update this tablet"),
         out);
   }
   if (challenge.hub != identity_.hub) {
-    return stop(fail(Errc::unauthorised,
-                     "this is not the hub this tablet was enrolled with; "
-                     "nothing was sent. Ask the hub's operator"),
-                out);
+    return stop_for_good(fail(Errc::unauthorised,
+                              "this is not the hub this tablet was enrolled with; "
+                              "nothing was sent. Ask the hub's operator"),
+                         out);
   }
   challenge_ = challenge;
   const storage::AgentState& state = store_.state();
@@ -195,7 +226,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
                               AgentOutput& out) {
   const auto& welcome = std::get<wire::Welcome>(decoded.message);
   if (!wire::verify_welcome(decoded, challenge_, hello_, binding_)) {
-    return stop(
+    return stop_for_good(
         fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"),
         out);
   }
@@ -212,7 +243,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
   for (const auto& acked : facts->acked) {
     if (!acked.forked) continue;
-    return stop(
+    return stop_for_good(
         fail(Errc::chain_broken,
              "this tablet's data was copied, restored or lost its newest part: the hub knows a "
              "different "
@@ -246,6 +277,7 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
   }
+  progressed_ = progressed_ || ack.head > own->acked;
   if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
     return stop(std::move(stored).error(), out);
   }
@@ -337,6 +369,7 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
     if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states); !stored) {
       return stop(std::move(stored).error(), out);
     }
+    progressed_ = progressed_ || !states.empty();
     out.changed = true;
   }
   send(wire::Got{deliver.unit, deliver.cursor}, out);
@@ -454,6 +487,7 @@ void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
   }
   if (synced_noted_) return;
   synced_noted_ = true;
+  progressed_ = true;
   out.changed = true;
   if (auto stored = store_.set_last_sync(hub_now(now)); !stored)
     return stop(std::move(stored).error(), out);

@@ -53,6 +53,9 @@ struct AgentOutput {
   std::vector<Bytes> frames;   ///< to send, in order
   std::optional<Error> close;  ///< close the connection, and why
   bool changed = false;        ///< what a screen shows may have changed
+  /// With `close`: trying again is of no use before somebody has done something about it.
+  bool for_good = false;
+  std::uint32_t retry_after_ms = 0;  ///< with `close`: the hub asked to wait so long
 };
 
 class AgentSession {
@@ -74,6 +77,8 @@ class AgentSession {
   Phase phase() const { return phase_; }
   /// Everything recorded here is durably at the hub, and everything the hub had was delivered here.
   bool in_sync() const;
+  /// This connection was of use: a change was acknowledged, a state stored, or all was found in sync.
+  bool progressed() const { return progressed_; }
   const std::optional<HubAnchor>& anchor() const { return anchor_; }
   std::size_t pushes_in_flight() const { return in_flight_.size(); }
 
@@ -108,6 +113,9 @@ class AgentSession {
   void send(const wire::Message& message, AgentOutput& out);
   void send_bytes(BytesView message, AgentOutput& out);
   void stop(Error error, AgentOutput& out);
+  /// The same, for what no further attempt will mend.
+  void stop_for_good(Error error, AgentOutput& out);
+  void refused(const wire::ErrorMessage& message, AgentOutput& out);
 
   const AgentIdentity& identity_;
   storage::AgentStore& store_;
@@ -131,6 +139,7 @@ class AgentSession {
   std::map<std::string, bool> caught_up_;
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;
+  bool progressed_ = false;
 };
 
 }  // namespace fieldpost::sync

@@ -48,7 +48,8 @@ void HubSession::send(const wire::Message& message, HubOutput& out) {
 void HubSession::refuse(wire::ErrorCode code, std::string text, HubOutput& out) {
   if (closed_) return;
   closed_ = true;
-  send(wire::ErrorMessage{code, text, 0}, out);
+  const std::uint32_t retry_after_ms = code == wire::ErrorCode::busy ? limits::kBusyRetryMs : 0;
+  send(wire::ErrorMessage{code, text, retry_after_ms}, out);
   out.close = fail(Errc::closed, std::move(text));
   out.refused = true;
 }
@@ -165,6 +166,7 @@ Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
     verdict.hash = known->hash;
     chain.next = known->head.next();
     chain.hash = known->hash;
+    chain.told = known->head;
     const bool forked =
         known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
     if (forked) verdict.kind = wire::VerdictKind::forked;
@@ -403,6 +405,8 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
 
 void HubSession::acknowledge(ActorId actor, Sequence head,
                              std::vector<wire::ChangeException> exceptions, HubOutput& out) {
+  Sequence& told = chains_[actor].told;
+  told = std::max(told, head);
   auto parts = in_frames(std::move(exceptions));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     // A part covers what stands before the next one's first exception.
@@ -454,6 +458,22 @@ HubOutput HubSession::on_applied(Instant, const storage::BatchResult& result) {
   // No feed moved by this result, so nobody else will ask what waited for the writer.
   if (at_writer_ == 0 && result.touched.empty()) {
     for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
+  }
+  return out;
+}
+
+HubOutput HubSession::on_outcomes(const std::vector<model::Dot>& changes) {
+  HubOutput out;
+  for (const model::Dot& dot : changes) {
+    const auto chain = chains_.find(dot.actor);
+    if (closed_ || chain == chains_.end() || dot.counter > chain->second.told) continue;
+    // As it stands now: what was merged meanwhile is no exception any more, and its delivery says so.
+    auto now = here().reader->exceptions(dot.actor, dot.counter, dot.counter);
+    if (!now) {
+      refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+      break;
+    }
+    if (!now->empty()) send(wire::Ack{dot.actor, dot.counter, std::move(*now)}, out);
   }
   return out;
 }

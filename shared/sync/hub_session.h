@@ -9,7 +9,9 @@
 //      never delivered before it is acknowledged.
 //   4. A record is left out of a delivery only when this connection's push alone moved it there, directly,
 //      from a position this connection already had.
-//   5. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
+//   5. An exception is told as it stands at that moment, and only of a change that was acknowledged on this
+//      connection; of any other the acknowledgement will tell it.
+//   6. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
 #pragma once
 
 #include <deque>
@@ -62,6 +64,9 @@ class HubSession {
   HubOutput on_frame(Instant now, BytesView frame);
   HubOutput on_applied(Instant now, const storage::BatchResult& result);
   HubOutput on_feed_moved(const std::string& unit, std::uint64_t end);
+  /// The exceptions of these changes (of whichever device) were written anew by another's commit, or by a
+  /// ruling that merged nothing, so that no delivery says it.
+  HubOutput on_outcomes(const std::vector<model::Dot>& changes);
   /// The device was revoked or the hub stops.
   HubOutput stop_with(wire::ErrorCode code, std::string text);
 
@@ -76,6 +81,7 @@ class HubSession {
   struct Chain {
     Sequence next;  ///< counter expected in the next push
     Hash hash;      ///< h(next − 1)
+    Sequence told;  ///< acknowledged on this connection: by the verdict or by an ack
     std::size_t at_writer = 0;
     std::size_t stale = 0;  ///< results still to come of batches before a rewind
     bool rewound = false;   ///< pushes that do not continue are those before the rewind

@@ -249,6 +249,32 @@ TEST_CASE("an import run twice adds nothing, and a bad row stops no other") {
   CHECK(tablet.ask("POST", "/v1/verify").second["verified"] == true);
 }
 
+TEST_CASE(
+    "a row with an external_id is the same row after its time was corrected; without one it is its "
+    "content") {
+  Tablet tablet;
+  const auto import = [&](const json& rows) {
+    const auto [status, answer] =
+        tablet.ask("POST", "/v1/import", {{"rows", rows}, {"author", "NP-2231"}});
+    REQUIRE(status == 200);
+    return std::pair<int, int>(answer["added"], answer["present"]);
+  };
+  json corrected = test::a_stop();
+  corrected["stopped_at"] = "2026-03-14T06:10:00+07:00";
+  const json first = {{"line", 1}, {"external_id", "A"}, {"document", test::a_stop()}};
+  const json again = {{"line", 1}, {"external_id", "A"}, {"document", corrected}};
+  const json other = {{"line", 2}, {"external_id", "B"}, {"document", corrected}};
+  CHECK(import(json::array({first})) == std::pair(1, 0));
+  CHECK(import(json::array({again})) == std::pair(0, 1));
+  CHECK(import(json::array({other, again, first})) == std::pair(1, 2));
+  json third = {{"line", 3}, {"external_id", "C"}, {"document", test::a_stop()}};
+  json fourth = {{"line", 4}, {"external_id", "C"}, {"document", corrected}};
+  CHECK(import(json::array({third, fourth})) == std::pair(1, 1));  // within one file, too
+  // Nothing names these but their content: another time is another stop.
+  CHECK(import(json::array({{{"line", 5}, {"document", test::a_stop()}},
+                            {{"line", 6}, {"document", corrected}}})) == std::pair(2, 0));
+}
+
 TEST_CASE("a list goes through all records page by page, once each") {
   Tablet tablet;
   json rows = json::array();

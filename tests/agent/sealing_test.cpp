@@ -1,11 +1,11 @@
 #include "agent/health/sealing.h"
 
 #include "agent/health/authority.h"
-#include "agent/health/sealed_json.h"
 #include "agent/store/identity.h"
 #include "base/embedded.h"
 #include "keys/random.h"
 #include "schema/check.h"
+#include "schema/sealed_json.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_dir.h"
 #include "wire/codec.h"
@@ -116,14 +116,14 @@ TEST_CASE(
   // As exported without keys, and opened by the authority elsewhere.
   const auto closed = schema::to_document(*registry, record);
   json exported = closed.document;
-  agent::add_sealed(record, closed.sealed, exported);
+  schema::add_sealed(record, closed.sealed, exported);
   CHECK(exported.dump().find("7KQ2") == std::string::npos);
   json stranger = exported;
-  const auto left = agent::open_sealed(stranger, {crypto::box_key_pair(seed_of(8))});
+  const auto left = schema::open_sealed(stranger, {crypto::box_key_pair(seed_of(8))});
   REQUIRE(left);
   CHECK(*left == 1);
   CHECK(stranger == exported);
-  const auto opened = agent::open_sealed(exported, {authority});
+  const auto opened = schema::open_sealed(exported, {authority});
   REQUIRE(opened);
   CHECK(*opened == 0);
   CHECK(exported == shown.document);
@@ -181,13 +181,13 @@ TEST_CASE("a sealed value moved to another record or field does not open") {
   model::Record record = model::empty_record(request.record, "visit", "02-MRU1");
   record.vv.add({ActorId{9}, Sequence{1}});
   record.groups.push_back({{ActorId{9}, Sequence{1}}, {}, request.seals, request.edits});
-  agent::add_sealed(record, {"sex"}, document);
+  schema::add_sealed(record, {"sex"}, document);
   json moved = document;
   moved["age_band"] = moved["sex"];
   moved.erase("sex");
-  CHECK_FALSE(agent::open_sealed(moved, {authority}));
+  CHECK_FALSE(schema::open_sealed(moved, {authority}));
   json other = document;
   other["id"] = "01950f3a-1001-7a4c-9b1e-5c2d8e7f0002";
-  CHECK_FALSE(agent::open_sealed(other, {authority}));
-  CHECK(agent::open_sealed(document, {authority}));
+  CHECK_FALSE(schema::open_sealed(other, {authority}));
+  CHECK(schema::open_sealed(document, {authority}));
 }

@@ -107,6 +107,7 @@ class ApiDocument(scenario.Scenario):
         self.assertTrue(all("reported" in device for device in devices))
         self.check("GET", "/v1/devices/{name}", "/v1/devices/T01")
         self.assertEqual(len(self.check("GET", "/v1/held")["held"]), 1)
+        self.assertEqual(self.check("GET", "/v1/export/sealed")["visits"], [])  # with visits in it: sealed_export_test.py
         self.assertEqual(len(self.check("GET", "/v1/quarantine")["quarantine"]), 1)
         conflict = self.check("GET", "/v1/conflicts")["records"][0]
         sibling = conflict["conflicts"][0]["siblings"][0]
@@ -124,6 +125,28 @@ class ApiDocument(scenario.Scenario):
         self.check("POST", "/v1/enrol", None, {"secret": "00" * 16, "device": "11" * 32, "signature": "22" * 64}, status=403)
         every = {(method, path) for path, methods in self.document.document["paths"].items() for method in methods}
         self.assertEqual(self.checked, every)
+
+    def test_every_operation_documents_the_errors_of_its_kind(self):
+        """What hub/api/api.cpp answers for every handler of a kind; bad_requests_test.py adds what is really answered."""
+        for path, methods in self.document.document["paths"].items():
+            for method, operation in methods.items():
+                said, at_once = set(operation["responses"]), path in ("/healthz", "/readyz", "/v1/openapi.json")
+                wanted = {"200", "400"}  # 400: the address itself may be malformed
+                if not at_once:
+                    wanted |= {"500", "503"}  # a store's fault; more requests wait than may (busy), or the hub stops
+                if "security" not in operation:
+                    wanted |= {"401"}
+                if "{" in path:
+                    wanted |= {"400", "404"} if "{code}" not in path else {"400"}
+                if method != "get":
+                    wanted |= {"413"}
+                if method != "get" and path != "/v1/verify":  # it writes: what is there may contradict, the store may be full
+                    wanted |= {"409", "507"}
+                self.assertEqual(wanted - said, set(), f"{method} {path} does not document these")
+                for status, response in operation["responses"].items():
+                    if status >= "400":
+                        (content,) = self.document.target(response)["content"].values()
+                        self.assertEqual(content["schema"], {"$ref": "#/components/schemas/Error"})
 
     def test_the_document_served_is_the_one_in_the_tree_and_every_reference_leads_somewhere(self):
         tree = json.loads((pathlib.Path(__file__).resolve().parents[2] / "hub/api/openapi.json").read_text())

@@ -25,9 +25,11 @@ GARBAGE = [b"", b"{", b"nonsense", b"[]", b"null", b"5", b'"text"', b"\xff\xfe\x
 BAD_PATH_PARTS = ["x", "%00", "%ff%fe", "..%2f..%2fetc", "a" * 2000, NO_RECORD, "%F0%9F%98%80", "-1", "18446744073709551616"]
 
 
+DOCUMENT = json.loads((SOURCE / "hub/api/openapi.json").read_text())
+
+
 def hub_routes():
-    document = json.loads((SOURCE / "hub/api/openapi.json").read_text())
-    return [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+    return [(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
 def agent_routes():
@@ -170,7 +172,16 @@ class Hub(BadRequests):
                 self.record = tablet.record()
                 tablet.sync()
             path = path.replace("RECORD", self.record)
-        return self.program.api(method, path, body, token=token, headers=headers)
+        answer = self.program.api(method, path, body, token=token, headers=headers)
+        self.assert_documented(method, path, answer.status)
+        return answer
+
+    def assert_documented(self, method, path, status):
+        """Whatever a request was answered, its operation in the API document names that status."""
+        for pattern, methods in DOCUMENT["paths"].items():
+            shape = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(pattern))
+            if re.fullmatch(shape, path.split("?")[0]) and method.lower() in methods:
+                self.assertIn(str(status), methods[method.lower()]["responses"], f"{method} {pattern} does not document {status}")
 
     def raw_socket(self):
         return self.program.trust.wrap_socket(

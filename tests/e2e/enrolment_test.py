@@ -3,11 +3,14 @@
 
 import errno
 import http.client
+import select
 import shutil
 import socket
 import subprocess
 import pathlib
 import sys
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -24,6 +27,42 @@ def changed(code, place):
     index = place % len(letters)
     other = LETTERS[(LETTERS.index(letters[index]) + 1) % 32]
     return f"{address}/{letters[:index]}{other}{letters[index + 1:]}"
+
+
+class LosesTheAnswer:
+    """A link to the hub that carries the request and loses what the hub says after the handshake."""
+
+    def __init__(self, hub_port, until):
+        self.hub_port, self.until = hub_port, until
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.carry, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.thread.join(world.DEADLINE_S)
+        self.listener.close()
+
+    def carry(self):
+        tablet, _ = self.listener.accept()
+        hub = socket.create_connection(("127.0.0.1", self.hub_port))
+        bursts = 0  # of the tablet: its hello, then the end of the handshake with the request
+        with tablet, hub:
+            while bursts < 2:
+                ready, _, _ = select.select([tablet, hub], [], [], world.DEADLINE_S)
+                for source in ready:
+                    data = source.recv(65536)
+                    (hub if source is tablet else tablet).sendall(data)
+                    bursts += source is tablet
+                if not ready:
+                    return
+            deadline = time.monotonic() + world.DEADLINE_S
+            while not self.until() and time.monotonic() < deadline:
+                if select.select([tablet], [], [], 0.05)[0]:
+                    hub.sendall(tablet.recv(65536))
 
 
 class Enrolment(scenario.Scenario):
@@ -102,6 +141,38 @@ class Enrolment(scenario.Scenario):
         enrolled.sync()
         self.assertEqual(enrolled.show(record)["id"], record)
         self.assert_converged(hub, enrolled, late)
+
+    def test_an_answer_lost_on_the_way_costs_neither_code_nor_name(self):
+        hub = self.hub()
+        code = hub.invite("T01")
+        host, letters = code.split(f":{hub.port}/")
+        tablet, thief = self.newcomer("a"), self.newcomer("b")
+        with LosesTheAnswer(hub.port, until=lambda: hub.ask_cli("device", "list")["devices"]) as link:
+            lost = tablet.cli("enroll", f"{host}:{link.port}/{letters}")
+        self.assertNotEqual(lost.code, 0, lost)
+        self.assert_not_enrolled(tablet)
+        first = hub.ask_cli("device", "show", "T01")  # the hub took it
+        self.assertEqual((tablet.path / "enrolment.json").stat().st_mode & 0o777, 0o600)
+        self.assert_refused(thief.cli("enroll", code), "fieldpost-agent", "used")  # it stays that tablet's
+        hub.kill()
+        hub.start()
+
+        ran = world.must(tablet.cli("enroll", code))
+        self.assertIn(first["compare"], ran.out)
+        self.assertEqual([d["device"] for d in hub.ask_cli("device", "list")["devices"]], [first["device"]])
+        self.assertFalse((tablet.path / "enrolment.json").exists())
+        tablet.record()
+        tablet.sync()
+        self.assert_converged(hub, tablet)
+
+    def test_another_code_is_tried_with_other_keys(self):
+        hub = self.hub()
+        tablet = self.newcomer("a")
+        self.assertNotEqual(tablet.cli("enroll", changed(hub.invite("T01"), -3)).code, 0)
+        before = (tablet.path / "enrolment.json").read_text()
+        self.assertNotEqual(tablet.cli("enroll", changed(hub.invite("T02"), -3)).code, 0)
+        self.assertNotEqual((tablet.path / "enrolment.json").read_text(), before)
+        world.must(tablet.cli("enroll", hub.invite("T03")))
 
     def test_an_enrolled_tablet_is_not_enrolled_again_over_its_records(self):
         hub = self.hub()

@@ -97,6 +97,23 @@ class Quarantine(scenario.Scenario):
         self.assertIn("not one of the choices", ran.out)
         self.assertEqual(self.held_back(hub), [(bad["dot"], "enum", "direction")])
 
+    def test_a_tablet_that_is_connected_hears_at_once_of_a_ruling_that_merges_nothing(self):
+        hub = self.hub()
+        tablet = self.tablet(hub, "T01")
+        bad = self.bad_stop(tablet)
+        worse = tablet.raw({"record": bad["record"], "author": "NP-2231", "reason": "typed the wrong way", "edits": {"direction": "upwards"}})[0]
+        tablet.start()
+        kinds = lambda: {e["dot"]: e["kind"] for e in tablet.api("GET", f"/v1/records/{bad['record']}").json()["exceptions"]}
+        world.wait_until(lambda: kinds() == {bad["dot"]: "quarantined", worse["dot"]: "quarantined"})
+        # Accepted, but the change it rests on is not settled: nothing is merged, and no delivery can say so.
+        world.must(hub.cli("quarantine", "accept", worse["dot"], "--note", "right in the end"))
+        world.wait_until(lambda: kinds() == {bad["dot"]: "quarantined", worse["dot"]: "held"})
+        world.must(hub.cli("quarantine", "accept", bad["dot"], "--note", "corrected by the next"))
+        world.wait_until(lambda: kinds() == {})
+        tablet.stop()
+        self.assert_nothing_waits(hub, tablet)
+        self.assert_converged(hub, tablet)
+
     def test_a_retry_on_a_hub_with_newer_forms_settles_what_the_older_hub_kept_aside(self):
         real = self.programs.hub
         self.programs.hub = older_hub(real, self.folder / "older-hub")

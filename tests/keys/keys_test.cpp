@@ -98,6 +98,27 @@ TEST_CASE("a private folder is made once and refused when open to others") {
   CHECK(open.error().is(Errc::unauthorised));
 }
 
+TEST_CASE("a file that grows has its name only when it is whole, and is for its owner alone") {
+  const Folder folder;
+  const fs::path path = folder.path / "export.ndjson";
+  {
+    auto file = keys::AtomicFile::create(path, 0600);
+    REQUIRE(file);
+    REQUIRE(file->write(as_bytes("half")));
+    CHECK_FALSE(fs::exists(path));
+  }
+  CHECK(entries(folder.path) == 0);  // thrown away
+  auto file = keys::AtomicFile::create(path, 0600);
+  REQUIRE(file);
+  REQUIRE(file->write(as_bytes("one\n")));
+  REQUIRE(file->write(as_bytes("two\n")));
+  REQUIRE(file->commit());
+  CHECK(as_text(*keys::read_file(path, 100)) == "one\ntwo\n");
+  CHECK((fs::status(path).permissions() & fs::perms::all) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK_FALSE(keys::AtomicFile::create(folder.path / "nowhere" / "x"));
+}
+
 TEST_CASE("the CA and its server certificate say what they are for, and are small") {
   const Instant now = instant_from_text("2026-03-01T07:15:00Z").value();
   const auto ca = keys::make_ca("Fieldpost hub", now).value();

@@ -271,6 +271,20 @@ TEST_CASE("the blocking client gets an answer, and an error within its time") {
   CHECK(late.error().is(Errc::timeout));
 }
 
+TEST_CASE("what people typed comes out of an address as they typed it") {
+  const std::vector<std::string> segments{"v1", "records", "a/b?c&d=e", "១ ២%2F+#"};
+  const std::vector<std::pair<std::string, std::string>> query{
+      {"unit", "01-PPT&limit=0"}, {"empty", ""}, {"note", "50 % + ១"}};
+  net::HttpRequest request;
+  request.target = net::make_target(segments, query);
+  REQUIRE(net::parse_target(request));
+  CHECK(request.segments == segments);
+  CHECK(request.query ==
+        std::map<std::string, std::string>{{"unit", "01-PPT&limit=0"}, {"note", "50 % + ១"}});
+  CHECK(net::make_target({}) == "/");
+  CHECK(net::make_target({"v1", "status"}) == "/v1/status");
+}
+
 TEST_CASE("JSON strings in error answers hold any text") {
   CHECK(net::json_string("a\"b\\c\nd\x01") == "\"a\\\"b\\\\c\\nd\\u0001\"");
   CHECK(net::json_string("ស\xff!") == "\"ស\xEF\xBF\xBD!\"");

@@ -115,3 +115,14 @@ TEST_CASE("cells are read as people write them") {
   CHECK(rows[1].faults.size() == 4);
   for (const Fault& fault : rows[1].faults) CHECK(fault.rule == "type");
 }
+
+TEST_CASE("a path of the record is named as the column that a person wrote") {
+  CHECK(column_of("persons/00000000/dob") == "persons.0.dob");
+  CHECK(column_of("vehicles/00000012/plate") == "vehicles.12.plate");
+  CHECK(column_of("persons/00000001") == "persons.1");
+  CHECK(column_of("position/lat") == "position.lat");
+  CHECK(column_of("direction") == "direction");
+  CHECK(column_of("persons.0.dob") == "persons.0.dob");
+  CHECK(column_of("persons/k4m2q7xz/dob") == "persons.k4m2q7xz.dob");
+  CHECK(column_of("") == "");
+}

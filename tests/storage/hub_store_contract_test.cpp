@@ -415,8 +415,47 @@ TEST_CASE("hub store: an enrolment code is used once, in time") {
   const DeviceId fresh = id_of<DeviceId>(key(9).public_key);
   CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{101}).error().is(Errc::expired));
   REQUIRE(hub.store->enrol(invitation.code_hash, fresh, Instant{100}).has_value());
-  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{100}).error().is(Errc::not_found));
+  const DeviceId another = id_of<DeviceId>(key(10).public_key);
+  CHECK(hub.store->enrol(invitation.code_hash, another, Instant{100}).error().is(Errc::not_found));
   CHECK((*hub.store->reader()->device(fresh))->name == "T09");
+  CHECK_FALSE(hub.store->reader()->device(another)->has_value());
+}
+
+TEST_CASE(
+    "hub store: a lost enrolment answer is given again, to its device and in the code's life") {
+  Hub hub(any_engine());
+  Invitation invitation;
+  invitation.code_hash.bytes.fill(5);
+  invitation.device_name = "T09";
+  invitation.unit = "PPT";
+  invitation.expires = Instant{100};
+  REQUIRE(hub.store->put_invitation(invitation));
+  const DeviceId fresh = id_of<DeviceId>(key(9).public_key);
+  const auto first = hub.store->enrol(invitation.code_hash, fresh, Instant{50});
+  REQUIRE(first.has_value());
+  hub.reopen();
+  const auto again = hub.store->enrol(invitation.code_hash, fresh, Instant{100});
+  REQUIRE(again.has_value());
+  CHECK(again->id == first->id);
+  CHECK(again->name == "T09");
+  CHECK(again->unit == "PPT");
+  CHECK(again->enrolled == Instant{50});
+  CHECK(hub.store->reader()->devices()->size() == 1);
+  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{101}).error().is(Errc::expired));
+
+  Device revoked = *again;
+  revoked.standing = DeviceStanding::revoked;
+  REQUIRE(hub.store->put_device(revoked));
+  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{60}).error().is(Errc::not_found));
+
+  // Codes past their life do not pile up.
+  Invitation later = invitation;
+  later.code_hash.bytes.fill(6);
+  later.device_name = "T10";
+  later.expires = Instant{500};
+  REQUIRE(hub.store->put_invitation(later));
+  REQUIRE(hub.store->enrol(later.code_hash, id_of<DeviceId>(key(10).public_key), Instant{400}));
+  CHECK(hub.store->enrol(invitation.code_hash, fresh, Instant{60}).error().is(Errc::not_found));
 }
 
 TEST_CASE("hub store: a store belongs to one hub key") {

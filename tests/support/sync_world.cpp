@@ -269,6 +269,8 @@ void SyncWorld::connect(Tablet& tablet) {
                                                      link->binding, random(), tablet.estimate);
   tablet.link = tablet.last_link = link;
   tablet.closed.reset();
+  tablet.closed_for_good = tablet.progressed = false;
+  tablet.retry_after_ms = 0;
   connections_.push_back(link);
   take(link, link->hub->on_connected());
 }
@@ -311,8 +313,11 @@ void SyncWorld::take(Tablet& tablet, sync::AgentOutput out) {
     c.up.push_back(std::move(frame));
   }
   c.most_pushes_in_flight = std::max(c.most_pushes_in_flight, c.agent->pushes_in_flight());
+  tablet.progressed = c.agent->progressed();
   if (out.close) {
     tablet.closed = std::move(out.close);
+    tablet.closed_for_good = out.for_good;
+    tablet.retry_after_ms = out.retry_after_ms;
     end(tablet);
   }
 }
@@ -427,14 +432,27 @@ bool SyncWorld::commit(std::vector<Submitted> group) {
     restart_hub();
     return true;
   }
+  std::vector<model::Dot> outcomes;
   for (std::size_t i = 0; i < group.size(); ++i) {
+    outcomes.insert(outcomes.end(), (*results)[i].outcomes.begin(), (*results)[i].outcomes.end());
     const Instant at{wall_ms_};
     group[i].from->inbox.push_back([at, result = (*results)[i]](sync::HubSession& session) {
       return session.on_applied(at, result);
     });
   }
+  tell_outcomes(half, outcomes);
   tell_feed_moved(half);
   return true;
+}
+
+void SyncWorld::tell_outcomes(std::size_t half, const std::vector<model::Dot>& changes) {
+  if (changes.empty()) return;
+  for (const auto& connection : connections_) {
+    connection->inbox.push_back([half, changes](sync::HubSession& session) {
+      if (!session.greeted() || session.compartment() != half) return sync::HubOutput{};
+      return session.on_outcomes(changes);
+    });
+  }
 }
 
 void SyncWorld::tell_feed_moved(std::size_t half) {
@@ -495,7 +513,7 @@ Status SyncWorld::rule(const std::string& unit, ActorId actor, Sequence counter,
   input.author = "operator";
   random()(input.salt);
   FP_TRY(const auto result, store(unit).rule(input, hub_actor_, signer()));
-  (void)result;
+  tell_outcomes(half_of(unit), result.outcomes);
   tell_feed_moved(half_of(unit));
   return {};
 }

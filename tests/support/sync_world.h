@@ -65,6 +65,9 @@ struct Tablet {
   std::shared_ptr<Connection> link;       ///< null while offline
   std::shared_ptr<Connection> last_link;  ///< for its figures, after it ended
   std::optional<Error> closed;            ///< why the agent ended the last connection
+  bool closed_for_good = false;           ///< and whether it takes a person to change that
+  std::uint32_t retry_after_ms = 0;       ///< and what the hub asked it to wait
+  bool progressed = false;                ///< whether that connection was of use
 
   storage::RecordView view(const RecordId& id) const;
   Hash digest() const;
@@ -156,6 +159,7 @@ class SyncWorld {
   std::size_t half_of(const std::string& unit) const;
   bool commit(std::vector<Submitted> group);
   void tell_feed_moved(std::size_t half);
+  void tell_outcomes(std::size_t half, const std::vector<model::Dot>& changes);
   model::ChangeTimes hub_times() const;
   storage::HubStore::SignHead signer() const;
   void end(Tablet& tablet);

@@ -64,6 +64,15 @@ def must(ran):
     return ran
 
 
+def wait_until(question, deadline_s=DEADLINE_S):
+    """Asks again until the answer is true."""
+    deadline = time.monotonic() + deadline_s
+    while not question():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"this did not come true within {deadline_s} s")
+        time.sleep(0.05)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

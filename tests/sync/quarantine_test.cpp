@@ -269,3 +269,97 @@ TEST_CASE("thousands of exceptions with long reasons reach the tablet") {
   CHECK(tablet.in_sync());
   CHECK(tablet.store->exceptions()->size() == 2'500);
 }
+
+TEST_CASE("a ruling that merges nothing reaches a tablet that is connected at once") {
+  SyncWorld world(38);
+  world.check = no_bad_notes;
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  Tablet& other = world.add_tablet("T02", "PPT");
+  const RecordId id = world.record(tablet, {field("note", std::string("bad"))});
+  CHECK(world.edit(tablet, id, {field("note", std::string("bad"))}));
+  world.sync(tablet);
+  world.sync(other);
+  REQUIRE(quarantine(world).size() == 2);
+  const auto first = quarantine(world)[0].exception;
+  const auto second = quarantine(world)[1].exception;
+  const auto actors = std::vector<ActorId>{first.actor};
+  const auto welcome = tablet.store->state().welcome_id;
+  const auto delivers = tablet.link->sent_down.messages["deliver"];
+  const auto told = tablet.link->sent_down.messages["ack"];
+
+  SECTION("a retry that says another reason") {
+    world.check = [](const model::Change& c) {
+      auto e = no_bad_notes(c);
+      if (e) e->detail = "still not a known value";
+      return e;
+    };
+    CHECK(world.rule("PPT", first.actor, first.counter, Ruling::retry));
+    world.settle();
+    CHECK(tablet.view(id).own[0].exception->detail == "still not a known value");
+    CHECK(tablet.view(id).own[1].exception->detail == second.detail);
+  }
+  SECTION("an accepted change that has to wait for one that is not settled yet") {
+    CHECK(world.rule("PPT", second.actor, second.counter, Ruling::accept));
+    world.settle();
+    CHECK(tablet.view(id).own[1].exception->kind == wire::ExceptionKind::held);
+    CHECK(tablet.view(id).own[0].exception->kind == wire::ExceptionKind::quarantined);
+  }
+  CHECK(tablet.store->state().welcome_id == welcome);  // over the connection that was there
+  CHECK(tablet.link->sent_down.messages["ack"] == told + 1);
+  CHECK(tablet.link->sent_down.messages["deliver"] == delivers);
+  CHECK(other.link->sent_down.messages["ack"] == 0);  // nobody else's business
+  CHECK(tablet.in_sync());
+  CHECK(
+      world.reader("PPT").unconfirmed(actors, 10)->empty());  // the tablet confirmed what it heard
+
+  // What had to wait is merged with the other: a delivery says that, and no exception stays behind it.
+  CHECK(world.rule("PPT", first.actor, first.counter, Ruling::accept));
+  if (!quarantine(world).empty()) rule_first(world, Ruling::accept);
+  world.settle();
+  CHECK(tablet.store->counts()->exceptions == 0);
+  CHECK(tablet.view(id).at_hub);
+  heal_and_check(world);
+}
+
+TEST_CASE("a held change that another tablet's commit refuses is told to its tablet at once") {
+  SyncWorld world(39);
+  Tablet& early = world.add_tablet("T01", "PPT");
+  Tablet& late = world.add_tablet("T02", "PPT");
+  late.type = "case";
+  const RecordId id = world.record(late, {field("note", std::string("a case"))});
+  const model::Dot creation{late.store->state().current()->actor, Sequence{1}};
+  model::Change change = world.draft_change(early, id, {field("note", std::string("says stop"))});
+  change.context.add(creation);  // it has seen what the hub has not
+  world.append_raw(early, change, *wire::encode_change(change));
+  world.sync(early);
+  REQUIRE(world.reader("PPT").held(10)->size() == 1);
+  REQUIRE(early.store->exceptions()->front().kind == wire::ExceptionKind::held);
+
+  world.sync(late);
+  REQUIRE(early.store->exceptions()->size() == 1);
+  CHECK(early.store->exceptions()->front().kind == wire::ExceptionKind::unauthorised);
+  CHECK(early.link->agent->phase() == sync::AgentSession::Phase::live);
+}
+
+TEST_CASE(
+    "an outcome is told only of what was acknowledged on the connection, and as it stands then") {
+  SyncWorld world(49);
+  world.check = no_bad_notes;
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  const RecordId id = world.record(tablet, {field("note", std::string("bad"))});
+  greet(world, tablet);
+  move_down_through(world, tablet, "welcome");
+  move_up_through(world, tablet, "push");
+  world.write(true);  // durable, but the session has not heard of it
+  const auto e = quarantine(world)[0].exception;
+  const model::Dot dot{e.actor, e.counter};
+  CHECK(tablet.link->hub->on_outcomes({dot}).frames.empty());
+  hear_all(world);
+  CHECK(tablet.link->hub->on_outcomes({dot}).frames.size() == 1);
+  CHECK(tablet.link->hub->on_outcomes({{ActorId{77}, Sequence{1}}}).frames.empty());
+  CHECK(world.rule("PPT", e.actor, e.counter, Ruling::accept));
+  CHECK(tablet.link->hub->on_outcomes({dot}).frames.empty());  // merged: no exception any more
+  world.settle();
+  CHECK(tablet.view(id).at_hub);
+  heal_and_check(world);
+}

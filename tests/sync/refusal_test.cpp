@@ -83,6 +83,81 @@ TEST_CASE("an unknown and a revoked device are refused, also in the middle") {
   CHECK(tablet.waiting() == 1);
   REQUIRE(tablet.closed);
   CHECK(tablet.closed->is(Errc::unauthorised));
+  CHECK(tablet.closed_for_good);
+}
+
+TEST_CASE("what only a person can change ends for good; what passes by itself does not") {
+  struct Row {
+    wire::ErrorCode code;
+    bool for_good;
+  };
+  for (const Row row : {Row{wire::ErrorCode::malformed, false},
+                        {wire::ErrorCode::too_large, false},
+                        {wire::ErrorCode::unsupported_version, true},
+                        {wire::ErrorCode::unknown_device, true},
+                        {wire::ErrorCode::bad_signature, true},
+                        {wire::ErrorCode::revoked, true},
+                        {wire::ErrorCode::chain_broken, true},
+                        {wire::ErrorCode::not_granted, true},
+                        {wire::ErrorCode::out_of_order, false},
+                        {wire::ErrorCode::busy, false},
+                        {wire::ErrorCode::internal, false},
+                        {wire::ErrorCode::shutting_down, false},
+                        {wire::ErrorCode::clock, false}}) {
+    SyncWorld world(46);
+    Tablet& tablet = world.add_tablet("T01", "PPT");
+    world.connect(tablet);
+    tablet.link->down = {frame_of(wire::ErrorMessage{row.code, "why and what to do", 700})};
+    world.move_down(tablet);
+    INFO("code " << static_cast<int>(row.code));
+    REQUIRE(tablet.closed);
+    CHECK(tablet.closed->detail == "the hub says: why and what to do");
+    CHECK(tablet.closed_for_good == row.for_good);
+    CHECK(tablet.retry_after_ms == (row.for_good ? 0 : 700));
+  }
+}
+
+TEST_CASE("a busy hub says how long to wait, and such a connection counts as no progress") {
+  SyncWorld world(47);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.record(tablet, {field("note", std::string("x"))});
+  greet(world, tablet);
+  move_down_through(world, tablet, "welcome");  // live, and nothing came of it yet
+  const auto link = tablet.link;
+  world.take(link, link->hub->stop_with(wire::ErrorCode::busy, "the hub is busy"));
+  while (world.move_down(tablet)) {
+  }
+  REQUIRE(tablet.closed);
+  CHECK_FALSE(tablet.closed_for_good);
+  CHECK(tablet.retry_after_ms == limits::kBusyRetryMs);
+  CHECK_FALSE(tablet.progressed);
+
+  world.connect(tablet);
+  world.settle();
+  CHECK(tablet.in_sync());
+  CHECK(tablet.progressed);
+}
+
+TEST_CASE("an acknowledgement and a stored state are progress, also before everything is in sync") {
+  SyncWorld world(48);
+  Tablet& one = world.add_tablet("T01", "PPT");
+  Tablet& two = world.add_tablet("T02", "PPT");
+  world.record_many(one, 3);
+  greet(world, one);
+  move_up_through(world, one, "push");
+  world.write(true);
+  hear_all(world);
+  move_down_through(world, one, "welcome");
+  CHECK_FALSE(one.progressed);
+  move_down_through(world, one, "ack");
+  CHECK(one.progressed);
+  world.settle();
+  world.record(two, {field("note", std::string("x"))});
+  greet(world, two);
+  move_down_through(world, two, "deliver");
+  CHECK(two.waiting() == 1);
+  CHECK_FALSE(two.in_sync());
+  CHECK(two.progressed);
 }
 
 TEST_CASE("a hub that the tablet was not enrolled with hears nothing") {
@@ -94,6 +169,7 @@ TEST_CASE("a hub that the tablet was not enrolled with hears nothing") {
   world.settle();
   REQUIRE(tablet.closed);
   CHECK(tablet.closed->is(Errc::unauthorised));
+  CHECK(tablet.closed_for_good);
   CHECK(tablet.last_link->sent_up.frames == 0);
 }
 
@@ -136,6 +212,7 @@ TEST_CASE("a welcome that the hub did not sign for this hello is not believed") 
   world.move_down(tablet);
   REQUIRE(tablet.closed);
   CHECK(tablet.closed->is(Errc::bad_signature));
+  CHECK(tablet.closed_for_good);
   CHECK(tablet.store->state().welcome_id == 0);
 }
 

@@ -1,15 +1,14 @@
-#include "agent/health/sealed_json.h"
+#include "schema/sealed_json.h"
 
 #include <map>
 #include <optional>
 
-#include "agent/records/member.h"
-#include "agent/store/json_fields.h"
 #include "base/text.h"
 #include "schema/document.h"
+#include "schema/json_fields.h"
 #include "wire/seal.h"
 
-namespace fieldpost::agent {
+namespace fieldpost::schema {
 
 using nlohmann::json;
 
@@ -105,7 +104,7 @@ class Opener {
     if (!clear)
       return fail(clear.error().is(Errc::bad_signature) ? Errc::bad_signature : Errc::malformed,
                   path + " was changed, or comes from another record: " + clear.error().detail);
-    value = schema::to_json(*clear);
+    value = to_json(*clear);
     return {};
   }
 
@@ -151,4 +150,4 @@ Result<std::size_t> open_sealed(json& document, const std::vector<crypto::BoxKey
   return opener.closed;
 }
 
-}  // namespace fieldpost::agent
+}  // namespace fieldpost::schema

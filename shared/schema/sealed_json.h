@@ -16,7 +16,7 @@
 #include "crypto/crypto.h"
 #include "model/record.h"
 
-namespace fieldpost::agent {
+namespace fieldpost::schema {
 
 /// Puts the shown sealed values of `paths` into their places, and the seals they use.
 void add_sealed(const model::Record& record, const std::vector<std::string>& paths,
@@ -27,4 +27,4 @@ void add_sealed(const model::Record& record, const std::vector<std::string>& pat
 Result<std::size_t> open_sealed(nlohmann::json& document,
                                 const std::vector<crypto::BoxKeyPair>& keys);
 
-}  // namespace fieldpost::agent
+}  // namespace fieldpost::schema

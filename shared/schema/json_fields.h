@@ -1,4 +1,4 @@
-// Members of a JSON object that this program wrote or was given, read with their faults named.
+// Members of a JSON object that a program of ours wrote or was given, read with their faults named.
 //
 // Thread rule: free functions.
 #pragma once
@@ -8,9 +8,17 @@
 
 #include "crypto/crypto.h"
 
-namespace fieldpost::agent {
+namespace fieldpost::schema {
 
-/// Errors of all: `malformed`, naming the member.
+/// A text member of a document that anybody may have written: whatever else stands there counts as no text.
+inline std::string text_or_empty(const nlohmann::json& object, const char* name) {
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && found != object.end() && found->is_string()
+             ? found->get<std::string>()
+             : std::string();
+}
+
+/// Errors of all below: `malformed`, naming the member.
 inline Result<std::string> text_field(const nlohmann::json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   if (!object.is_object() || found == object.end() || !found->is_string()) {
@@ -54,4 +62,4 @@ inline Result<crypto::Seed> seed_field(const nlohmann::json& object, const char*
   return seed;
 }
 
-}  // namespace fieldpost::agent
+}  // namespace fieldpost::schema

@@ -1,0 +1,53 @@
+// What the hub hands on without being able to read it: the sealed visits, for the health authority.
+#include "hub/api/routes.h"
+#include "schema/sealed_json.h"
+
+namespace fieldpost::hub {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::string_view kVisit = "visit";
+/// Ids looked at in one read.
+constexpr std::size_t kIdsRead = 256;
+
+/// The document as `fieldpost-health open` reads it: what the hub knows in clear, and the sealed values with
+/// the seals that only their recipients open.
+json sealed_document(const schema::Registry& registry, const model::Record& record) {
+  schema::DocumentView view = schema::to_document(registry, record);
+  schema::add_sealed(record, view.sealed, view.document);
+  return std::move(view.document);
+}
+
+}  // namespace
+
+Result<json> ExportRoutes::sealed(const Api& api, const net::HttpRequest& request) {
+  FP_TRY(const std::size_t limit, limit_of(request));
+  FP_TRY(RecordId at, after_of(request));
+  const auto unit = request.query_value("unit");
+  json visits = json::array();
+  for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
+    // Visits are the health compartment's; no other record ever leaves by this way.
+    if (api.parts_.stores[store].name != "health") continue;
+    for (;;) {
+      FP_TRY(const auto ids, api.readers_[store]->ids_after(at, kIdsRead));
+      if (ids.empty()) break;
+      for (const RecordId& id : ids) {
+        at = id;
+        FP_TRY(const auto record, api.readers_[store]->record(id));
+        if (!record || record->type != kVisit || (!unit.empty() && record->unit != unit)) continue;
+        visits.push_back(sealed_document(*api.parts_.registry, *record));
+        if (visits.size() == limit)
+          return json{{"visits", std::move(visits)}, {"next_after", to_text(at)}};
+      }
+    }
+  }
+  return json{{"visits", std::move(visits)}};
+}
+
+void ExportRoutes::add(Api& api) {
+  api.add("GET", "/v1/export/sealed", [&api](const net::HttpRequest& r) { return sealed(api, r); });
+}
+
+}  // namespace fieldpost::hub
