@@ -25,6 +25,18 @@ std::string short_time(Instant at, Instant now, int offset_minutes) {
                                                    : then.substr(0, 10) + " " + then.substr(11, 5);
 }
 
+/// Types whose form belongs to the other compartment.
+std::vector<std::string> foreign_types(const schema::Registry& registry,
+                                       std::string_view compartment) {
+  const auto own =
+      compartment == "health" ? schema::Compartment::health : schema::Compartment::enforcement;
+  std::vector<std::string> types;
+  for (const std::string_view type : registry.types()) {
+    if (registry.form(type)->compartment() != own) types.emplace_back(type);
+  }
+  return types;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const schema::Registry>> load_registry(const DataDirectory& data) {
@@ -57,8 +69,10 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   FP_TRY(app->open_, open_store(options.data, app->random_, true));
   FP_CHECK_OK(sync::ensure_actor(*app->open_.store, app->identity_.hub, app->identity_.device(),
                                  app->random_));
-  app->sync_identity_ = {app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
-                         app->identity_.hub, kAppVersion, registry->digest()};
+  app->sync_identity_ = {
+      app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
+      app->identity_.hub,      kAppVersion,
+      registry->digest(),      foreign_types(*registry, app->identity_.compartment)};
   Desk::Parts parts;
   App* self = app.get();
   parts.identity = &app->identity_;

@@ -198,7 +198,6 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
   facts.welcome_id = welcome.id;
   facts.grants = welcome.grants;
   facts.compartment = welcome.compartment;
-  facts.exceptions = welcome.exceptions;
   if (welcome.verdicts.size() != hello_.actors.size()) {
     return fail(Errc::malformed,
                 "the hub's welcome does not answer for every chain of this tablet");
@@ -216,10 +215,40 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
       FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
       forked = !mine || *mine != verdict.hash;
     }
+    if (!forked && verdict.head < own->acked) {
+      return fail(Errc::chain_broken,
+                  "the hub no longer has changes of this tablet that it had acknowledged (an older "
+                  "copy of it may have been put back). Everything here is kept; ask the hub's "
+                  "operator");
+    }
     facts.acked.push_back(
         {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
   }
+  for (const wire::ChangeException& exception : welcome.exceptions) {
+    const auto on = std::find_if(facts.acked.begin(), facts.acked.end(),
+                                 [&](const auto& acked) { return acked.actor == exception.actor; });
+    // Of a history that is not this tablet's it says nothing that could be kept here.
+    if (on != facts.acked.end() && on->forked) continue;
+    FP_CHECK_OK(check_exception(exception, exception.actor,
+                                on != facts.acked.end() ? on->acked : Sequence{}));
+    facts.exceptions.push_back(exception);
+  }
   return facts;
+}
+
+Status AgentSession::check_exception(const wire::ChangeException& exception, ActorId actor,
+                                     Sequence head) const {
+  const bool ours = exception.actor == actor && store_.state().find(actor) != nullptr &&
+                    exception.counter.value > 0 && exception.counter <= head;
+  if (!ours) {
+    return fail(Errc::chain_broken, "the hub judged a change that this tablet never sent");
+  }
+  FP_TRY(const auto page, store_.chain_page(actor, exception.counter, 1, 1));
+  if (page.empty() || page.front().counter != exception.counter) return {};  // purged
+  FP_TRY(const wire::FramedChange own, wire::decode_change_frame(page.front().frame));
+  if (own.record != exception.record)
+    return fail(Errc::malformed, "the hub judged a change of this tablet under another record");
+  return {};
 }
 
 void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded,
@@ -234,12 +263,13 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   if (!facts) return stop(std::move(facts).error(), out);
   if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
   anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
-  window_pushes_ = std::max<std::uint32_t>(1, welcome.window_pushes);
-  window_bytes_ = std::max<std::uint32_t>(1, welcome.window_bytes);
+  // Never more than fits the memory of a small tablet, whatever is granted.
+  window_pushes_ = std::clamp<std::uint32_t>(welcome.window_pushes, 1, limits::kWindowPushes);
+  window_bytes_ = std::clamp<std::uint32_t>(welcome.window_bytes, 1, limits::kWindowBytes);
   for (const wire::Grant& grant : welcome.grants) caught_up_[grant.unit] = false;
   phase_ = Phase::live;
   out.changed = true;
-  confirm(welcome.exceptions, out);
+  confirm(facts->exceptions, out);
   for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
   for (const auto& acked : facts->acked) {
     if (!acked.forked) continue;
@@ -276,6 +306,10 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
+  }
+  for (const wire::ChangeException& exception : ack.exceptions) {
+    if (auto sound = check_exception(exception, ack.actor, ack.head); !sound)
+      return stop(std::move(sound).error(), out);
   }
   progressed_ = progressed_ || ack.head > own->acked;
   if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
@@ -327,6 +361,13 @@ Status AgentSession::check_own_dots(const model::Record& record) const {
   return {};
 }
 
+Status AgentSession::check_type(const std::string& type) const {
+  const auto& foreign = identity_.foreign_types;
+  if (std::find(foreign.begin(), foreign.end(), type) == foreign.end()) return {};
+  return fail(Errc::unauthorised, "the hub delivered a " + type +
+                                      ", which this tablet may not see; it was not taken in");
+}
+
 void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliver,
                               AgentOutput& out) {
   const auto granted = caught_up_.find(deliver.unit);
@@ -337,16 +378,19 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
   }
   std::vector<model::Record> states;
   states.reserve(deliver.states.size());
-  const auto take = [&](BytesView bytes) -> Status {
+  const auto take = [&](BytesView bytes, const RecordId* expected) -> Status {
     FP_TRY(model::Record record, wire::decode_record(bytes));
     if (record.unit != deliver.unit)
       return fail(Errc::malformed, "a record of another unit was delivered");
+    if (expected != nullptr && record.id != *expected)
+      return fail(Errc::malformed, "a large record was delivered under another's id");
+    FP_CHECK_OK(check_type(record.type));
     FP_CHECK_OK(check_own_dots(record));
     states.push_back(std::move(record));
     return {};
   };
   for (const Bytes& bytes : deliver.states) {
-    if (auto taken = take(bytes); !taken) return stop(std::move(taken).error(), out);
+    if (auto taken = take(bytes, nullptr); !taken) return stop(std::move(taken).error(), out);
   }
   for (auto it = chunks_.begin(); it != chunks_.end();) {
     if (it->first.first != deliver.unit) {
@@ -358,7 +402,8 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
       return stop(fail(Errc::malformed, "a large record arrived incomplete; connecting again"),
                   out);
     }
-    if (auto taken = take(it->second.bytes); !taken) return stop(std::move(taken).error(), out);
+    if (auto taken = take(it->second.bytes, &it->first.second); !taken)
+      return stop(std::move(taken).error(), out);
     it = chunks_.erase(it);
   }
   const auto& cursors = store_.state().cursors;

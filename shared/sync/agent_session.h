@@ -7,6 +7,8 @@
 //   3. A cursor is answered (`got`) only after its states are durable here.
 //   4. At most window_pushes and window_bytes are unacknowledged; before the welcome, one push.
 //   5. Frames leave in the order produced. After `close` is set nothing more is produced.
+//   6. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
+//      acknowledged, a record it may not see) ends the session before anything of it is stored.
 // Design: docs/architecture.md "Sync"; bytes: schemas/wire-v1.md.
 #pragma once
 
@@ -32,6 +34,8 @@ struct AgentIdentity {
   HubId hub;
   std::string app_version;
   Hash schema_digest;
+  /// Record types of the other compartment: never taken in. A type that nobody knows yet is.
+  std::vector<std::string> foreign_types;
 };
 
 /// How much to put in one push; survives connections so that a poor link keeps small batches.
@@ -102,6 +106,10 @@ class AgentSession {
   void on_deliver(const TimeReading& now, const wire::Deliver& deliver, AgentOutput& out);
   void on_chunk(const wire::StateChunk& chunk, AgentOutput& out);
   Result<storage::AgentStore::WelcomeFacts> judge(const wire::Welcome& welcome) const;
+  /// `head`: up to where the hub speaks of the chain. Errors: `chain_broken`, `malformed`.
+  Status check_exception(const wire::ChangeException& exception, ActorId actor,
+                         Sequence head) const;
+  Status check_type(const std::string& type) const;
   Status check_own_dots(const model::Record& record) const;
   wire::AgentStatus status(const TimeReading& now) const;
   void fill_window(AgentOutput& out);
