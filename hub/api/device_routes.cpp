@@ -216,7 +216,7 @@ Result<json> DeviceRoutes::invite(const Api& api, const net::HttpRequest& reques
   FP_TRY(const std::size_t target, store_of_unit(api, unit, name));
   const auto secret = random_id<SealId>(api.parts_.random);
   const Instant expires{api.parts_.clock().ms + minutes.get<std::int64_t>() * 60'000};
-  const storage::Invitation invitation{secret_hash(secret.view()), name, unit, expires};
+  const storage::Invitation invitation{secret_hash(secret.view()), name, unit, expires, {}};
   FP_TRY(const bool done, api.write<bool>(target, [&](storage::HubStore& store) -> Result<bool> {
     FP_CHECK_OK(store.put_invitation(invitation));
     return true;

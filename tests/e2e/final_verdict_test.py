@@ -19,7 +19,9 @@ AT_ONCE_S = 25  # on a loaded machine
 class FinalVerdict(scenario.Scenario):
     def setUp(self):
         super().setUp()
-        self.the_hub = self.hub()
+        self.the_hub = self.hub(start=False)
+        shutil.copytree(self.the_hub.path / "enforcement", self.folder / "before")
+        self.the_hub.start()
         self.the_tablet = self.tablet(self.the_hub, "T01")
         self.record = self.the_tablet.record()
 
@@ -33,8 +35,10 @@ class FinalVerdict(scenario.Scenario):
         self.assertEqual((status["waiting"], status["records"]), (1, 1))  # nothing is lost by it
 
     def hub_that_forgot_its_devices(self):
+        """An older copy of its store was put back."""
         self.the_hub.stop()
         shutil.rmtree(self.the_hub.path / "enforcement")
+        shutil.move(self.folder / "before", self.the_hub.path / "enforcement")
         self.the_hub.start()
 
     def test_a_device_the_hub_does_not_know(self):
