@@ -40,6 +40,17 @@ json line_of(const json& row) {
   return line != row.end() && line->is_number_integer() ? *line : json(0);
 }
 
+json retimed_fault(const std::string& external) {
+  return {
+      {"path", "external_id"},
+      {"rule", "imported_before"},
+      {"severity", "warn"},
+      {"message",
+       "'" + external +
+           "' was imported before with another time of the event, and that record is left as it "
+           "is: edit it if its time was wrong, or give this event an external_id of its own"}};
+}
+
 /// Items of an imported row get the same ids each time.
 std::function<std::string()> derived_items(const RecordId& id) {
   return [id, n = std::uint8_t{0}]() mutable {
@@ -84,12 +95,18 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
     if (id) {
       FP_TRY(const auto known, parts_.store->load(*id));
-      bool here = known || seen.contains(*id);
-      if (!here && named) {  // with another time of the event, perhaps
+      const bool here = known || seen.contains(*id);
+      bool retimed = false;
+      if (!here && named) {
         FP_CHECK_OK(imported_.load(*parts_.store));
-        here = imported_.contains(*id) || batch_ids.contains(*id);
+        retimed = imported_.contains(*id) || batch_ids.contains(*id);
       }
-      if (here) {
+      if (retimed) {
+        // A corrected time, or another event under a name that was given before: a person must look.
+        warned.push_back(
+            {{"line", line_of(row)}, {"faults", json::array({retimed_fault(external)})}});
+      }
+      if (here || retimed) {
         ++present;
         continue;
       }

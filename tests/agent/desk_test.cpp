@@ -253,10 +253,15 @@ TEST_CASE(
     "a row with an external_id is the same row after its time was corrected; without one it is its "
     "content") {
   Tablet tablet;
+  std::vector<int> warned;
   const auto import = [&](const json& rows) {
     const auto [status, answer] =
         tablet.ask("POST", "/v1/import", {{"rows", rows}, {"author", "NP-2231"}});
     REQUIRE(status == 200);
+    warned.clear();
+    for (const json& warning : answer["warnings"]) {
+      if (warning["faults"][0]["rule"] == "imported_before") warned.push_back(warning["line"]);
+    }
     return std::pair<int, int>(answer["added"], answer["present"]);
   };
   json corrected = test::a_stop();
@@ -265,11 +270,16 @@ TEST_CASE(
   const json again = {{"line", 1}, {"external_id", "A"}, {"document", corrected}};
   const json other = {{"line", 2}, {"external_id", "B"}, {"document", corrected}};
   CHECK(import(json::array({first})) == std::pair(1, 0));
+  CHECK(import(json::array({first})) == std::pair(0, 1));
+  CHECK(warned.empty());
+  // What is left out because its time differs is named: it may be another event.
   CHECK(import(json::array({again})) == std::pair(0, 1));
+  CHECK(warned == std::vector<int>{1});
   CHECK(import(json::array({other, again, first})) == std::pair(1, 2));
   json third = {{"line", 3}, {"external_id", "C"}, {"document", test::a_stop()}};
   json fourth = {{"line", 4}, {"external_id", "C"}, {"document", corrected}};
   CHECK(import(json::array({third, fourth})) == std::pair(1, 1));  // within one file, too
+  CHECK(warned == std::vector<int>{4});
   // Nothing names these but their content: another time is another stop.
   CHECK(import(json::array({{{"line", 5}, {"document", test::a_stop()}},
                             {{"line", 6}, {"document", corrected}}})) == std::pair(2, 0));

@@ -130,7 +130,8 @@ class Writer:
         """A seizure, and the stop that led to it."""
         seizure = self.seizure()
         stop = self.stop()
-        stop.update({"search_type": "vehicle", "searched_at": self.at.isoformat(), "object_of_search": "drugs", "legal_basis": "DRUG-2012",
+        # A name of its own: another file of the same unit counts its stops from one, too.
+        stop.update({"external_id": f"DEMO-{self.unit}-Z{self.number:05}", "search_type": "vehicle", "searched_at": self.at.isoformat(), "object_of_search": "drugs", "legal_basis": "DRUG-2012",
                      "grounds": f"{self.choice(*GROUNDS)}, found {self.choice(*PLACES)}", "outcome": "seizure", "receipt_given": "paper",
                      "outcome_linked_to_object": True, "seizure_links": [{"record_id": seizure["id"]}]})
         stop.pop("more_than_outer_clothing", None)
