@@ -63,8 +63,10 @@ Result<std::size_t> limit_of(const net::HttpRequest& request) {
 Result<RecordId> after_of(const net::HttpRequest& request) {
   const auto text = request.query_value("after");
   if (text.empty()) return RecordId{};
-  const auto id = record_id_from_text(text);
-  if (!id) return fail(Errc::invalid_argument, "after: " + id.error().detail);
+  auto id = record_id_from_text(text);
+  if (!id)
+    return fail(Errc::invalid_argument,
+                "after: " + id.error().detail + "; give what \"next_after\" of a page said");
   return *id;
 }
 
@@ -86,7 +88,10 @@ Api::~Api() { stopping_ = true; }
 void Api::add(std::string_view method, std::string_view pattern, Answer answer) {
   router_.add(
       method, pattern,
-      [answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
+      [this, method = std::string(method), pattern = std::string(pattern),
+       answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
+        if (auto sound = contract_.check(method, pattern, request); !sound)
+          return respond(error_answer(sound.error()));
         auto result = answer(request);
         if (!result) return respond(error_answer(result.error()));
         net::HttpResponse response;

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "hub/api/contract.h"
 #include "hub/api/worker.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
@@ -81,6 +82,7 @@ class Api {
   std::optional<std::string> not_ready() const;
 
   ApiParts parts_;
+  const Contract contract_;
   net::Router router_;
   std::vector<std::unique_ptr<storage::HubReader>> readers_;  ///< of the operators' thread
   mutable std::mutex ready_mutex_;

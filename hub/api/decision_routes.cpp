@@ -1,5 +1,6 @@
 // Conflicts, quarantine and held changes: what waits for a person, and the person's decisions.
 #include <algorithm>
+#include <tuple>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -60,6 +61,8 @@ void add_amendment(std::vector<model::FieldValue>& edits, const RandomSource& ra
 /// The value that settles a conflict: one of the siblings, or a new one.
 Status chosen_value(const json& body, const model::Record& record, const std::string& path,
                     bool clear, storage::HubStore::HubEdit& edit) {
+  if (body.contains("value") && body.contains("choose"))
+    return fail(Errc::invalid_argument, "give \"choose\" or \"value\", not both");
   if (body.contains("value")) {
     if (!clear)
       return fail(Errc::unauthorised,
@@ -108,19 +111,69 @@ model::ChangeTimes times_of(const sync::TimeReading& now) {
   return {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
 }
 
-/// "/v1/quarantine/ACTOR/COUNTER". Errors: `invalid_argument`.
-Result<model::Dot> dot_of(const net::HttpRequest& request) {
-  const auto bytes = from_hex(request.params.at("actor"));
-  const auto counter = integer_from_text(request.params.at("counter"));
-  if (!bytes || bytes->size() != 8 || !counter || *counter < 1) {
-    return fail(
-        Errc::invalid_argument,
-        "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
-  }
+std::optional<model::Dot> dot_from(std::string_view actor_hex, std::string_view counter_text) {
+  const auto bytes = from_hex(actor_hex);
+  const auto counter = integer_from_text(counter_text);
+  if (!bytes || bytes->size() != 8 || !counter || *counter < 1) return std::nullopt;
   ActorId actor;
   for (std::uint8_t byte : *bytes) actor.value = actor.value << 8 | byte;
   return model::Dot{actor, Sequence{static_cast<std::uint64_t>(*counter)}};
 }
+
+/// "/v1/quarantine/ACTOR/COUNTER". Errors: `invalid_argument`.
+Result<model::Dot> dot_of(const net::HttpRequest& request) {
+  const auto dot = dot_from(request.params.at("actor"), request.params.at("counter"));
+  if (dot) return *dot;
+  return fail(Errc::invalid_argument,
+              "name the change as /v1/quarantine/ACTOR/COUNTER (16 hexadecimal digits, a number)");
+}
+
+/// "after" of the quarantine: "ACTOR:COUNTER". Errors: `invalid_argument`.
+Result<model::Dot> dot_after(const net::HttpRequest& request) {
+  const auto text = request.query_value("after");
+  if (text.empty()) return model::Dot{};
+  const auto colon = std::min(text.find(':'), text.size() - 1);
+  const auto dot = dot_from(text.substr(0, colon), text.substr(colon + 1));
+  if (dot) return *dot;
+  return fail(Errc::invalid_argument,
+              "after must be ACTOR:COUNTER, as \"next_after\" of a page said");
+}
+
+/// "after" of what is held: "RECORD:ACTOR:COUNTER". Errors: `invalid_argument`.
+Result<storage::HeldEntry> held_after(const net::HttpRequest& request) {
+  const auto text = request.query_value("after");
+  storage::HeldEntry after;
+  if (text.empty()) return after;
+  const auto parts = split(text, ':');
+  const auto record = record_id_from_text(parts.front());
+  const auto dot = parts.size() == 3 ? dot_from(parts[1], parts[2]) : std::optional<model::Dot>{};
+  if (!record || !dot) {
+    return fail(Errc::invalid_argument,
+                "after must be RECORD:ACTOR:COUNTER, as \"next_after\" of a page said");
+  }
+  return storage::HeldEntry{*record, dot->actor, dot->counter, {}};
+}
+
+/// One page out of what every store has after a cursor, at most limit + 1 of each: in order, with the
+/// cursor of the next page when there is one.
+template <class Entry>
+struct Page {
+  std::size_t limit;
+  std::vector<std::pair<Entry, std::size_t>> found;  ///< with its store
+
+  void add(std::vector<Entry> entries, std::size_t store) {
+    for (Entry& entry : entries) found.emplace_back(std::move(entry), store);
+  }
+  /// True when there is more.
+  template <class Key>
+  bool cut(const Key& key) {
+    std::sort(found.begin(), found.end(),
+              [&](const auto& a, const auto& b) { return key(a.first) < key(b.first); });
+    const bool more = found.size() > limit;
+    if (more) found.erase(found.begin() + static_cast<std::ptrdiff_t>(limit), found.end());
+    return more;
+  }
+};
 
 Result<storage::HubStore::Ruling> ruling_of(const std::string& text) {
   if (text == "retry") return storage::HubStore::Ruling::retry;
@@ -134,16 +187,21 @@ Result<storage::HubStore::Ruling> ruling_of(const std::string& text) {
 Result<json> DecisionRoutes::conflicts(const Api& api, const net::HttpRequest& request) {
   FP_TRY(const std::size_t limit, limit_of(request));
   FP_TRY(const auto stores, api.asked(request));
-  json records = json::array();
+  FP_TRY(const RecordId after, after_of(request));
+  Page<RecordId> page{limit, {}};
   for (std::size_t store : stores) {
-    if (records.size() >= limit) break;
-    FP_TRY(const auto ids, api.readers_[store]->conflicts({}, limit - records.size()));
-    for (const RecordId& id : ids) {
-      FP_TRY(const auto record, api.readers_[store]->record(id));
-      if (record) records.push_back(record_json(*api.parts_.registry, *record));
-    }
+    FP_TRY(auto ids, api.readers_[store]->conflicts(after, limit + 1));
+    page.add(std::move(ids), store);
   }
-  return json{{"records", std::move(records)}};
+  const bool more = page.cut([](const RecordId& id) { return id; });
+  json records = json::array();
+  for (const auto& [id, store] : page.found) {
+    FP_TRY(const auto record, api.readers_[store]->record(id));
+    if (record) records.push_back(record_json(*api.parts_.registry, *record));
+  }
+  json out = {{"records", std::move(records)}};
+  if (more) out["next_after"] = to_text(page.found.back().first);
+  return out;
 }
 
 Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& request) {
@@ -158,6 +216,8 @@ Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& req
   const bool clear = api.parts_.stores[store].name != "health";
   const std::string path = body["path"];
   FP_TRY(const std::string note, note_of(body, true));
+  if (body.contains("version") && !body["version"].is_string())
+    return fail(Errc::invalid_argument, "member \"version\" must be the text that the record has");
   if (body.contains("version") && body["version"] != version_text(record.vv)) {
     return fail(Errc::conflict,
                 "the record changed since it was read; look at it again and decide again");
@@ -197,14 +257,23 @@ Result<json> DecisionRoutes::resolve(const Api& api, const net::HttpRequest& req
 Result<json> DecisionRoutes::quarantine(const Api& api, const net::HttpRequest& request) {
   FP_TRY(const std::size_t limit, limit_of(request));
   FP_TRY(const auto stores, api.asked(request));
-  json entries = json::array();
+  FP_TRY(const model::Dot after, dot_after(request));
+  Page<storage::QuarantineEntry> page{limit, {}};
   for (std::size_t store : stores) {
-    if (entries.size() >= limit) break;
-    FP_TRY(const auto found, api.readers_[store]->quarantine(limit - entries.size()));
-    for (const auto& entry : found)
-      entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, api.parts_.clock()));
+    FP_TRY(auto found, api.readers_[store]->quarantine(limit + 1, after));
+    page.add(std::move(found), store);
   }
-  return json{{"quarantine", std::move(entries)}};
+  const auto dot = [](const storage::QuarantineEntry& entry) {
+    return model::Dot{entry.exception.actor, entry.exception.counter};
+  };
+  const bool more = page.cut(dot);
+  json entries = json::array();
+  const Instant now = api.parts_.clock();
+  for (const auto& [entry, store] : page.found)
+    entries.push_back(quarantine_json(entry, api.parts_.stores[store].name, now));
+  json out = {{"quarantine", std::move(entries)}};
+  if (more) out["next_after"] = model::to_text(dot(page.found.back().first));
+  return out;
 }
 
 Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& request) {
@@ -253,24 +322,33 @@ Result<json> DecisionRoutes::rule(const Api& api, const net::HttpRequest& reques
 Result<json> DecisionRoutes::held(const Api& api, const net::HttpRequest& request) {
   FP_TRY(const std::size_t limit, limit_of(request));
   FP_TRY(const auto stores, api.asked(request));
+  FP_TRY(const storage::HeldEntry after, held_after(request));
+  Page<storage::HeldEntry> page{limit, {}};
+  for (std::size_t store : stores) {
+    FP_TRY(auto found, api.readers_[store]->held(limit + 1, after));
+    page.add(std::move(found), store);
+  }
+  const bool more = page.cut([](const storage::HeldEntry& held) {
+    return std::tuple(held.record, held.actor, held.counter);
+  });
   json entries = json::array();
   const Instant now = api.parts_.clock();
-  for (std::size_t store : stores) {
-    if (entries.size() >= limit) break;
-    FP_TRY(const auto found, api.readers_[store]->held(limit - entries.size()));
-    for (const auto& held : found) {
-      FP_TRY(const auto why,
-             api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
-      entries.push_back({{"record", to_text(held.record)},
-                         {"actor", held.actor.hex()},
-                         {"counter", held.counter.value},
-                         {"since", to_text(held.since)},
-                         {"age_ms", now.ms - held.since.ms},
-                         {"reason", why.empty() ? "" : why.front().detail},
-                         {"compartment", api.parts_.stores[store].name}});
-    }
+  for (const auto& [held, store] : page.found) {
+    FP_TRY(const auto why, api.readers_[store]->exceptions(held.actor, held.counter, held.counter));
+    entries.push_back({{"record", to_text(held.record)},
+                       {"actor", held.actor.hex()},
+                       {"counter", held.counter.value},
+                       {"since", to_text(held.since)},
+                       {"age_ms", now.ms - held.since.ms},
+                       {"reason", why.empty() ? "" : why.front().detail},
+                       {"compartment", api.parts_.stores[store].name}});
   }
-  return json{{"held", std::move(entries)}};
+  json out = {{"held", std::move(entries)}};
+  if (more) {
+    const storage::HeldEntry& last = page.found.back().first;
+    out["next_after"] = to_text(last.record) + ":" + model::to_text({last.actor, last.counter});
+  }
+  return out;
 }
 
 void DecisionRoutes::add(Api& api) {

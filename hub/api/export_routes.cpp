@@ -27,6 +27,7 @@ Result<json> ExportRoutes::sealed(const Api& api, const net::HttpRequest& reques
   FP_TRY(RecordId at, after_of(request));
   const auto unit = request.query_value("unit");
   json visits = json::array();
+  RecordId last;
   for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
     // Visits are the health compartment's; no other record ever leaves by this way.
     if (api.parts_.stores[store].name != "health") continue;
@@ -37,9 +38,10 @@ Result<json> ExportRoutes::sealed(const Api& api, const net::HttpRequest& reques
         at = id;
         FP_TRY(const auto record, api.readers_[store]->record(id));
         if (!record || record->type != kVisit || (!unit.empty() && record->unit != unit)) continue;
+        if (visits.size() == limit)  // one more than asked for: there is a next page
+          return json{{"visits", std::move(visits)}, {"next_after", to_text(last)}};
         visits.push_back(sealed_document(*api.parts_.registry, *record));
-        if (visits.size() == limit)
-          return json{{"visits", std::move(visits)}, {"next_after", to_text(at)}};
+        last = id;
       }
     }
   }

@@ -100,7 +100,7 @@ Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request)
   for (std::size_t store : stores) {
     RecordId at = after;
     std::size_t taken = 0;
-    while (taken < limit) {
+    while (taken <= limit) {  // one more than asked for: is there a next page?
       FP_TRY(const auto ids, api.readers_[store]->ids_after(at, 256));
       if (ids.empty()) break;
       at = ids.back();
@@ -110,17 +110,18 @@ Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request)
             (!type.empty() && record->type != type))
           continue;
         found.emplace_back(id, record_json(*api.parts_.registry, *record));
-        if (++taken >= limit) break;
+        if (++taken > limit) break;
       }
     }
   }
   std::sort(found.begin(), found.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
-  if (found.size() > limit) found.resize(limit);
+  const bool more = found.size() > limit;
+  if (more) found.resize(limit);
   json records = json::array();
   for (auto& [id, record] : found) records.push_back(std::move(record));
   json out = {{"records", std::move(records)}};
-  if (found.size() == limit) out["next_after"] = to_text(found.back().first);
+  if (more) out["next_after"] = to_text(found.back().first);
   return out;
 }
 

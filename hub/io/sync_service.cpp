@@ -44,6 +44,13 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     emit(session_.on_connected());
   }
 
+  /// The threads stand still and nobody will hear of an end: the socket closes now, and the stream, which
+  /// keeps this alive, is kept alive by this no longer.
+  void abandon() {
+    gone_ = true;
+    std::exchange(stream_, nullptr)->abort();
+  }
+
   void feed_moved(const std::string& unit, std::uint64_t end) {
     if (!gone_) emit(session_.on_feed_moved(unit, end));
   }
@@ -167,7 +174,11 @@ SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<St
   }
 }
 
-SyncService::~SyncService() = default;
+SyncService::~SyncService() {
+  for (const auto& lane : lanes_) {
+    for (const auto& connection : std::exchange(lane->connections, {})) connection->abandon();
+  }
+}
 
 void SyncService::accept(std::shared_ptr<net::MessageStream> stream,
                          const asio::any_io_executor& executor) {

@@ -6,8 +6,9 @@
 //   1. A session, its compressor and its readers are used by one thread only.
 //   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
 //   3. A peer that does not say which device it is within kGreeting is dropped: a stranger holds no place.
-//   4. A session hears of every feed move and outcome after the feed end it read: both happen on its thread, and it is
-//      in the lane's set before it reads.
+//   4. Connections that still stand at the end are cut: their peers notice at once.
+//   5. A session hears of every feed move and outcome after the feed end it read: both happen on its
+//      thread, and it is in the lane's set before it reads.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -14,6 +14,9 @@ namespace {
 
 constexpr const char* kMismatchRule = "mismatch";
 constexpr const char* kMismatchDetail = "a record's type and unit never change";
+constexpr const char* kTooLargeRule = "too_large";
+/// What a change adds to a state beyond its own bytes: its entry in the vector, indices, distances.
+constexpr std::size_t kGroupSlackBytes = 64;
 
 }  // namespace
 
@@ -47,6 +50,37 @@ model::Record& HubApply::Loaded::built() {
   return record;
 }
 
+HubApply::Outcome HubApply::apply_within(Loaded& loaded, const model::Change& change,
+                                         std::size_t bytes) {
+  model::Record& record = loaded.built();
+  Outcome outcome{model::classify(record, change), std::nullopt};
+  if (outcome.applied != model::Applied::applied) return outcome;
+  loaded.bytes += bytes + kGroupSlackBytes;
+  // Half: a new writer may also lengthen the index in every other group, by less than that.
+  const bool near = record.vv.size() >= limits::kVectorEntriesMax ||
+                    record.groups.size() >= limits::kGroupsMax ||
+                    loaded.bytes > limits::kRecordBytesMax / 2;
+  if (!near) {
+    model::apply(record, change);
+    return outcome;
+  }
+  model::Record grown = record;
+  model::apply(grown, change);
+  const auto state = wire::encode_record(grown);
+  if (!state) {
+    loaded.bytes -= bytes + kGroupSlackBytes;
+    outcome.too_large = "merged, it would make its record too large (at most " +
+                        std::to_string(limits::kVectorEntriesMax) + " writers, " +
+                        std::to_string(limits::kGroupsMax) + " groups of values and " +
+                        std::to_string(limits::kRecordBytesMax) +
+                        " bytes): " + state.error().detail + "; go on in a new record";
+    return outcome;
+  }
+  loaded.bytes = state->size();
+  record = std::move(grown);
+  return outcome;
+}
+
 Result<HubApply::Entry*> HubApply::load(const RecordId& id, const std::string& type,
                                         const std::string& unit) {
   const auto it = loaded_.find(id);
@@ -62,6 +96,7 @@ Result<HubApply::Entry*> HubApply::load(const RecordId& id, const std::string& t
     FP_TRY(StoredRecord stored, decode_stored_record(codec_, id, *value));
     loaded.record = std::move(stored.record);
     loaded.position_before = stored.position;
+    loaded.bytes = stored.bytes;
     loaded.exists = true;
   } else {
     loaded.record = model::empty_record(id, type, unit);
@@ -142,12 +177,13 @@ Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState
   return true;
 }
 
-model::Applied HubApply::apply(Loaded& loaded, const IncomingChange& incoming) {
+HubApply::Outcome HubApply::apply(Loaded& loaded, const IncomingChange& incoming) {
   const bool fresh = !loaded.exists && !loaded.dirty;
   if (!fresh || !incoming.prepared || !incoming.prepared->created)
-    return model::apply(loaded.built(), *incoming.change);
+    return apply_within(loaded, *incoming.change, incoming.frame.size());
   loaded.created_by = &incoming;
-  return model::Applied::applied;
+  loaded.bytes = incoming.frame.size() + kGroupSlackBytes;
+  return {};
 }
 
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
@@ -168,7 +204,14 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   }
   // Only after the authority: an operator's ruling must not apply what the device may not write.
   if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
-  switch (const model::Applied outcome = apply(loaded, incoming)) {
+  const Outcome outcome = apply(loaded, incoming);
+  if (outcome.too_large) {
+    return except(batch,
+                  {batch.actor, change.dot.counter, change.record, wire::ExceptionKind::quarantined,
+                   kTooLargeRule, "", *outcome.too_large},
+                  result);
+  }
+  switch (outcome.applied) {
     case model::Applied::already_known:
       return {};
     case model::Applied::mismatch:
@@ -180,10 +223,10 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
                                                        std::to_string(change.prev.value) +
                                                        ", which was refused");
       }
-      return hold(batch, change, outcome, result);
+      return hold(batch, change, outcome.applied, result);
     }
     case model::Applied::held_for_context:
-      return hold(batch, change, outcome, result);
+      return hold(batch, change, outcome.applied, result);
     case model::Applied::applied:
       break;
   }
@@ -208,7 +251,11 @@ Status HubApply::drain_held(Entry& entry) {
   if (!*any_held_) return {};
   FP_TRY(const auto any, write_.last_key(kHeld, id.view()));
   if (!any) return {};
-  std::vector<model::Change> waiting;
+  struct Waiting {
+    model::Change change;
+    std::size_t bytes = 0;
+  };
+  std::vector<Waiting> waiting;
   FP_CHECK_OK(
       write_.scan(kHeld, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
         const BytesView dot = key.subspan(RecordId::kSize);
@@ -216,22 +263,38 @@ Status HubApply::drain_held(Entry& entry) {
         if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
         FP_TRY(const LogEntry logged, decode_log_entry(codec_, dot, *value));
         FP_TRY(model::Change change, wire::decode_change(logged.actor, logged.frame));
-        waiting.push_back(std::move(change));
+        waiting.push_back({std::move(change), logged.frame.size()});
         return KvRead::Step::more;
       }));
-  const model::Drained drained = model::drain(loaded.built(), waiting);
-  for (const auto* dots : {&drained.applied, &drained.known}) {
-    for (const model::Dot& dot : *dots) {
-      FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
-      FP_CHECK_OK(write_.erase(kExceptions, dot_key(dot.actor, dot.counter)));
+  // As model::drain: until nothing moves.
+  for (bool moved = true; moved && !waiting.empty();) {
+    moved = false;
+    for (auto it = waiting.begin(); it != waiting.end();) {
+      const Outcome outcome = apply_within(loaded, it->change, it->bytes);
+      const model::Dot dot = it->change.dot;
+      if (outcome.too_large) {
+        FP_CHECK_OK(refuse_held(id, dot, wire::ExceptionKind::quarantined, kTooLargeRule,
+                                *outcome.too_large));
+      } else if (outcome.applied == model::Applied::mismatch) {
+        FP_CHECK_OK(refuse_held(id, dot, wire::ExceptionKind::unauthorised, kMismatchRule,
+                                kMismatchDetail));
+      } else if (outcome.applied == model::Applied::applied ||
+                 outcome.applied == model::Applied::already_known) {
+        FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
+        FP_CHECK_OK(write_.erase(kExceptions, dot_key(dot.actor, dot.counter)));
+        if (outcome.applied == model::Applied::applied) moved = loaded.drained = true;
+      } else {
+        ++it;
+        continue;
+      }
+      it = waiting.erase(it);
     }
   }
-  for (const model::Dot& dot : drained.mismatched) FP_CHECK_OK(refuse_held(id, dot));
-  if (!drained.applied.empty()) loaded.drained = true;
   return {};
 }
 
-Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot) {
+Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot, wire::ExceptionKind kind,
+                             const std::string& rule, const std::string& detail) {
   FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
   const Bytes key = dot_key(dot.actor, dot.counter);
   FP_TRY(const auto value, write_.get(kExceptions, key));
@@ -239,9 +302,9 @@ Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot) {
     return fail(Errc::corrupt, "held change " + model::to_text(dot) + " has no exception");
   FP_TRY(StoredException stored, unpack_stored_exception(*value));
   stored.confirmed = false;  // its tablet must hear the new outcome
-  stored.exception.kind = wire::ExceptionKind::unauthorised;
-  stored.exception.rule = kMismatchRule;
-  stored.exception.detail = kMismatchDetail;
+  stored.exception.kind = kind;
+  stored.exception.rule = rule;
+  stored.exception.detail = detail;
   note_outcome(dot);
   return write_.put(kExceptions, key, pack_stored_exception(stored));
 }
@@ -309,6 +372,8 @@ Status HubApply::add_own(
   FP_CHECK_OK(merge(batch, {frame, change.record, change.dot.counter, change.prev, change, {}, {}},
                     result));
   if (!result.exceptions.empty()) {
+    const wire::ChangeException& left = result.exceptions.front();
+    if (left.rule == kTooLargeRule) return fail(Errc::too_large, left.detail);
     return fail(Errc::conflict, "the record moved meanwhile; read it again and decide again");
   }
   FP_CHECK_OK(write_.put(kActors, Packer().actor(actor).bytes(), pack_actor(head)));
@@ -320,7 +385,9 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
                                                                Instant now) {
   FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
   Loaded& loaded = entry->second;
-  const model::Applied outcome = model::apply(loaded.built(), change);
+  const Outcome applied = apply_within(loaded, change, limits::kChangeBytesMax);
+  if (applied.too_large) return fail(Errc::too_large, *applied.too_large);
+  const model::Applied outcome = applied.applied;
   const Bytes exception_key = dot_key(change.dot.actor, change.dot.counter);
   std::optional<wire::ChangeException> left;
   switch (outcome) {

@@ -7,10 +7,13 @@
 //   3. A feed position is assigned per touched record in `finish`, after the unit's last one.
 //   4. What was prepared ahead (prepare_change) is what would be computed here, byte for byte.
 //   5. Batches given to `add` outlive `finish`.
+//   6. A change that would make its record larger than a state may be (base/limits.h) is set aside in
+//      quarantine; it fails neither its batch nor the commit.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "storage/hub_tables.h"
@@ -57,12 +60,20 @@ class HubApply {
     bool dirty = false;
     bool drained = false;  ///< a held change was released onto it
     std::uint64_t position_before = 0;
+    std::size_t bytes = 0;                  ///< of the state, or somewhat more
     std::vector<std::size_t> contributors;  ///< indices of batches, ascending
 
     /// The record as the changes so far leave it.
     model::Record& built();
   };
   using Entry = std::map<RecordId, Loaded>::value_type;
+
+  /// model::apply, except that nothing happens when the record would become too large: then why.
+  struct Outcome {
+    model::Applied applied = model::Applied::applied;
+    std::optional<std::string> too_large;
+  };
+  static Outcome apply_within(Loaded& loaded, const model::Change& change, std::size_t bytes);
 
   Result<Entry*> load(const RecordId& id, const std::string& type, const std::string& unit);
   void touch(Entry& entry);
@@ -72,11 +83,12 @@ class HubApply {
   /// True when these very changes are durable already; fills in the answer of the first time.
   Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable,
                         BatchResult& result);
-  /// What `model::apply` says of a change whose record was loaded for it.
-  model::Applied apply(Loaded& loaded, const IncomingChange& incoming);
+  /// The same, of a change whose record was loaded for it; a creation stays as it was laid out.
+  static Outcome apply(Loaded& loaded, const IncomingChange& incoming);
   Status drain_held(Entry& entry);
-  /// A held change whose record turned out to be of another type or unit: it can never be merged.
-  Status refuse_held(const RecordId& id, const model::Dot& dot);
+  /// A held change that cannot be merged, now that what it waited for is there.
+  Status refuse_held(const RecordId& id, const model::Dot& dot, wire::ExceptionKind kind,
+                     const std::string& rule, const std::string& detail);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);
   Status hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,

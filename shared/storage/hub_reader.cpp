@@ -142,9 +142,11 @@ class KvHubReader final : public HubReader {
     return ids(kConflicts, after, limit);
   }
 
-  Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit) const override {
+  Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit,
+                                                  const model::Dot& after) const override {
     std::vector<QuarantineEntry> found;
-    FP_CHECK_OK(scan(kExceptions, {}, {}, [&](BytesView, BytesView value) -> Result<Step> {
+    const Bytes from = dot_key(after.actor, after.counter.next());
+    FP_CHECK_OK(scan(kExceptions, {}, from, [&](BytesView, BytesView value) -> Result<Step> {
       FP_TRY(StoredException stored, unpack_stored_exception(value));
       if (stored.exception.kind != wire::ExceptionKind::held) {
         found.push_back({std::move(stored.exception), stored.received, stored.device});
@@ -154,9 +156,10 @@ class KvHubReader final : public HubReader {
     return found;
   }
 
-  Result<std::vector<HeldEntry>> held(std::size_t limit) const override {
+  Result<std::vector<HeldEntry>> held(std::size_t limit, const HeldEntry& after) const override {
     std::vector<HeldEntry> found;
-    FP_CHECK_OK(scan(kHeld, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
+    const Bytes from = record_dot_key(after.record, after.actor, after.counter.next());
+    FP_CHECK_OK(scan(kHeld, {}, from, [&](BytesView key, BytesView value) -> Result<Step> {
       Unpacker in(key);
       HeldEntry entry;
       entry.record = in.id<RecordId>();

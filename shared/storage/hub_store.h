@@ -193,8 +193,12 @@ class HubReader {
   virtual Result<std::vector<LogEntry>> history(const RecordId& id) const = 0;
   virtual Result<std::vector<RecordId>> conflicts(const RecordId& after,
                                                   std::size_t limit) const = 0;
-  virtual Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit) const = 0;
-  virtual Result<std::vector<HeldEntry>> held(std::size_t limit) const = 0;
+  /// By (actor, counter), those after `after`.
+  virtual Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit,
+                                                          const model::Dot& after = {}) const = 0;
+  /// By (record, actor, counter), those after `after`; its `since` is not looked at.
+  virtual Result<std::vector<HeldEntry>> held(std::size_t limit,
+                                              const HeldEntry& after = {}) const = 0;
   virtual Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const = 0;
 
   virtual Result<std::vector<Unit>> units() const = 0;

@@ -28,6 +28,7 @@ Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id,
   FP_TRY(const Bytes canonical, stored_state(codec, id, value));
   StoredRecord stored;
   stored.position = Unpacker(value.subspan(ValueCodec::kHeadAt, kPositionBytes)).u64();
+  stored.bytes = canonical.size();
   FP_TRY(stored.record, wire::decode_record(canonical));
   return stored;
 }

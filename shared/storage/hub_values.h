@@ -11,6 +11,7 @@ namespace fieldpost::storage {
 struct StoredRecord {
   std::uint64_t position = 0;
   model::Record record;
+  std::size_t bytes = 0;  ///< of its canonical state
 };
 
 /// A stored state is its position, in clear so that `place` can add it last, and the canonical bytes.

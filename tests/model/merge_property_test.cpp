@@ -3,6 +3,7 @@
 // RC_PARAMS sets the seed and the number of histories; a failure is shrunk to few steps and printed
 // with what reproduces it.
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -37,6 +38,30 @@ rc::Gen<Script> scripts() {
                               });
         });
   });
+}
+
+/// What this run has looked at.
+struct Tally {
+  std::size_t histories = 0;
+  std::size_t several_tablets = 0;  ///< with changes of two actors or more
+  std::size_t stale_contexts =
+      0;  ///< with a form that was saved after its own tablet had saved another
+};
+Tally tally;
+
+/// The history of a script, counted.
+History counted(const Script& script) {
+  History history = play(script);
+  std::set<ActorId> writers;
+  bool stale = false;
+  for (const Change& change : history.changes) {
+    writers.insert(change.dot.actor);
+    stale = stale || change.context[change.dot.actor] < change.prev;
+  }
+  ++tally.histories;
+  if (writers.size() > 1) ++tally.several_tablets;
+  if (stale) ++tally.stale_contexts;
+  return history;
 }
 
 bool holds(const std::string& law, const std::function<void(const Script&)>& property) {
@@ -135,7 +160,7 @@ std::vector<std::size_t> arrivals(const History& history, Dice& dice) {
 }
 
 void check_arrivals(const Script& script) {
-  const History history = play(script);
+  const History history = counted(script);
   Dice dice(script.delivery);
   Oracle oracle;
   Record record = fresh();
@@ -177,7 +202,7 @@ TEST_CASE(
 // ---- apply ----
 
 void check_orders(const Script& script) {
-  const History history = play(script);
+  const History history = counted(script);
   Dice dice(script.delivery);
   const Mask mask = dice.one_in(2) ? history.all() : random_knowledge(history, dice);
   Record a = fresh();
@@ -227,7 +252,7 @@ void check_pair(const History& history, const Known& a, const Known& b) {
 }
 
 void check_joins(const Script& script) {
-  const History history = play(script);
+  const History history = counted(script);
   Dice dice(script.delivery);
   std::vector<Known> replicas;
   for (std::size_t n = 3 + dice.below(3); n > 0; --n) {
@@ -260,7 +285,7 @@ TEST_CASE("joining is commutative, associative and idempotent, and equals the or
 // ---- both ----
 
 void check_mixed(const Script& script) {
-  const History history = play(script);
+  const History history = counted(script);
   if (history.changes.empty()) return;
   Dice dice(script.delivery);
   std::vector<Known> replicas(3, Known{0, fresh()});
@@ -300,7 +325,7 @@ TEST_CASE(
 // ---- what people see ----
 
 void check_shown(const Script& script) {
-  const History history = play(script);
+  const History history = counted(script);
   Dice dice(script.delivery);
   const Mask first = random_knowledge(history, dice);
   const Mask second = random_knowledge(history, dice);
@@ -372,6 +397,17 @@ TEST_CASE("random histories reach what they are for") {
     CHECK(count > 200);
   }
   CHECK(seen.size() == 12);
+}
+
+// Last: what the laws above were tried on. FIELDPOST_HISTORIES is what the run must not fall short of.
+TEST_CASE("as many random histories were run as this run claims") {
+  std::printf("%zu random histories, %zu of several tablets, %zu with a stale context\n",
+              tally.histories, tally.several_tablets, tally.stale_contexts);
+  const char* claimed = std::getenv("FIELDPOST_HISTORIES");
+  if (claimed == nullptr) return;
+  CHECK(tally.histories >= std::strtoull(claimed, nullptr, 10));
+  CHECK(tally.several_tablets >= tally.histories / 2);
+  CHECK(tally.stale_contexts >= tally.histories / 4);
 }
 
 }  // namespace
