@@ -243,7 +243,8 @@ void add_import(CLI::App& app, Session& session) {
       "import day.ndjson\n"
       "A bad line is reported with its number and left out; the rest is recorded, and the exit "
       "code is 2. A column or\n"
-      "member external_id names a row for good; without it, a row is known by its content.");
+      "member external_id names a row, with the time of its event; without it, a row is known by "
+      "its content.");
   command->callback(
       [&session, options] { session.run([&] { return import(session, *options); }); });
 }

@@ -63,8 +63,10 @@ class Desk {
   Result<nlohmann::json> defaults(const std::string& type);
 
   // ---- many at once (import_rows.cpp) ----
-  /// rows: [{line, external_id, document}]. A row is known by its external_id, whatever else of it changed,
-  /// and without one by its whole content; what is known is left as it is. Answers added, present, refused [{line, faults}].
+  /// rows: [{line, external_id, document}]. A row is known by its external_id and the time of its event, or
+  /// without one by its whole content; what is known is left as it is. An external_id that comes again with
+  /// another time is recorded, with a warning: a corrected time, or a book that counts from 1 again.
+  /// Answers added, present, refused [{line, faults}].
   Result<Outcome> import_rows(const nlohmann::json& rows, const std::string& type,
                               const Asker& asker);
 

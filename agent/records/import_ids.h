@@ -1,7 +1,7 @@
-// Which rows of an import are here already, whatever time of the event they carry now.
+// Which rows of an import are here already under another time.
 //
-// An imported record's id is the time of its event and, behind it, what identifies its row. When the time is
-// corrected in the file, only the first part changes: so the second is what is looked for.
+// An imported record's id is the time of its event and, behind it, what names its row. When the time is
+// corrected in the file only the first part changes: here the second is looked for.
 //
 // Thread rule: the store's thread.
 #pragma once

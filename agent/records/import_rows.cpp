@@ -1,5 +1,5 @@
 // Many records at once, safe to run twice: ids are derived from what identifies a row, not drawn.
-// That is its external_id, or without one its whole content.
+// That is its external_id with the time of its event, or without one its whole content.
 #include <set>
 
 #include "agent/records/desk.h"
@@ -34,21 +34,21 @@ RecordId derived_id(const DeviceId& device, const std::string& type, const std::
   return make_record_id(event_time(document), bits);
 }
 
+/// The number may be a corrected row's or that of a book that counts from 1 again; only people know. A record
+/// too many is seen and voided, one too few is never missed: so it is recorded, and said.
+json named_before() {
+  return {{"path", "external_id"},
+          {"rule", "external_id_again"},
+          {"severity", "warn"},
+          {"message",
+           "A record with this external_id and another time is here already. Both are kept: if the "
+           "time was corrected in the file, void the earlier record."}};
+}
+
 /// Where a row stood; 0 when that is not said.
 json line_of(const json& row) {
   const auto line = row.find("line");
   return line != row.end() && line->is_number_integer() ? *line : json(0);
-}
-
-json retimed_fault(const std::string& external) {
-  return {
-      {"path", "external_id"},
-      {"rule", "imported_before"},
-      {"severity", "warn"},
-      {"message",
-       "'" + external +
-           "' was imported before with another time of the event, and that record is left as it "
-           "is: edit it if its time was wrong, or give this event an external_id of its own"}};
 }
 
 /// Items of an imported row get the same ids each time.
@@ -95,21 +95,15 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         record_id_from_text(document["id"].is_string() ? document["id"].get<std::string>() : "");
     if (id) {
       FP_TRY(const auto known, parts_.store->load(*id));
-      const bool here = known || seen.contains(*id);
-      bool retimed = false;
-      if (!here && named) {
-        FP_CHECK_OK(imported_.load(*parts_.store));
-        retimed = imported_.contains(*id) || batch_ids.contains(*id);
-      }
-      if (retimed) {
-        // A corrected time, or another event under a name that was given before: a person must look.
-        warned.push_back(
-            {{"line", line_of(row)}, {"faults", json::array({retimed_fault(external)})}});
-      }
-      if (here || retimed) {
+      if (known || seen.contains(*id)) {
         ++present;
         continue;
       }
+    }
+    bool again = false;
+    if (id && named) {
+      FP_CHECK_OK(imported_.load(*parts_.store));
+      again = imported_.contains(*id) || batch_ids.contains(*id);
     }
     auto prepared =
         prepare(std::move(document), asker, ref_counter, derived_items(id ? *id : RecordId{}));
@@ -135,10 +129,10 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
                                 {"message", dot.error().detail}}}));
       continue;
     }
-    if (!prepared->faults.empty()) {
-      warned.push_back(
-          {{"line", line_of(row)}, {"faults", fault_list(prepared->faults, asker.language)}});
-    }
+    json warnings = fault_list(prepared->faults, asker.language);
+    if (again) warnings.push_back(named_before());
+    if (!warnings.empty())
+      warned.push_back({{"line", line_of(row)}, {"faults", std::move(warnings)}});
     seen.insert(prepared->id);
     batch_ids.add(prepared->id);
     ++added;
