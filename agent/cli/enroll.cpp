@@ -86,7 +86,7 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
     return Error(error.code, "the hub refused: " + error.detail);
   }
   ca_pem = answer.ca_pem;
-  const auto body = json::parse(answer.response.body, nullptr, false);
+  auto body = json::parse(answer.response.body, nullptr, false);
   if (!body.is_object())
     return fail(Errc::malformed,
                 "the hub's answer is not JSON: is " + code.host + " a fieldpost-hub?");
@@ -118,7 +118,7 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
     return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +
                                        identity.compartment + "'");
   }
-  const std::string compare = compare_code(identity.hub, identity.device());
+  std::string compare = compare_code(identity.hub, identity.device());
   FP_TRY(const auto shown, text_field(answer, "compare"));
   if (shown != compare)
     return fail(Errc::bad_signature,
