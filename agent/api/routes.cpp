@@ -179,49 +179,58 @@ net::Router make_router(ApiParts made) {
   const auto parts = std::make_shared<const ApiParts>(std::move(made));
   Desk& desk = *parts->desk;
   net::Router router;
-  router.add("GET", "/v1/status",
-             [parts](HttpRequest, Responder respond) { respond(to_response(parts->status())); });
-  router.add("GET", "/v1/records", [&desk](HttpRequest request, Responder respond) {
+  router.add("GET", "/v1/status", [parts](const HttpRequest&, const Responder& respond) {
+    respond(to_response(parts->status()));
+  });
+  router.add("GET", "/v1/records", [&desk](const HttpRequest& request, const Responder& respond) {
     respond(to_response(list(desk, request)));
   });
-  router.add("POST", "/v1/records", [&desk](HttpRequest request, Responder respond) {
+  router.add("POST", "/v1/records", [&desk](const HttpRequest& request, const Responder& respond) {
     respond(to_response(create(desk, request), 201));
   });
-  router.add("GET", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(show(desk, request)));
-  });
-  router.add("POST", "/v1/records/{id}/edits", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(edit(desk, request)));
-  });
-  router.add("POST", "/v1/records/{id}/void", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(void_record(desk, request)));
-  });
-  router.add("POST", "/v1/records/{id}/finalise", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(finalise(desk, request)));
-  });
-  router.add("DELETE", "/v1/records/{id}", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(discard(desk, request)));
-  });
-  router.add("GET", "/v1/forms/{type}/defaults", [&desk](HttpRequest request, Responder respond) {
-    respond(to_response(desk.defaults(request.params.at("type"))));
-  });
+  router.add("GET", "/v1/records/{id}",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(show(desk, request)));
+             });
+  router.add("POST", "/v1/records/{id}/edits",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(edit(desk, request)));
+             });
+  router.add("POST", "/v1/records/{id}/void",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(void_record(desk, request)));
+             });
+  router.add("POST", "/v1/records/{id}/finalise",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(finalise(desk, request)));
+             });
+  router.add("DELETE", "/v1/records/{id}",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(discard(desk, request)));
+             });
+  router.add("GET", "/v1/forms/{type}/defaults",
+             [&desk](const HttpRequest& request, const Responder& respond) {
+               respond(to_response(desk.defaults(request.params.at("type"))));
+             });
   router.add(
       "POST", "/v1/import",
-      [&desk](HttpRequest request, Responder respond) {
+      [&desk](const HttpRequest& request, const Responder& respond) {
         respond(to_response(import_rows(desk, request)));
       },
       kLargeBodyBytesMax);
   router.add(
       "POST", "/v1/places",
-      [parts](HttpRequest request, Responder respond) {
+      [parts](const HttpRequest& request, const Responder& respond) {
         respond(to_response(import_places(*parts, request)));
       },
       kLargeBodyBytesMax);
-  router.add("GET", "/v1/digests",
-             [&desk](HttpRequest, Responder respond) { respond(to_response(desk.digests())); });
-  router.add("POST", "/v1/verify",
-             [parts](HttpRequest, Responder respond) { respond(to_response(parts->verify())); });
-  router.add("POST", "/v1/sync", [parts](HttpRequest, Responder respond) {
+  router.add("GET", "/v1/digests", [&desk](const HttpRequest&, const Responder& respond) {
+    respond(to_response(desk.digests()));
+  });
+  router.add("POST", "/v1/verify", [parts](const HttpRequest&, const Responder& respond) {
+    respond(to_response(parts->verify()));
+  });
+  router.add("POST", "/v1/sync", [parts](const HttpRequest&, const Responder& respond) {
     if (!parts->dial_now)
       return respond(
           net::error_response(409, "conflict", "no daemon runs: 'fieldpost-agent run' starts one"));

@@ -86,26 +86,24 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
     return Error(error.code, "the hub refused: " + error.detail);
   }
   ca_pem = answer.ca_pem;
-  const auto body = json::parse(answer.response.body, nullptr, false);
+  auto body = json::parse(answer.response.body, nullptr, false);
   if (!body.is_object())
     return fail(Errc::malformed,
                 "the hub's answer is not JSON: is " + code.host + " a fieldpost-hub?");
   return body;
 }
 
-/// The keys this code is tried with, on disk before the hub hears of them: if its answer is lost, the code
-/// is spent on these very keys, and the hub gives the same answer to them again.
-Status prepare_keys(const DataDirectory& data, const Code& code, const RandomSource& random,
-                    Identity& identity) {
-  const std::string name =
-      crypto::hash("fieldpost.v1.enrolment", {code.ca.view(), code.secret}).hex();
+/// The keys this tablet will have, on disk before any hub hears of them: if the answer is lost, the code
+/// is spent on these very keys, and the hub gives the same answer to them again. The same for every
+/// code that is tried: one mistyped in between must not cost them.
+Status prepare_keys(const DataDirectory& data, const RandomSource& random, Identity& identity) {
   const auto found = keys::read_secret_file(data.enrolment());
   if (!found && !found.error().is(Errc::not_found)) return found.error();
   if (found) {
     const json earlier = json::parse(as_text(*found), nullptr, false);
     const auto device = schema::seed_field(earlier, "device_seed");
     const auto box = schema::seed_field(earlier, "box_seed");
-    if (schema::text_or_empty(earlier, "code") == name && device && box) {
+    if (device && box) {
       identity.device_seed = *device;
       identity.box_seed = *box;
       return {};
@@ -113,8 +111,7 @@ Status prepare_keys(const DataDirectory& data, const Code& code, const RandomSou
   }
   random(identity.device_seed.bytes);
   random(identity.box_seed.bytes);
-  const json fresh{{"code", name},
-                   {"device_seed", to_hex(identity.device_seed.view())},
+  const json fresh{{"device_seed", to_hex(identity.device_seed.view())},
                    {"box_seed", to_hex(identity.box_seed.view())}};
   return keys::write_secret_file(data.enrolment(), as_bytes(fresh.dump(2) + "\n"));
 }
@@ -130,7 +127,7 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   FP_CHECK_OK(keys::make_private_directory(data.path));
   const RandomSource random = keys::system_random();
   Identity identity;
-  FP_CHECK_OK(prepare_keys(data, code, random, identity));
+  FP_CHECK_OK(prepare_keys(data, random, identity));
   identity.host = code.host;
   identity.port = code.port;
   FP_TRY(const json answer, ask_hub(code, identity, identity.ca_pem));
@@ -143,7 +140,7 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
     return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +
                                        identity.compartment + "'");
   }
-  const std::string compare = compare_code(identity.hub, identity.device());
+  std::string compare = compare_code(identity.hub, identity.device());
   FP_TRY(const auto shown, schema::text_field(answer, "compare"));
   if (shown != compare)
     return fail(Errc::bad_signature,

@@ -87,7 +87,7 @@ Result<std::string> PathSetter::set(const std::string& path, const json& value) 
   std::string slashed = path;
   std::replace(slashed.begin(), slashed.end(), '.', '/');
   const auto parts = split(slashed, '/');
-  const std::string first(parts.front());
+  std::string first(parts.front());
   if (parts.size() == 1 && form_.find("", first) != nullptr) {
     document_[first] = value;
     return first;

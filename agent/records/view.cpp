@@ -30,7 +30,7 @@ std::string kind_word(wire::ExceptionKind kind) {
 
 std::string exception_words(const wire::ChangeException& e) {
   const std::string where = e.path.empty() ? "" : " (" + e.path + ")";
-  const std::string why = e.detail.empty() ? e.rule : e.detail;
+  std::string why = e.detail.empty() ? e.rule : e.detail;
   switch (e.kind) {
     case wire::ExceptionKind::quarantined:
       return "The hub keeps this change aside" + where + ": " + why +

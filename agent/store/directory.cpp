@@ -22,7 +22,7 @@ Result<std::string> api_token(const DataDirectory& data, const RandomSource& ran
   if (!found.error().is(Errc::not_found)) return std::move(found).error();
   std::array<std::uint8_t, 32> bytes{};
   random(bytes);
-  const std::string token = to_base32(bytes);
+  std::string token = to_base32(bytes);
   FP_CHECK_OK(keys::write_secret_file(data.token(), as_bytes(token + "\n")));
   return token;
 }

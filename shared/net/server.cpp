@@ -132,9 +132,9 @@ struct Handshake : std::enable_shared_from_this<Handshake> {
 auto make_upgrade(StreamHandler on_stream, const ServerConfig& config) {
   const StreamSettings settings{config.handshake_timeout_ms, config.stream_idle_timeout_ms,
                                 config.stream_close_timeout_ms};
-  return [on_stream = std::move(on_stream), settings](HttpRequest request, TlsSocket socket,
+  return [on_stream = std::move(on_stream), settings](const HttpRequest& request, TlsSocket socket,
                                                       std::shared_ptr<void> place) {
-    auto guard = std::static_pointer_cast<Guard>(place);
+    auto guard = std::static_pointer_cast<Guard>(std::move(place));
     // Weak: the stream itself owns the guard, and lets it go when the connection ends.
     accept_websocket(
         std::move(socket), request, settings, guard,

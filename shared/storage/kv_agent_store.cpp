@@ -271,7 +271,7 @@ class KvAgentStore final : public AgentStore {
   /// Runs `body` and stores `next` in one commit; the cached state follows only on success.
   Status commit(StoredAgentState& next, const std::function<Status(KvWrite&)>& body,
                 UpdateKind kind = UpdateKind::normal) {
-    const Status done = kv_.update(
+    Status done = kv_.update(
         [&](KvWrite& write) -> Status {
           FP_CHECK_OK(body(write));
           next.state.waiting = 0;

@@ -66,7 +66,7 @@ class RecordingKv final : public storage::Kv {
 
   Status commit_update(const UpdateBody& body, storage::UpdateKind kind) override {
     std::vector<RawWrite> seen;
-    const auto done = inner_.update(
+    auto done = inner_.update(
         [&](storage::KvWrite& inner) -> Status {
           seen.clear();
           Write write(inner, seen);

@@ -68,7 +68,7 @@ TEST_CASE("a push of a thousand stops costs at most 230 bytes a record") {
         return push.changes.back().size();
       },
       [&] {
-        const auto message = wire::encode_message(push);
+        auto message = wire::encode_message(push);
         push.first.value += push.changes.size();
         push.changes.clear();
         return message;
@@ -92,7 +92,7 @@ TEST_CASE("a delivery of a thousand stops costs at most 230 bytes a record") {
         return states[i].size();
       },
       [&] {
-        const auto message = wire::encode_message(deliver);
+        auto message = wire::encode_message(deliver);
         deliver.states.clear();
         return message;
       });
