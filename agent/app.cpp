@@ -8,6 +8,7 @@
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "schema/calendar.h"
+#include "schema/compartments.h"
 
 namespace fieldpost::agent {
 
@@ -23,18 +24,6 @@ std::string short_time(Instant at, Instant now, int offset_minutes) {
   const std::string today = schema::instant_text(now, offset_minutes);
   return then.substr(0, 10) == today.substr(0, 10) ? then.substr(11, 5)
                                                    : then.substr(0, 10) + " " + then.substr(11, 5);
-}
-
-/// Types whose form belongs to the other compartment.
-std::vector<std::string> foreign_types(const schema::Registry& registry,
-                                       std::string_view compartment) {
-  const auto own =
-      compartment == "health" ? schema::Compartment::health : schema::Compartment::enforcement;
-  std::vector<std::string> types;
-  for (const std::string_view type : registry.types()) {
-    if (registry.form(type)->compartment() != own) types.emplace_back(type);
-  }
-  return types;
 }
 
 }  // namespace
@@ -72,7 +61,7 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   app->sync_identity_ = {
       app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
       app->identity_.hub,      kAppVersion,
-      registry->digest(),      foreign_types(*registry, app->identity_.compartment)};
+      registry->digest(),      schema::foreign_types(*registry, app->identity_.compartment)};
   Desk::Parts parts;
   App* self = app.get();
   parts.identity = &app->identity_;

@@ -11,6 +11,7 @@
 #include "base/embedded.h"
 #include "keys/clock.h"
 #include "keys/random.h"
+#include "schema/compartments.h"
 
 namespace fieldpost::hub {
 
@@ -44,10 +45,12 @@ Result<std::function<sync::TimeReading()>> time_source() {
 }
 
 std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open,
-                                 const std::vector<std::unique_ptr<Writer>>& writers) {
+                                 const std::vector<std::unique_ptr<Writer>>& writers,
+                                 const schema::Registry& registry) {
   std::vector<StoreParts> parts;
   for (std::size_t i = 0; i < open.size(); ++i)
-    parts.push_back({open[i].name, open[i].store.get(), writers[i].get()});
+    parts.push_back({open[i].name, open[i].store.get(), writers[i].get(),
+                     schema::foreign_types(registry, open[i].name)});
   return parts;
 }
 
@@ -87,7 +90,7 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
         [&hub, i](Writer::FeedEnds ends) { hub.sync->feed_moved(i, std::move(ends)); },
         [&hub, i](const std::vector<model::Dot>& changes) { hub.sync->outcomes(i, changes); }));
   }
-  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers),
+  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers, *hub.registry),
                                            hub.keys.signing, change_check(*hub.registry),
                                            keys::system_random(), keys::system_now);
   net::ServerConfig config;
@@ -106,7 +109,7 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
 
 Status make_api(RunningHub& hub) {
   ApiParts parts;
-  parts.stores = parts_of(hub.open, hub.writers);
+  parts.stores = parts_of(hub.open, hub.writers, *hub.registry);
   parts.sync = hub.sync.get();
   parts.counters = &hub.server->counters();
   parts.registry = &*hub.registry;
@@ -168,7 +171,7 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
     hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
   ApiParts parts;
-  parts.stores = parts_of(hub->open_, hub->writers_);
+  parts.stores = parts_of(hub->open_, hub->writers_, *hub->registry_);
   parts.registry = &*hub->registry_;
   parts.keys = &hub->keys_;
   parts.settings = hub->settings_;

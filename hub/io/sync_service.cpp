@@ -168,7 +168,7 @@ SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<St
     for (const StoreParts& parts : stores_) {
       lane->readers.push_back(parts.store->reader());
       lane->sync.compartments.push_back(
-          {parts.name, lane->readers.back().get(), parts.store->identity()});
+          {parts.name, lane->readers.back().get(), parts.store->identity(), parts.foreign_types});
     }
     lanes_.push_back(std::move(lane));
   }

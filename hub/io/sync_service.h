@@ -29,6 +29,7 @@ struct StoreParts {
   std::string name;  ///< "enforcement" or "health"
   storage::HubStore* store = nullptr;
   Writer* writer = nullptr;
+  std::vector<std::string> foreign_types;  ///< of records that belong to another compartment
 };
 
 class SyncService {

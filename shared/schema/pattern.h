@@ -23,7 +23,7 @@ class Pattern {
   /// Errors: `unsupported`, with what in the pattern is outside the subset.
   static Result<Pattern> compile(std::string_view source);
   bool matches(std::string_view text) const;
-  /// The length of what matches, in bytes, when all that matches has the same.
+  /// The length of what matches, in bytes, when a pattern without groups has only one.
   std::optional<std::size_t> fixed_length() const;
   const std::string& source() const { return source_; }
 

@@ -352,6 +352,18 @@ Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence coun
         "undecodable", "",      change.error().detail};
   } else {
     incoming.quarantine = context_.check(*change);
+    const auto& foreign = here().foreign_types;
+    if (std::find(foreign.begin(), foreign.end(), change->type) != foreign.end()) {
+      // Refused, not quarantined: no ruling may let it in.
+      incoming.quarantine =
+          wire::ChangeException{actor,
+                                counter,
+                                framed.record,
+                                wire::ExceptionKind::unauthorised,
+                                "compartment",
+                                "",
+                                "a device of this compartment writes no " + change->type};
+    }
     incoming.change = std::move(*change);
   }
   incoming.frame = std::move(frame);

@@ -38,6 +38,7 @@ struct Compartment {
   std::string name;  ///< "enforcement" or "health"
   const storage::HubReader* reader = nullptr;
   storage::HubIdentity identity;
+  std::vector<std::string> foreign_types;  ///< of records that belong to another compartment
 };
 
 struct HubContext {

@@ -1,8 +1,6 @@
 #include "wire/frame.h"
 
 #include <cstring>
-#include <map>
-#include <mutex>
 #include <zstd.h>
 
 #include "base/embedded.h"
@@ -50,12 +48,15 @@ Dictionary::Dictionary(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Dictionary::~Dictionary() = default;
 
 std::shared_ptr<const Dictionary> Dictionary::v1(int level) {
-  static std::mutex mutex;
-  static std::map<int, std::shared_ptr<const Dictionary>> made;
-  const std::lock_guard lock(mutex);
-  auto& dictionary = made[level];
-  if (!dictionary) dictionary = of(dictionary_v1(), level);
-  return dictionary;
+  if (level == kNetworkLevel) {
+    static const auto network = of(dictionary_v1(), kNetworkLevel);
+    return network;
+  }
+  if (level == kStoreLevel) {
+    static const auto store = of(dictionary_v1(), kStoreLevel);
+    return store;
+  }
+  return of(dictionary_v1(), level);
 }
 
 std::shared_ptr<const Dictionary> Dictionary::none(int level) { return of({}, level); }

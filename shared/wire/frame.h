@@ -26,7 +26,7 @@ class Dictionary {
   /// For single values of a store: 4 % larger than level 3, a third less time, and a table of 32 KiB
   /// instead of 384, which stays in the cache beside everything else that a commit touches.
   static constexpr int kStoreLevel = 1;
-  /// One for all that ask for the same level, thread-safe: a dozen of them would crowd the cache.
+  /// One for all that ask for either of these levels, thread-safe: a dozen would crowd the cache.
   static std::shared_ptr<const Dictionary> v1(int level = kNetworkLevel);
   /// Plain zstd: writes frames that name no dictionary, and reads only those.
   static std::shared_ptr<const Dictionary> none(int level = kNetworkLevel);

@@ -50,7 +50,7 @@ struct Hub {
           storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
       stores[i].writer = std::make_unique<Writer>(*stores[i].store, [](const Writer::FeedEnds&) {});
       parts.stores.push_back(
-          {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get()});
+          {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get(), {}});
     }
     parts.registry = &registry;
     parts.keys = &keys;

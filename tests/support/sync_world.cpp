@@ -107,7 +107,8 @@ void SyncWorld::open_hub() {
     half.store =
         must(storage::open_hub_store(*half.kv, make_codec, hub_id_, epoch_, start), "hub store");
     half.reader = half.store->reader();
-    context_.compartments.push_back({half.name, half.reader.get(), half.store->identity()});
+    context_.compartments.push_back({half.name, half.reader.get(), half.store->identity(), {}});
+    if (half.name == "enforcement") context_.compartments.back().foreign_types = {"visit"};
   }
 }
 

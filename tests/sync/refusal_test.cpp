@@ -275,6 +275,29 @@ TEST_CASE("pushes that are not what they say") {
   CHECK(changes_at_hub(world, "PPT") >= 11);
 }
 
+TEST_CASE("a tablet cannot put a record of the other compartment into its store") {
+  SyncWorld world(47);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  Tablet& other = world.add_tablet("T02", "PPT");
+  world.record(tablet, {field("note", std::string("a stop"))});
+  model::Change visit = world.draft_change(tablet, make_record_id(Instant{1'000}, {}),
+                                           {field("note", std::string("in clear"))});
+  visit.type = "visit";
+  const auto frame = wire::encode_change(visit);
+  REQUIRE(frame.has_value());
+  world.append_raw(tablet, visit, *frame);
+  world.sync(tablet);
+  world.sync(other);
+  CHECK(tablet.in_sync());
+  CHECK(other.in_sync());
+  CHECK_FALSE((*world.reader("PPT").record(visit.record)).has_value());
+  const auto exceptions =
+      world.reader("PPT").exceptions(visit.dot.actor, visit.dot.counter, visit.dot.counter);
+  REQUIRE(exceptions->size() == 1);
+  CHECK(exceptions->front().kind == wire::ExceptionKind::unauthorised);
+  CHECK(exceptions->front().rule == "compartment");
+}
+
 TEST_CASE("a chain that another device began is foreign") {
   SyncWorld world(45);
   Tablet& owner = world.add_tablet("T01", "PPT");
