@@ -23,20 +23,35 @@ fieldpost_pch(fieldpost_pch_json LIBRARY HEADERS ${fieldpost_std} <nlohmann/json
 fieldpost_pch(fieldpost_pch_test PROGRAM
   HEADERS ${fieldpost_std} "${CMAKE_SOURCE_DIR}/tests/support/catch.h" DEPS deps::boost deps::catch2)
 
+# Release builds compile a target's sources in batches (FIELDPOST_UNITY): headers and templates once a batch
+# instead of once a file. The price is that names in anonymous namespaces are unique within a target; a target
+# that would rather keep its own says SEPARATE. Other builds go file by file, so that an edit rebuilds one.
+function(fieldpost_batches target)
+  if(FIELDPOST_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  endif()
+endfunction()
+
 # fieldpost_library(name SOURCES … DEPS …): a static library whose headers are included from shared/.
 function(fieldpost_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SEPARATE" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(fieldpost_${name} STATIC ${ARG_SOURCES})
+  if(NOT ARG_SEPARATE)
+    fieldpost_batches(fieldpost_${name})
+  endif()
   target_include_directories(fieldpost_${name} PUBLIC ${CMAKE_SOURCE_DIR}/shared ${CMAKE_SOURCE_DIR})
   target_link_libraries(fieldpost_${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
   target_precompile_headers(fieldpost_${name} REUSE_FROM fieldpost_pch_library)
 endfunction()
 
 # fieldpost_test(name LABEL unit SOURCES … DEPS …): a Catch2 program, run by ctest as one test.
-# LONG marks it for `scripts/test --long` only.
+# SEPARATE: see fieldpost_batches. LONG marks it for `scripts/test --long` only.
 function(fieldpost_test name)
-  cmake_parse_arguments(ARG "LONG" "LABEL;TIMEOUT" "SOURCES;DEPS;ARGS" ${ARGN})
+  cmake_parse_arguments(ARG "LONG;SEPARATE" "LABEL;TIMEOUT" "SOURCES;DEPS;ARGS" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
+  if(NOT ARG_SEPARATE)
+    fieldpost_batches(test_${name})
+  endif()
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(test_${name} PRIVATE ${ARG_DEPS} deps::catch2)
   target_compile_definitions(test_${name} PRIVATE FIELDPOST_SOURCE_DIR="${CMAKE_SOURCE_DIR}"

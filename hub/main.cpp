@@ -190,9 +190,8 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
                   print_record);
   });
   app.add_subcommand("conflicts", "Fields that two tablets set without knowing of each other")
-      ->callback([&] {
-        code = show(o, Client(o.data).call("GET", "/v1/conflicts?limit=1000"), print_conflicts);
-      });
+      ->callback(
+          [&] { code = show(o, Client(o.data).whole("conflicts", "records"), print_conflicts); });
   auto* resolve = app.add_subcommand(
       "resolve",
       "Settle a conflict. Example: resolve ID outcome --choose ACTOR:COUNTER --note WHY");
@@ -204,7 +203,7 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   resolve->add_option("--author", o.author, "Who decides");
   resolve->callback([&] { code = resolve_command(o); });
   app.add_subcommand("held", "Changes that wait for their predecessors")->callback([&] {
-    code = show(o, Client(o.data).call("GET", "/v1/held?limit=1000"), print_held);
+    code = show(o, Client(o.data).whole("held", "held"), print_held);
   });
 }
 
@@ -226,10 +225,10 @@ void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
   quarantine->require_subcommand(0, 1);
   quarantine->callback([&, quarantine] {
     if (quarantine->get_subcommands().empty())
-      code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
+      code = show(o, Client(o.data).whole("quarantine", "quarantine"), print_quarantine);
   });
   quarantine->add_subcommand("list", "List them")->callback([&] {
-    code = show(o, Client(o.data).call("GET", "/v1/quarantine?limit=1000"), print_quarantine);
+    code = show(o, Client(o.data).whole("quarantine", "quarantine"), print_quarantine);
   });
   const std::pair<const char*, const char*> rulings[] = {
       {"retry", "Check again with the forms of today"},

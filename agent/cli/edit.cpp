@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-struct Options {
+struct EditArguments {
   std::string id;
   std::vector<std::string> changes;
   std::string json_file;
@@ -24,7 +24,7 @@ struct Options {
   bool finalise = false;
 };
 
-void report(Session& session, const json& answer) {
+void report_edit(Session& session, const json& answer) {
   if (session.json) {
     std::cout << answer.dump() << '\n';
     return;
@@ -62,7 +62,7 @@ Status read_change(const schema::AnswerContext& context, const schema::Form& for
   return {};
 }
 
-Status edit(Session& session, const Options& options) {
+Status edit(Session& session, const EditArguments& options) {
   FP_TRY(Client * client, session.client());
   json request{{"author", session.author},
                {"lang", session.language},
@@ -88,14 +88,14 @@ Status edit(Session& session, const Options& options) {
   request["set"] = std::move(set);
   FP_TRY(const json answer,
          client->call("POST", net::make_target({"v1", "records", options.id, "edits"}), request));
-  report(session, answer);
+  report_edit(session, answer);
   return {};
 }
 
 }  // namespace
 
 void add_edit(CLI::App& app, Session& session) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EditArguments>();
   auto* edit_command =
       app.add_subcommand("edit", "change a draft, or amend a record with a reason");
   edit_command->add_option("ID", options->id, "of the record, as 'list' shows it")->required();
@@ -127,7 +127,7 @@ void add_edit(CLI::App& app, Session& session) {
                           {{"author", session.author},
                            {"lang", session.language},
                            {"reason", options->reason}}));
-      report(session, answer);
+      report_edit(session, answer);
       return {};
     });
   });
@@ -140,7 +140,7 @@ void add_edit(CLI::App& app, Session& session) {
       FP_TRY(const json answer,
              client->call("POST", net::make_target({"v1", "records", options->id, "finalise"}),
                           {{"author", session.author}, {"lang", session.language}}));
-      report(session, answer);
+      report_edit(session, answer);
       return {};
     });
   });

@@ -30,7 +30,7 @@ std::string csv_cell(std::string_view text) {
 
 namespace {
 
-struct Options {
+struct ExportArguments {
   std::string out = "-";
   std::string format;
   std::string type;
@@ -60,6 +60,13 @@ class CsvWriter {
       if (name == "id" || name == "type" || name == "unit" || name == "state" || name == "ref_no" ||
           name == "seals")
         continue;
+      if (name == "conflicts") {
+        // The shown value stands under its field; here every value that was written without the other.
+        for (const auto& [path, siblings] : value.items()) {
+          for (const json& sibling : siblings) line(name, sibling["dot"], path, sibling["value"]);
+        }
+        continue;
+      }
       if (value.is_array() && !value.empty() && value.front().is_object()) {
         for (const json& item : value) {
           for (const auto& [part, inner] : item.items()) {
@@ -95,7 +102,7 @@ class CsvWriter {
   const json* entry_ = nullptr;
 };
 
-Status export_records(Session& session, const Options& options) {
+Status export_records(Session& session, const ExportArguments& options) {
   FP_TRY(Client * client, session.client());
   std::string format = options.format;
   if (format.empty()) format = options.out.ends_with(".csv") ? "csv" : "ndjson";
@@ -142,7 +149,7 @@ Status export_records(Session& session, const Options& options) {
 
 void add_export(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand("export", "write the records here to a file");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   command->add_option("--out", options->out, "FILE, or - for standard output");
   command->add_option("--format", options->format, "ndjson or csv; else by the file's name")
       ->check(CLI::IsMember({"csv", "ndjson"}));
@@ -153,7 +160,9 @@ void add_export(CLI::App& app, Session& session) {
       "day.csv --type seizure\n"
       "The CSV has a line for each value (record, container, item, field, value), opens in a "
       "spreadsheet with Khmer\n"
-      "intact, and its cells are never run as formulas.");
+      "intact, and its cells are never run as formulas.\n"
+      "A record with conflicts carries all their values in `conflicts`; the shown one stands in "
+      "its field.");
   command->callback(
       [&session, options] { session.run([&] { return export_records(session, *options); }); });
 }

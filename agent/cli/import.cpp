@@ -25,7 +25,7 @@ constexpr std::size_t kBatchRows = 250;
 constexpr std::size_t kBatchBytes = 2 * 1024 * 1024;
 constexpr std::size_t kCsvFileBytesMax = 64 * 1024 * 1024;
 
-struct Options {
+struct ImportArguments {
   std::string file;
   std::string type;
   std::string format;
@@ -35,7 +35,7 @@ struct Options {
 /// Collects rows, sends them in batches, adds up what came of them.
 class Sender {
  public:
-  Sender(Session& session, Client& client, const Options& options, bool columns)
+  Sender(Session& session, Client& client, const ImportArguments& options, bool columns)
       : session_(session), client_(client), options_(options), columns_(columns) {}
 
   Status add(std::size_t line, const std::string& external_id, json document) {
@@ -101,7 +101,7 @@ class Sender {
 
   Session& session_;
   Client& client_;
-  const Options& options_;
+  const ImportArguments& options_;
   const bool columns_;  ///< name fields as the columns of a CSV
   json rows_ = json::array();
   std::size_t bytes_ = 0;
@@ -119,7 +119,8 @@ json faults_json(const schema::Registry& registry, const std::vector<schema::Fau
   return list;
 }
 
-Status import_csv(Session& session, Client& client, const Options& options, Sender& sender) {
+Status import_csv(Session& session, Client& client, const ImportArguments& options,
+                  Sender& sender) {
   if (options.type.empty())
     return fail(Errc::invalid_argument,
                 "a CSV does not say what it holds: give --type stop, seizure, case or visit");
@@ -157,7 +158,7 @@ Status import_csv(Session& session, Client& client, const Options& options, Send
   return sender.flush();
 }
 
-Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) {
+Status import_ndjson(Session&, Client&, const ImportArguments& options, Sender& sender) {
   std::ifstream file;
   if (options.file != "-") {
     // A folder opens like a file, and ends before its first line.
@@ -195,7 +196,7 @@ Status import_ndjson(Session&, Client&, const Options& options, Sender& sender) 
   return sender.flush();
 }
 
-Status import(Session& session, const Options& options) {
+Status import(Session& session, const ImportArguments& options) {
   FP_TRY(Client * client, session.client());
   std::string format = options.format;
   if (format.empty())
@@ -230,7 +231,7 @@ Status import(Session& session, const Options& options) {
 void add_import(CLI::App& app, Session& session) {
   auto* command = app.add_subcommand(
       "import", "take in many records from a file; running it twice changes nothing");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportArguments>();
   command
       ->add_option("FILE", options->file, "NDJSON (one record a line; - for standard input) or CSV")
       ->required();

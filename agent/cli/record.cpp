@@ -37,7 +37,7 @@ Result<json> read_json_input(const std::string& file) {
 
 namespace {
 
-struct Options {
+struct RecordArguments {
   std::string type;
   std::string json_file;
   bool draft = false;
@@ -52,7 +52,7 @@ void print_faults(const json& faults) {
   }
 }
 
-Status report(Session& session, const json& answer) {
+Status report_record(Session& session, const json& answer) {
   if (session.json) {
     std::cout << answer.dump() << '\n';
     return {};
@@ -64,7 +64,7 @@ Status report(Session& session, const json& answer) {
   return {};
 }
 
-Status record_json(Session& session, const Options& options) {
+Status record_json(Session& session, const RecordArguments& options) {
   FP_TRY(json document, read_json_input(options.json_file));
   if (!document.is_object()) return fail(Errc::invalid_argument, "a record is a JSON object");
   if (!document.contains("type")) document["type"] = options.type;
@@ -78,7 +78,7 @@ Status record_json(Session& session, const Options& options) {
                                           {"draft", options.draft},
                                           {"author", session.author},
                                           {"lang", session.language}}));
-  return report(session, answer);
+  return report_record(session, answer);
 }
 
 /// The place ids of an interview only served to tell items apart.
@@ -91,7 +91,7 @@ void drop_item_ids(json& document) {
   }
 }
 
-Status record_asking(Session& session, const Options& options) {
+Status record_asking(Session& session, const RecordArguments& options) {
   FP_TRY(Client * client, session.client());
   FP_TRY(const json known,
          client->call("GET", net::make_target({"v1", "forms", options.type, "defaults"})));
@@ -139,7 +139,7 @@ Status record_asking(Session& session, const Options& options) {
                 "the input ended before the last question; what was answered is kept as draft " +
                     id + ": go on with 'fieldpost-agent edit " + id + " FIELD=VALUE --finalise'");
   }
-  return report(session, answer);
+  return report_record(session, answer);
 }
 
 }  // namespace
@@ -147,7 +147,7 @@ Status record_asking(Session& session, const Options& options) {
 void add_record(CLI::App& app, Session& session) {
   auto* command =
       app.add_subcommand("record", "make a record: asks its questions, or takes it as JSON");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RecordArguments>();
   command->add_option("TYPE", options->type, "stop, seizure, case or visit")->required();
   command->add_option("--json,--from", options->json_file,
                       "a document instead of questions: FILE, or - for standard input");

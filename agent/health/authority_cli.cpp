@@ -18,7 +18,7 @@ using nlohmann::json;
 
 namespace {
 
-struct Options {
+struct HealthArguments {
   std::string folder = "fieldpost-health-keys";
   std::string unit;
   std::string device_key;
@@ -34,7 +34,7 @@ Status write_json(const std::string& out, const json& object) {
   return keys::write_file_atomically(out, as_bytes(object.dump(2) + "\n"));
 }
 
-Status key_init(const Options& options) {
+Status key_init(const HealthArguments& options) {
   FP_TRY(const auto authority, make_authority(options.folder, keys::system_random()));
   std::cout << "Keys made in " << options.folder
             << ": keep this folder on this machine, and a copy in a safe.\nFingerprint: "
@@ -43,20 +43,20 @@ Status key_init(const Options& options) {
   return {};
 }
 
-Status key_show(const Options& options) {
+Status key_show(const HealthArguments& options) {
   FP_TRY(const auto authority, load_authority(options.folder));
   std::cout << "Fingerprint: " << fingerprint_of(authority.signing.public_key) << '\n';
   return {};
 }
 
-Status unit_add(const Options& options) {
+Status unit_add(const HealthArguments& options) {
   FP_TRY(const auto recipients, add_unit(options.folder, options.unit, keys::system_random()));
   FP_CHECK_OK(write_json(options.out, to_json(recipients)));
   std::cerr << "Unit " << recipients.unit << ", key version " << recipients.version << ".\n";
   return {};
 }
 
-Status device_admit(const Options& options) {
+Status device_admit(const HealthArguments& options) {
   const auto bytes = from_hex(trimmed(options.device_key));
   const auto key = bytes ? crypto::PublicKey::from(*bytes)
                          : Result<crypto::PublicKey>(fail(Errc::malformed, ""));
@@ -72,7 +72,7 @@ Status device_admit(const Options& options) {
   return {};
 }
 
-Status open_file(const Options& options) {
+Status open_file(const HealthArguments& options) {
   FP_TRY(const auto authority, load_authority(options.folder));
   std::ifstream file;
   if (options.file != "-") {
@@ -131,7 +131,7 @@ int finish(const Status& done) {
 
 int run_health_cli(int argc, char** argv) {
   if (auto ready = crypto::init(); !ready) return finish(ready);
-  Options options;
+  HealthArguments options;
   int exit_code = 0;
   CLI::App app(
       "fieldpost-health: the health authority's keys, on its own machine; no hub and no network "
@@ -150,7 +150,7 @@ int run_health_cli(int argc, char** argv) {
     command->add_option("--dir", options.folder, "folder with the authority's keys")
         ->envname("FIELDPOST_HEALTH_DIR");
   };
-  const auto bind = [&](CLI::App* command, Status (*body)(const Options&)) {
+  const auto bind = [&](CLI::App* command, Status (*body)(const HealthArguments&)) {
     folder(command);
     command->callback([&options, &exit_code, body] { exit_code = finish(body(options)); });
   };

@@ -4,6 +4,7 @@
 
 #include "agent/records/desk.h"
 #include "base/limits.h"
+#include "schema/sealed_json.h"
 
 namespace fieldpost::agent {
 
@@ -99,6 +100,17 @@ Result<Outcome> Desk::import_rows(const json& rows, const std::string& type, con
         ++present;
         continue;
       }
+    }
+    if (document.contains(schema::kConflictsMember)) {
+      refuse(row,
+             json::array({{{"path", schema::kConflictsMember},
+                           {"rule", "unsettled"},
+                           {"severity", "error"},
+                           {"message",
+                            "this export holds a record with unsettled conflicts: settle them "
+                            "where it comes from, or take out \"conflicts\" to record only the "
+                            "shown values"}}}));
+      continue;
     }
     bool again = false;
     if (id && named) {

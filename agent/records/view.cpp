@@ -58,12 +58,6 @@ json vector_json(const model::VersionVector& vv) {
   return list;
 }
 
-const char* clock_word(model::ClockKind clock) {
-  return clock == model::ClockKind::hub       ? "hub"
-         : clock == model::ClockKind::receipt ? "receipt"
-                                              : "device";
-}
-
 }  // namespace
 
 std::string place_of(const storage::RecordView& view, bool online) {
@@ -154,6 +148,11 @@ Result<json> Desk::list(const ListQuery& query, const std::string& language) con
     json entry = summary(*view, language, query.documents);
     if (!query.state.empty() && entry["state"] != query.state && entry["place"] != query.state)
       continue;
+    if (query.documents && entry["conflicts"] == true) {
+      const model::Record& record = view->record;
+      entry["document"] = schema::export_document(
+          record, schema::to_document(*parts_.registry, record, unseal(record)));
+    }
     records.push_back(std::move(entry));
     ++taken;
   }
@@ -174,17 +173,7 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
   const auto shown = schema::to_document(*parts_.registry, record, unseal(record));
   out["context"] = vector_json(record.vv);
   out["sealed"] = shown.sealed;
-  json conflicts = json::object();
-  for (const auto& sibling : shown.conflicts) {
-    conflicts[sibling.path].push_back({{"value", sibling.value},
-                                       {"sealed", sibling.sealed},
-                                       {"author", sibling.author},
-                                       {"dot", model::to_text(sibling.dot)},
-                                       {"at", to_text(sibling.time.at)},
-                                       {"clock", clock_word(sibling.time.clock)},
-                                       {"shown", sibling.shown}});
-  }
-  out["conflicts"] = std::move(conflicts);
+  out["conflicts"] = schema::conflicts_json(record, shown);
   json writers = json::object();
   for (const auto& field : model::shown_fields(record)) {
     writers[std::string(field.path)] = {{"author", field.group->meta.author},

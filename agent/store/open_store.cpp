@@ -8,6 +8,9 @@ namespace fieldpost::agent {
 
 namespace {
 
+/// 2: seals are kept with one ephemeral key each, as they travel.
+constexpr std::uint32_t kFormatVersion = 2;
+
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
   crypto::SymmetricKey key;
@@ -36,6 +39,7 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   options.directory = data.store();
   options.tables = {"meta", "chain", "base", "own", "drafts", "exceptions"};
   options.format_name = "fieldpost-agent";
+  options.format_version = kFormatVersion;
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));

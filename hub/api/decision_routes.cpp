@@ -66,8 +66,8 @@ Status chosen_value(const json& body, const model::Record& record, const std::st
   if (body.contains("value")) {
     if (!clear)
       return fail(Errc::unauthorised,
-                  "a health record is settled by choosing one of its values; new ones only the "
-                  "health authority can seal");
+                  "the hub can seal no value: choose one of those in clear, or let a tablet of " +
+                      record.unit + " settle it with fieldpost-agent edit");
     auto value = schema::value_from_json(body["value"]);
     if (!value) return fail(Errc::invalid_argument, "value: " + value.error().detail);
     edit.edits.push_back({path, std::move(*value)});
@@ -81,7 +81,10 @@ Status chosen_value(const json& body, const model::Record& record, const std::st
     if (model::to_text(sibling.group->dot) != chosen.get_ref<const std::string&>()) continue;
     if (std::holds_alternative<model::Sealed>(*sibling.value)) {
       return fail(Errc::unauthorised,
-                  "this value is sealed: only the health authority can settle it");
+                  "this value is sealed, and who settles a conflict must be able to read it: on a "
+                  "tablet of " +
+                      record.unit + ", fieldpost-agent edit " + to_text(record.id) +
+                      " with the field " + path + " and a reason");
     }
     edit.edits.push_back({path, *sibling.value});
     return {};

@@ -12,12 +12,14 @@ constexpr std::string_view kVisit = "visit";
 /// Ids looked at in one read.
 constexpr std::size_t kIdsRead = 256;
 
-/// The document as `fieldpost-health open` reads it: what the hub knows in clear, and the sealed values with
-/// the seals that only their recipients open.
-json sealed_document(const schema::Registry& registry, const model::Record& record) {
-  schema::DocumentView view = schema::to_document(registry, record);
-  schema::add_sealed(record, view.sealed, view.document);
-  return std::move(view.document);
+/// An empty file for a mistyped unit would be taken for "no visits".
+Status check_unit(const storage::HubReader& reader, std::string_view code) {
+  FP_TRY(const auto units, reader.units());
+  for (const storage::Unit& unit : units) {
+    if (unit.code == code) return {};
+  }
+  return fail(Errc::not_found, "no health unit " + std::string(code) +
+                                   "; `fieldpost-hub unit list` names the units and what they are");
 }
 
 }  // namespace
@@ -31,6 +33,7 @@ Result<json> ExportRoutes::sealed(const Api& api, const net::HttpRequest& reques
   for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
     // Visits are the health compartment's; no other record ever leaves by this way.
     if (api.parts_.stores[store].name != "health") continue;
+    if (!unit.empty()) FP_CHECK_OK(check_unit(*api.readers_[store], unit));
     for (;;) {
       FP_TRY(const auto ids, api.readers_[store]->ids_after(at, kIdsRead));
       if (ids.empty()) break;
@@ -40,7 +43,8 @@ Result<json> ExportRoutes::sealed(const Api& api, const net::HttpRequest& reques
         if (!record || record->type != kVisit || (!unit.empty() && record->unit != unit)) continue;
         if (visits.size() == limit)  // one more than asked for: there is a next page
           return json{{"visits", std::move(visits)}, {"next_after", to_text(last)}};
-        visits.push_back(sealed_document(*api.parts_.registry, *record));
+        visits.push_back(
+            schema::export_document(*record, schema::to_document(*api.parts_.registry, *record)));
         last = id;
       }
     }

@@ -50,4 +50,22 @@ Result<json> Client::call(const std::string& method, const std::string& target, 
   return fail(response.status < 500 ? Errc::invalid_argument : Errc::io, message);
 }
 
+Result<json> Client::whole(const std::string& list, const std::string& member) {
+  constexpr const char* kPage = "1000";
+  json all;
+  std::string after;
+  do {
+    FP_TRY(json page,
+           call("GET", net::make_target({"v1", list}, {{"limit", kPage}, {"after", after}})));
+    after = page.value("next_after", "");
+    page.erase("next_after");
+    if (all.is_null()) {
+      all = std::move(page);
+      continue;
+    }
+    for (json& entry : page[member]) all[member].push_back(std::move(entry));
+  } while (!after.empty());
+  return all;
+}
+
 }  // namespace fieldpost::hub

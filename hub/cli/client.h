@@ -16,6 +16,9 @@ class Client {
   Result<nlohmann::json> call(const std::string& method, const std::string& target,
                               const nlohmann::json& body = nullptr);
 
+  /// All pages of the list `/v1/LIST` as one answer, its entries in `member`.
+  Result<nlohmann::json> whole(const std::string& list, const std::string& member);
+
  private:
   Result<net::HttpResponse> send(const std::string& method, const std::string& target,
                                  const std::string& body);

@@ -18,7 +18,12 @@ constexpr int kPage = 200;
 Result<std::optional<keys::AtomicFile>> open_file(const std::string& name) {
   std::optional<keys::AtomicFile> file;
   if (name == "-") return file;
-  if (std::filesystem::exists(std::filesystem::symlink_status(name))) {
+  std::error_code unreadable;
+  const auto there = std::filesystem::symlink_status(name, unreadable);
+  if (unreadable && there.type() != std::filesystem::file_type::not_found)
+    return fail(Errc::invalid_argument,
+                "'" + name + "' cannot be written: " + unreadable.message());
+  if (std::filesystem::exists(there)) {
     return fail(Errc::already_exists,
                 "'" + name + "' is there already and is left as it is; name a new file");
   }
@@ -48,7 +53,7 @@ Result<std::uint64_t> export_sealed(Client& client, const SealedExport& what) {
     after = page.value("next_after", "");
   } while (!after.empty());
   if (file)
-    FP_CHECK_OK(file->commit());
+    FP_CHECK_OK(file->commit_new());
   else if (std::fflush(stdout) != 0)
     return fail(Errc::io, "cannot write to standard output");
   return count;

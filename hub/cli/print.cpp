@@ -56,13 +56,21 @@ void print_fields(const json& value, const std::string& prefix) {
 void print_siblings(const json& conflict) {
   line("  CONFLICT in " + text(conflict["path"]) +
        ": each of these was written without knowing the other");
+  bool any_sealed = false;
   for (const json& sibling : conflict["siblings"]) {
-    line("    " +
-         (sibling["sealed"].get<bool>() ? std::string("(sealed)") : text(sibling["value"])) +
-         "   by " + text(sibling["author"]) + " at " + text(sibling["time"]) + " (" +
-         text(sibling["clock"]) + ")   choose " + text(sibling["actor"]) + ":" +
-         text(sibling["counter"]) + (sibling["shown"].get<bool>() ? "   shown meanwhile" : ""));
+    const bool sealed = sibling["sealed"].get<bool>();
+    any_sealed = any_sealed || sealed;
+    line("    " + (sealed ? std::string("(sealed)") : text(sibling["value"])) + "   by " +
+         text(sibling["author"]) + " at " + text(sibling["time"]) + " (" + text(sibling["clock"]) +
+         ")" +
+         (sealed ? std::string()
+                 : "   choose " + text(sibling["actor"]) + ":" + text(sibling["counter"])) +
+         (sibling["shown"].get<bool>() ? "   shown meanwhile" : ""));
   }
+  if (any_sealed)
+    line(
+        "    The hub cannot read these: a tablet of the unit settles it with fieldpost-agent "
+        "edit.");
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   }
 
   void outcomes(std::size_t store, const std::vector<model::Dot>& changes) {
-    if (!session_.greeted() || session_.compartment() != store) return;
+    if (gone_ || !session_.greeted() || session_.compartment() != store) return;
     emit(session_.on_outcomes(changes));
   }
 

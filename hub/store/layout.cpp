@@ -24,6 +24,8 @@ using nlohmann::json;
 const std::vector<std::string> kTables = {
     "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
     "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations"};
+/// 2: a record's position stands before its packed state.
+constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
 /// `init` writes 52; below this a token is a truncated file and no secret.
 constexpr std::size_t kTokenBytesMin = 32;
@@ -90,6 +92,7 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
     options.directory = directory / name;
     options.tables = kTables;
     options.format_name = std::string("fieldpost-hub-") + name;
+    options.format_version = kFormatVersion;
     options.create = true;
     FP_TRY(const auto kv, storage::LmdbKv::open(options));
     (void)kv;
@@ -184,6 +187,7 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
     options.directory = directory / name;
     options.tables = kTables;
     options.format_name = std::string("fieldpost-hub-") + name;
+    options.format_version = kFormatVersion;
     OpenStore open;
     open.name = name;
     FP_TRY(open.kv, storage::LmdbKv::open(options));

@@ -1,6 +1,7 @@
 #include "keys/secret_file.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -108,6 +109,25 @@ Status AtomicFile::write(BytesView content) {
 Status AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
   if (::rename(working_.c_str(), path_.c_str()) != 0) return system_error(path_, "replace");
+  working_.clear();
+  return sync_folder(folder_of(path_));
+}
+
+Status AtomicFile::commit_new() {
+  if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
+  if (::renameat2(AT_FDCWD, working_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) != 0) {
+    if (errno == EEXIST)
+      return fail(
+          Errc::already_exists,
+          "'" + path_.string() + "' is there already and is left as it is; name a new file");
+    // Some file systems of memory sticks do not know the flag; there a look before has to do.
+    if (errno != EINVAL && errno != ENOSYS) return system_error(path_, "name");
+    if (::access(path_.c_str(), F_OK) == 0)
+      return fail(
+          Errc::already_exists,
+          "'" + path_.string() + "' is there already and is left as it is; name a new file");
+    if (::rename(working_.c_str(), path_.c_str()) != 0) return system_error(path_, "name");
+  }
   working_.clear();
   return sync_folder(folder_of(path_));
 }

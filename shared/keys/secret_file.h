@@ -32,6 +32,8 @@ class AtomicFile {
   Status write(BytesView content);
   /// fsync, rename, fsync of the folder; replaces what stood there.
   Status commit();
+  /// The same, but never over what stands there meanwhile. Errors: also `already_exists`.
+  Status commit_new();
 
  private:
   AtomicFile(std::filesystem::path path, std::string working, int descriptor)

@@ -7,8 +7,7 @@
 
 namespace fieldpost::model {
 
-/// An ephemeral key (32), an authenticator (16) and a 32-byte content key.
-/// Ephemeral public key and box of the content key.
+/// Of a seal as it is kept: an ephemeral public key, then an authenticator (16) and the content key (32).
 inline constexpr std::size_t kEphemeralBytes = 32;
 inline constexpr std::size_t kKeyBoxBytes = kEphemeralBytes + 48;
 

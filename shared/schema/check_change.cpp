@@ -3,19 +3,11 @@
 #include "base/text.h"
 #include "schema/check.h"
 #include "schema/validate.h"
+#include "schema/words.h"
 
 namespace fieldpost::schema {
 
 namespace {
-
-constexpr std::size_t kShownBytesMax = 80;
-
-std::string shortened(std::string_view text) {
-  if (text.size() <= kShownBytesMax) return std::string(text);
-  std::size_t end = kShownBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "…";
-}
 
 std::string shown(const model::Value& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return shortened(*text);

@@ -7,14 +7,13 @@
 #include "schema/node.h"
 #include "schema/rules.h"
 #include "schema/validate.h"
+#include "schema/words.h"
 
 namespace fieldpost::schema {
 
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kShownBytesMax = 80;
 
 /// The effective document (schemas/README.md): without nulls, voided items bare, and without what a
 /// newer form added.
@@ -80,12 +79,8 @@ class Effective {
 };
 
 std::string shown(const json& value) {
-  std::string text = value.is_string() ? value.get<std::string>()
-                                       : value.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (text.size() <= kShownBytesMax) return text;
-  std::size_t end = kShownBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "…";
+  return shortened(value.is_string() ? value.get<std::string>()
+                                     : value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 class Checker {

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kStepsMax = 200'000;
 constexpr std::size_t kRepeatMax = 1000;
 constexpr std::size_t kProgramMax = 4096;
-constexpr int kDepthMax = 4;
+constexpr int kGroupDepthMax = 4;
 
 }  // namespace
 
@@ -140,7 +140,7 @@ class PatternCompiler {
 
   /// '(' alternatives ')' quantifier. The source of the group is compiled once for each repetition.
   bool group(int depth) {
-    if (depth >= kDepthMax) return wrong("groups are nested too deep");
+    if (depth >= kGroupDepthMax) return wrong("groups are nested too deep");
     const std::size_t begin = ++at_;
     const std::size_t end = closing(begin);
     if (end == std::string_view::npos) return wrong("a group is not closed");

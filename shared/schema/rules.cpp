@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Place {
+struct PathValue {
   std::string path;
   const json* value;
 };
@@ -163,8 +163,8 @@ class Run {
   }
 
   /// Every value of array/field over the array's live items.
-  std::vector<Place> spread(const RulePath& path) const {
-    std::vector<Place> out;
+  std::vector<PathValue> spread(const RulePath& path) const {
+    std::vector<PathValue> out;
     for (const LiveItem& live : live_items(document_, path.names[0])) {
       const auto value = live.item->find(path.names.back());
       if (value == live.item->end()) continue;
@@ -182,10 +182,10 @@ class Run {
     if (applies(nullptr) != true) return;
     std::set<json> seen;
     for (const RulePath& path : rule_.right) {
-      for (const Place& place : spread(path)) seen.insert(*place.value);
+      for (const PathValue& place : spread(path)) seen.insert(*place.value);
     }
     for (const RulePath& path : rule_.left) {
-      for (Place& place : spread(path)) {
+      for (PathValue& place : spread(path)) {
         const bool known = seen.contains(*place.value);
         if (rule_.op == RuleOp::unique ? known : !known) broken(std::move(place.path));
         if (rule_.op == RuleOp::unique) seen.insert(*place.value);

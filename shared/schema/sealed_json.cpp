@@ -88,6 +88,21 @@ class Opener {
     return {};
   }
 
+  Status walk_conflicts(json& conflicts) {
+    if (!conflicts.is_object()) return fail(Errc::malformed, "'conflicts' must be an object");
+    for (auto& [path, siblings] : conflicts.items()) {
+      if (!siblings.is_array())
+        return fail(Errc::malformed, "'conflicts' of " + path + " must be a list");
+      for (json& sibling : siblings) {
+        if (!sibling.is_object() || !sibling.contains("value"))
+          return fail(Errc::malformed, "a value in conflict of " + path + " must be an object");
+        FP_CHECK_OK(walk(path, sibling["value"]));
+        if (sibling.contains("sealed")) sibling["sealed"] = sibling["value"].is_object();
+      }
+    }
+    return {};
+  }
+
   std::size_t closed = 0;
 
  private:
@@ -115,6 +130,68 @@ class Opener {
 
 }  // namespace
 
+namespace {
+
+json closed_value(const model::Sealed& sealed) {
+  return {{"sealed", {{"seal", sealed.seal.hex()}, {"data", to_hex(sealed.ciphertext)}}}};
+}
+
+void add_seal(const model::Record& record, const SealId& id, json& seals) {
+  const model::Seal* seal = find_seal(record, id);
+  if (seal == nullptr || seals.contains(seal->id.hex())) return;
+  json boxes = json::array();
+  for (const auto& box : seal->boxes)
+    boxes.push_back({{"to", box.recipient.hex()}, {"box", to_hex(box.box)}});
+  seals[seal->id.hex()] = std::move(boxes);
+}
+
+/// The closed value of one writer, or null when it is in clear.
+const model::Sealed* sealed_of(const model::Record& record, const SiblingView& sibling) {
+  for (const model::Sibling& one : model::siblings(record, sibling.path)) {
+    if (one.group->dot == sibling.dot) return std::get_if<model::Sealed>(one.value);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* clock_word(model::ClockKind clock) {
+  return clock == model::ClockKind::hub       ? "hub"
+         : clock == model::ClockKind::receipt ? "receipt"
+                                              : "device";
+}
+
+json conflicts_json(const model::Record& record, const DocumentView& view) {
+  json conflicts = json::object();
+  for (const SiblingView& sibling : view.conflicts) {
+    const model::Sealed* closed = sibling.sealed ? sealed_of(record, sibling) : nullptr;
+    conflicts[sibling.path].push_back(
+        {{"value", closed != nullptr ? closed_value(*closed) : sibling.value},
+         {"sealed", sibling.sealed},
+         {"author", sibling.author},
+         {"dot", model::to_text(sibling.dot)},
+         {"at", to_text(sibling.time.at)},
+         {"clock", clock_word(sibling.time.clock)},
+         {"shown", sibling.shown}});
+  }
+  return conflicts;
+}
+
+json export_document(const model::Record& record, const DocumentView& view) {
+  json document = view.document;
+  add_sealed(record, view.sealed, document);
+  json conflicts = conflicts_json(record, view);
+  if (conflicts.empty()) return document;
+  json seals = document.value("seals", json::object());
+  for (const SiblingView& sibling : view.conflicts) {
+    const model::Sealed* closed = sibling.sealed ? sealed_of(record, sibling) : nullptr;
+    if (closed != nullptr) add_seal(record, closed->seal, seals);
+  }
+  if (!seals.empty()) document["seals"] = std::move(seals);
+  document[kConflictsMember] = std::move(conflicts);
+  return document;
+}
+
 void add_sealed(const model::Record& record, const std::vector<std::string>& paths,
                 json& document) {
   json seals = json::object();
@@ -122,14 +199,8 @@ void add_sealed(const model::Record& record, const std::vector<std::string>& pat
     const model::Value* value = model::shown(record, path);
     const auto* sealed = value == nullptr ? nullptr : std::get_if<model::Sealed>(value);
     if (sealed == nullptr) continue;
-    place_of_path(document, path) = {
-        {"sealed", {{"seal", sealed->seal.hex()}, {"data", to_hex(sealed->ciphertext)}}}};
-    const model::Seal* seal = find_seal(record, sealed->seal);
-    if (seal == nullptr || seals.contains(seal->id.hex())) continue;
-    json boxes = json::array();
-    for (const auto& box : seal->boxes)
-      boxes.push_back({{"to", box.recipient.hex()}, {"box", to_hex(box.box)}});
-    seals[seal->id.hex()] = std::move(boxes);
+    place_of_path(document, path) = closed_value(*sealed);
+    add_seal(record, sealed->seal, seals);
   }
   if (!seals.empty()) document["seals"] = std::move(seals);
 }
@@ -145,7 +216,15 @@ Result<std::size_t> open_sealed(json& document, const std::vector<crypto::BoxKey
     document.erase(found);
   }
   FP_CHECK_OK(opener.read_seals(seals));
+  // Apart: what stands below is at its own path, not at one that begins with "conflicts".
+  json conflicts;
+  if (const auto found = document.find(kConflictsMember); found != document.end()) {
+    conflicts = *found;
+    document.erase(found);
+    FP_CHECK_OK(opener.walk_conflicts(conflicts));
+  }
   FP_CHECK_OK(opener.walk("", document));
+  if (!conflicts.is_null()) document[kConflictsMember] = std::move(conflicts);
   if (opener.closed > 0) document["seals"] = std::move(seals);
   return opener.closed;
 }

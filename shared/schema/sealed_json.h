@@ -3,6 +3,8 @@
 //   "visit_at": {"sealed": {"seal": "<32 hex>", "data": "<hex>"}}           in the value's place
 //   "seals": {"<32 hex>": [{"to": "<16 hex>", "box": "<hex>"}]}             once, in the document's root
 //
+//   "conflicts": {"PATH": [{"value", "sealed", "author", "dot", "at", "clock", "shown"}]}   where writers differ
+//
 // The field's path is where it stands: names joined by '/', an item's item_id in place of its index. Record
 // id and path are part of what is authenticated, so that a value moved elsewhere does not open.
 //
@@ -15,6 +17,7 @@
 
 #include "crypto/crypto.h"
 #include "model/record.h"
+#include "schema/document.h"
 
 namespace fieldpost::schema {
 
@@ -22,7 +25,20 @@ namespace fieldpost::schema {
 void add_sealed(const model::Record& record, const std::vector<std::string>& paths,
                 nlohmann::json& document);
 
-/// Opens every sealed value that `keys` open and takes "seals" out when none is left closed; answers how
+/// Every value of every field in conflict, by path; what is closed here as `{"sealed": {"seal", "data"}}`.
+/// An empty object when nothing is in conflict.
+nlohmann::json conflicts_json(const model::Record& record, const DocumentView& view);
+
+/// The whole record for somebody elsewhere: sealed values, their seals, and `conflicts` where there are any.
+/// `view` is of this record; its document is taken as it is.
+nlohmann::json export_document(const model::Record& record, const DocumentView& view);
+
+/// Whose clock an estimated time is of: "device", "hub" (carried forward by the device) or "receipt".
+const char* clock_word(model::ClockKind clock);
+
+inline constexpr const char* kConflictsMember = "conflicts";
+
+/// Opens every sealed value that `keys` open, those in conflict too, and takes "seals" out when none is left closed; answers how
 /// many stayed closed. Errors: `malformed` for a document that is not of the shape above.
 Result<std::size_t> open_sealed(nlohmann::json& document,
                                 const std::vector<crypto::BoxKeyPair>& keys);

@@ -6,6 +6,14 @@
 
 namespace fieldpost::schema {
 
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kShownBytesMax = 80;
+  if (text.size() <= kShownBytesMax) return std::string(text);
+  std::size_t end = kShownBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "…";
+}
+
 std::string ascii_lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) {

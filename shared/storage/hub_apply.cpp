@@ -17,6 +17,8 @@ constexpr const char* kMismatchDetail = "a record's type and unit never change";
 constexpr const char* kTooLargeRule = "too_large";
 /// What a change adds to a state beyond its own bytes: its entry in the vector, indices, distances.
 constexpr std::size_t kGroupSlackBytes = 64;
+/// What a new writer may add to every other group: its place in the vector moves, and its number grows.
+constexpr std::size_t kIndexBytesMax = 16;
 
 }  // namespace
 
@@ -56,10 +58,10 @@ HubApply::Outcome HubApply::apply_within(Loaded& loaded, const model::Change& ch
   Outcome outcome{model::classify(record, change), std::nullopt};
   if (outcome.applied != model::Applied::applied) return outcome;
   loaded.bytes += bytes + kGroupSlackBytes;
-  // Half: a new writer may also lengthen the index in every other group, by less than that.
-  const bool near = record.vv.size() >= limits::kVectorEntriesMax ||
+  const bool new_writer = record.vv[change.dot.actor].value == 0;
+  const bool near = (new_writer && record.vv.size() >= limits::kVectorEntriesMax) ||
                     record.groups.size() >= limits::kGroupsMax ||
-                    loaded.bytes > limits::kRecordBytesMax / 2;
+                    loaded.bytes + kIndexBytesMax * record.groups.size() > limits::kRecordBytesMax;
   if (!near) {
     model::apply(record, change);
     return outcome;

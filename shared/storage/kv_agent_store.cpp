@@ -257,9 +257,12 @@ class KvAgentStore final : public AgentStore {
       for (const RecordId& id : ids) {
         FP_TRY(const auto view, load(id));
         if (!view || view->record.unit != unit || view->record.vv.empty()) continue;
-        FP_TRY(const Bytes canonical, wire::encode_record(view->record));
+        const auto canonical = wire::encode_record(view->record);
+        // With own changes the hub set aside a record may be larger than one can be: it differs from the
+        // hub's, and the digest says so instead of failing.
+        if (!canonical && !canonical.error().is(Errc::too_large)) return canonical.error();
         hasher.update(id.view());
-        hasher.update(wire::state_digest(canonical).view());
+        hasher.update((canonical ? wire::state_digest(*canonical) : Hash{}).view());
       }
       after = ids.back();
     }
@@ -469,7 +472,8 @@ Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) 
       const auto view = load(id);
       if (!view)
         return fail(Errc::corrupt, "record " + to_text(id) + ": " + view.error().message());
-      FP_CHECK_OK(model::check_record((*view)->record));
+      const Status sound = model::check_record((*view)->record);
+      if (!sound && !sound.error().is(Errc::too_large)) return sound;
       progress(++done);
     }
     after = ids.back();

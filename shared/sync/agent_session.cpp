@@ -3,8 +3,28 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace fieldpost::sync {
+
+namespace {
+
+wire::ErrorCode wire_code(const Error& error) {
+  if (error.is(Errc::chain_broken)) return wire::ErrorCode::chain_broken;
+  if (error.is(Errc::bad_signature)) return wire::ErrorCode::bad_signature;
+  if (error.is(Errc::unauthorised)) return wire::ErrorCode::not_granted;
+  if (error.is(Errc::malformed)) return wire::ErrorCode::malformed;
+  if (error.is(Errc::too_large)) return wire::ErrorCode::too_large;
+  return wire::ErrorCode::internal;
+}
+
+/// As long as an error's text may be, cut between characters.
+std::string reason_text(std::string_view detail) {
+  const std::string_view cut = detail.substr(0, limits::kReasonBytesMax);
+  return std::string(cut.substr(0, first_invalid_utf8(cut)));
+}
+
+}  // namespace
 
 void LinkEstimate::push_acknowledged() {
   push_bytes = std::min(limits::kPushTargetBytes, push_bytes * 2);
@@ -35,6 +55,16 @@ void AgentSession::send(const wire::Message& message, AgentOutput& out) {
 }
 
 void AgentSession::stop(Error error, AgentOutput& out) {
+  if (phase_ == Phase::closed) return;
+  // The hub's operator sees why, not only that this tablet went away. A hub not yet known to be the right
+  // one hears nothing.
+  if (!error.is(Errc::closed) && phase_ != Phase::connecting)
+    send(wire::ErrorMessage{wire_code(error), reason_text(error.detail), 0}, out);
+  out.for_good = error.is(Errc::chain_broken);
+  leave(std::move(error), out);
+}
+
+void AgentSession::leave(Error error, AgentOutput& out) {
   if (phase_ == Phase::closed) return;
   phase_ = Phase::closed;
   out.close = std::move(error);
@@ -71,9 +101,9 @@ void AgentSession::refused(const wire::ErrorMessage& message, AgentOutput& out) 
     return Errc::closed;
   }();
   Error error = fail(code, "the hub says: " + message.text);
-  if (code != Errc::closed) return stop_for_good(std::move(error), out);
-  stop(std::move(error), out);
-  out.retry_after_ms = message.retry_after_ms;
+  leave(std::move(error), out);
+  out.for_good = code != Errc::closed;
+  if (!out.for_good) out.retry_after_ms = message.retry_after_ms;
 }
 
 void AgentSession::on_closed() {
@@ -325,7 +355,7 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(rewind.actor);
   if (own == nullptr || rewind.head < own->acked || rewind.head > own->head) {
     return stop(fail(Errc::chain_broken,
-                     "the hub stands elsewhere on this tablet's chain; connecting again"),
+                     "the hub stands elsewhere on this tablet's chain than it had said"),
                 out);
   }
   if (rewind.head.value > 0) {

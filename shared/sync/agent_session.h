@@ -120,8 +120,11 @@ class AgentSession {
   Instant hub_now(const TimeReading& now) const;
   void send(const wire::Message& message, AgentOutput& out);
   void send_bytes(BytesView message, AgentOutput& out);
+  /// Ends the connection and tells the hub why. A history that differs is for good.
   void stop(Error error, AgentOutput& out);
-  /// The same, for what no further attempt will mend.
+  /// Ends it without a word: the hub spoke the last one.
+  void leave(Error error, AgentOutput& out);
+  /// As `stop`, for what no further attempt will mend.
   void stop_for_good(Error error, AgentOutput& out);
   void refused(const wire::ErrorMessage& message, AgentOutput& out);
 

@@ -108,7 +108,8 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
           out.close = fail(Errc::closed, "the agent said good-bye");
         } else if constexpr (std::is_same_v<M, wire::ErrorMessage>) {
           closed_ = true;
-          out.close = fail(Errc::closed, "the agent says: " + m.text);
+          out.close = fail(Errc::closed, "the tablet ended it: " + m.text);
+          out.refused = true;
         } else if constexpr (std::is_same_v<M, wire::Pong>) {
           // Life sign.
         } else if constexpr (std::is_same_v<M, wire::HashQuery> || std::is_same_v<M, wire::Gap> ||
@@ -235,6 +236,8 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   auto repeated = here().reader->unconfirmed(actors, kRepeatedMax);
   if (!repeated)
     return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  // A batch may have been committed since the verdicts were made: its acknowledgement tells of it.
+  std::erase_if(*repeated, [&](const auto& e) { return e.counter > chains_[e.actor].told; });
   auto parts = in_frames(std::move(*repeated));
   welcome.exceptions = std::move(parts.front());
   for (const std::string& unit : granted_) welcome.grants.push_back({unit});

@@ -53,7 +53,7 @@ struct HubOutput {
   std::vector<wire::Confirm::Item> confirmed;   ///< for the writer
   std::optional<storage::Device> contact;       ///< the device entry to store when there is time
   std::optional<Error> close;
-  bool refused = false;  ///< it closes because of what the peer did or the hub cannot
+  bool refused = false;  ///< not a good-bye: one of the two would not go on, and `close` says why
 };
 
 class HubSession {

@@ -184,7 +184,7 @@ TEST_CASE("a health record is settled by one of its values, never by the hub's o
   const auto [no, refused] =
       hub.ask("POST", path, {{"path", "visit_type"}, {"value", "outreach"}, {"note", "why"}});
   CHECK(no == 403);
-  CHECK(says(refused, "choosing one of its values"));
+  CHECK(says(refused, "choose one of those in clear"));
   const auto [yes, settled] = hub.ask(
       "POST", path,
       {{"path", "visit_type"}, {"choose", model::to_text(first)}, {"note", "not to be stored"}});
