@@ -71,6 +71,15 @@ Result<Nonce> key_of(const fs::path& path) {
 
 }  // namespace
 
+storage::LmdbOptions store_options(const fs::path& directory, const std::string& name) {
+  storage::LmdbOptions options;
+  options.directory = directory / name;
+  options.tables = kTables;
+  options.format_name = "fieldpost-hub-" + name;
+  options.format_version = kFormatVersion;
+  return options;
+}
+
 Status init(const fs::path& directory, const Settings& settings, const RandomSource& random,
             Instant now) {
   if (settings.name.empty() || settings.name.size() > 253 ||
@@ -88,11 +97,7 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
   FP_CHECK_OK(write_keys(keys_of(directory), settings, random, now));
   FP_TRY(const Keys made, load_keys(directory));
   for (const char* name : {"enforcement", "health"}) {
-    storage::LmdbOptions options;
-    options.directory = directory / name;
-    options.tables = kTables;
-    options.format_name = std::string("fieldpost-hub-") + name;
-    options.format_version = kFormatVersion;
+    storage::LmdbOptions options = store_options(directory, name);
     options.create = true;
     FP_TRY(const auto kv, storage::LmdbKv::open(options));
     (void)kv;
@@ -183,14 +188,9 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
   Epoch epoch = random_id<Epoch>(random);
   const auto start = random_id<StartId>(random);
   for (const char* name : {"enforcement", "health"}) {
-    storage::LmdbOptions options;
-    options.directory = directory / name;
-    options.tables = kTables;
-    options.format_name = std::string("fieldpost-hub-") + name;
-    options.format_version = kFormatVersion;
     OpenStore open;
     open.name = name;
-    FP_TRY(open.kv, storage::LmdbKv::open(options));
+    FP_TRY(open.kv, storage::LmdbKv::open(store_options(directory, name)));
     const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
       return std::make_unique<storage::ChecksumCodec>(
           key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));

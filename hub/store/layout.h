@@ -57,6 +57,8 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
 /// Errors: `not_found` with the command that makes a hub; `malformed` naming file and member.
 Result<Settings> load_settings(const fs::path& directory);
 Result<Keys> load_keys(const fs::path& directory);
+/// Of the store `name` ("enforcement" or "health"): its place, tables and format.
+storage::LmdbOptions store_options(const fs::path& directory, const std::string& name);
 /// Opens both stores. Errors: `locked` when a hub runs here.
 Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
                                            const RandomSource& random);

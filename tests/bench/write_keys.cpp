@@ -88,13 +88,7 @@ struct HubParts {
     keys = need(hub::load_keys(directory));
     // Laid out by the production code, then opened once more with the recorder between.
     need(hub::open_stores(directory, keys, keys::system_random()));
-    storage::LmdbOptions options;
-    options.directory = directory / "enforcement";
-    options.tables = {"meta",      "records", "log",       "feed",       "feed_ends",
-                      "actors",    "batches", "by_record", "held",       "exceptions",
-                      "conflicts", "units",   "devices",   "invitations"};
-    options.format_name = "fieldpost-hub-enforcement";
-    lmdb = need(storage::LmdbKv::open(options));
+    lmdb = need(storage::LmdbKv::open(hub::store_options(directory, "enforcement")));
     if (recording) recorder = std::make_unique<RecordingKv>(*lmdb);
     storage::Kv& kv = recording ? static_cast<storage::Kv&>(*recorder) : *lmdb;
     id = need(HubId::from(keys.signing.public_key.view()));
