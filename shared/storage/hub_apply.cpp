@@ -435,9 +435,8 @@ Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t 
   }
   FP_CHECK_OK(write_.put(kFeed, feed_key(unit, position), id.view()));
   if (loaded.created_by != nullptr) {
-    return write_.put(
-        kRecords, id.view(),
-        place_stored_record(codec_, id, *loaded.created_by->prepared->created, position));
+    place_stored_record(codec_, id, *loaded.created_by->prepared->created, position, value_);
+    return write_.put(kRecords, id.view(), value_);
   }
   FP_TRY(const Bytes value, encode_stored_record(codec_, loaded.record, position));
   FP_CHECK_OK(write_.put(kRecords, id.view(), value));

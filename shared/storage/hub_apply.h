@@ -11,9 +11,9 @@
 //      quarantine; it fails neither its batch nor the commit.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "storage/hub_tables.h"
@@ -66,7 +66,8 @@ class HubApply {
     /// The record as the changes so far leave it.
     model::Record& built();
   };
-  using Entry = std::map<RecordId, Loaded>::value_type;
+  using Records = std::unordered_map<RecordId, Loaded, ByteIdHash>;
+  using Entry = Records::value_type;  ///< stays where it is while others come
 
   /// model::apply, except that nothing happens when the record would become too large: then why.
   struct Outcome {
@@ -97,7 +98,8 @@ class HubApply {
 
   KvWrite& write_;
   ValueCodec& codec_;
-  std::map<RecordId, Loaded> loaded_;
+  Records loaded_;
+  Bytes value_;  ///< the one laid out last: its memory serves the next
   std::vector<model::Dot> outcomes_;
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;

@@ -13,15 +13,17 @@ constexpr std::size_t kPositionBytes = 8;
 
 }  // namespace
 
-Bytes place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
-                          std::uint64_t position) {
-  return codec.place(kRecords, id.view(), Packer().u64(position).bytes(), canonical);
+void place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
+                         std::uint64_t position, Bytes& stored) {
+  codec.place(kRecords, id.view(), Packer().u64(position).bytes(), canonical, stored);
 }
 
 Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
                                    std::uint64_t position) {
   FP_TRY(const Bytes canonical, wire::encode_record(record));
-  return place_stored_record(codec, record.id, codec.pack(canonical), position);
+  Bytes stored;
+  place_stored_record(codec, record.id, codec.pack(canonical), position, stored);
+  return stored;
 }
 
 Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value) {

@@ -15,8 +15,8 @@ struct StoredRecord {
 };
 
 /// A stored state is its position, in clear so that `place` can add it last, and the canonical bytes.
-Bytes place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
-                          std::uint64_t position);
+void place_stored_record(ValueCodec& codec, const RecordId& id, const PackedValue& canonical,
+                         std::uint64_t position, Bytes& stored);
 Result<Bytes> encode_stored_record(ValueCodec& codec, const model::Record& record,
                                    std::uint64_t position);
 Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id, BytesView value);

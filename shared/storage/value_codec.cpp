@@ -76,17 +76,17 @@ BytesView SealingCodec::associated(TableId table, std::uint8_t form, BytesView h
 
 PackedValue SealingCodec::pack(BytesView plain) { return pack_with(compressor_, plain); }
 
-Bytes SealingCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed) {
+void SealingCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+                         Bytes& stored) {
   const auto nonce = random_id<crypto::AeadNonce>(random_);
   const Bytes sealed =
       crypto::aead_seal(key_, nonce, associated(table, packed.form, head, key), packed.bytes);
-  Bytes stored;
+  stored.clear();
   stored.reserve(kHeadAt + head.size() + nonce.bytes.size() + sealed.size());
   stored.push_back(packed.form);
   stored.insert(stored.end(), head.begin(), head.end());
   stored.insert(stored.end(), nonce.bytes.begin(), nonce.bytes.end());
   stored.insert(stored.end(), sealed.begin(), sealed.end());
-  return stored;
 }
 
 Result<Bytes> SealingCodec::decode(TableId table, BytesView key, BytesView stored,
@@ -118,16 +118,15 @@ Hash ChecksumCodec::checksum(TableId table, BytesView key, BytesView value) cons
 
 PackedValue ChecksumCodec::pack(BytesView plain) { return pack_with(compressor_, plain); }
 
-Bytes ChecksumCodec::place(TableId table, BytesView key, BytesView head,
-                           const PackedValue& packed) {
-  Bytes stored;
+void ChecksumCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+                          Bytes& stored) {
+  stored.clear();
   stored.reserve(kHeadAt + head.size() + packed.bytes.size() + kChecksumBytes);
   stored.push_back(packed.form);
   stored.insert(stored.end(), head.begin(), head.end());
   stored.insert(stored.end(), packed.bytes.begin(), packed.bytes.end());
   const Hash sum = checksum(table, key, stored);
   stored.insert(stored.end(), sum.bytes.begin(), sum.bytes.begin() + kChecksumBytes);
-  return stored;
 }
 
 Result<Bytes> ChecksumCodec::decode(TableId table, BytesView key, BytesView stored,
@@ -146,11 +145,11 @@ Result<Bytes> ChecksumCodec::decode(TableId table, BytesView key, BytesView stor
 
 // ---- plain ----
 
-Bytes PlainCodec::place(TableId, BytesView, BytesView head, const PackedValue& packed) {
-  Bytes stored{packed.form};
+void PlainCodec::place(TableId, BytesView, BytesView head, const PackedValue& packed,
+                       Bytes& stored) {
+  stored.assign(1, packed.form);
   stored.insert(stored.end(), head.begin(), head.end());
   stored.insert(stored.end(), packed.bytes.begin(), packed.bytes.end());
-  return stored;
 }
 
 Result<Bytes> PlainCodec::decode(TableId table, BytesView key, BytesView stored,

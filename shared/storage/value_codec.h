@@ -29,7 +29,9 @@ class ValueCodec {
   /// The expensive half of encoding: needs neither key nor place, so another thread may do it ahead.
   virtual PackedValue pack(BytesView plain) = 0;
   /// The other half. `head`: a few bytes that stand before the value in clear, as safe as the value.
-  virtual Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) = 0;
+  /// `stored` is replaced: a writer hands the same buffer in again and again.
+  virtual void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+                     Bytes& stored) = 0;
   /// What stands behind a head of `head_bytes`; with none, the whole value. The head itself is at
   /// `stored[kHeadAt]`. Errors: `corrupt`; `unsupported` when it was compressed with a dictionary this
   /// program lacks.
@@ -37,7 +39,9 @@ class ValueCodec {
                                std::size_t head_bytes) = 0;
 
   Bytes encode(TableId table, BytesView key, BytesView plain) {
-    return place(table, key, {}, pack(plain));
+    Bytes stored;
+    place(table, key, {}, pack(plain), stored);
+    return stored;
   }
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored) {
     return decode(table, key, stored, 0);
@@ -52,7 +56,8 @@ class SealingCodec final : public ValueCodec {
   SealingCodec(const crypto::SymmetricKey& key, std::shared_ptr<const wire::Dictionary> dictionary,
                RandomSource random);
   PackedValue pack(BytesView plain) override;
-  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+             Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
                        std::size_t head_bytes) override;
   using ValueCodec::decode;
@@ -74,7 +79,8 @@ class ChecksumCodec final : public ValueCodec {
   ChecksumCodec(const crypto::SymmetricKey& key,
                 std::shared_ptr<const wire::Dictionary> dictionary);
   PackedValue pack(BytesView plain) override;
-  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+             Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
                        std::size_t head_bytes) override;
   using ValueCodec::decode;
@@ -90,7 +96,8 @@ class ChecksumCodec final : public ValueCodec {
 class PlainCodec final : public ValueCodec {
  public:
   PackedValue pack(BytesView plain) override { return {0, to_bytes(plain)}; }
-  Bytes place(TableId table, BytesView key, BytesView head, const PackedValue& packed) override;
+  void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
+             Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
                        std::size_t head_bytes) override;
   using ValueCodec::decode;
