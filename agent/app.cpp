@@ -26,6 +26,11 @@ std::string short_time(Instant at, Instant now, int offset_minutes) {
                                                    : then.substr(0, 10) + " " + then.substr(11, 5);
 }
 
+std::int64_t chains(const storage::AgentState& state, bool closed) {
+  return std::count_if(state.actors.begin(), state.actors.end(),
+                       [&](const storage::OwnActor& own) { return own.closed == closed; });
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const schema::Registry>> load_registry(const DataDirectory& data) {
@@ -58,6 +63,8 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   FP_TRY(app->open_, open_store(options.data, app->random_, true));
   FP_CHECK_OK(sync::ensure_actor(*app->open_.store, app->identity_.hub, app->identity_.device(),
                                  app->random_));
+  FP_TRY(app->start_, mark_start(options.data, *app->open_.store, app->identity_.hub,
+                                 app->identity_.device(), this_machine(), app->random_));
   app->sync_identity_ = {
       app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
       app->identity_.hub,      kAppVersion,
@@ -134,6 +141,8 @@ Result<json> App::status() {
            {"last_sync", state.last_sync ? json(to_text(*state.last_sync)) : json(nullptr)},
            {"last_error", progress.last_error},
            {"last_error_is_final", progress.verdict.has_value()},
+           {"chains_open", chains(state, false)},
+           {"chains_closed", chains(state, true)},
            {"bytes_sent", progress.bytes_sent},
            {"bytes_received", progress.bytes_received},
            {"storage_free_bytes", facts.storage_free_bytes},

@@ -10,6 +10,7 @@
 #include "agent/api/routes.h"
 #include "agent/io/sync_driver.h"
 #include "agent/store/open_store.h"
+#include "agent/store/start_mark.h"
 
 namespace fieldpost::agent {
 
@@ -41,6 +42,8 @@ class App {
   storage::LmdbKv& kv() { return *open_.kv; }
   const RandomSource& random() const { return random_; }
   const DataDirectory& data() const { return options_.data; }
+  /// What this start noticed of the store: put back, copied, or nothing.
+  const StartFound& start_found() const { return start_; }
   sync::TimeReading read_clock() const;
   const net::Router& router();
 
@@ -56,6 +59,7 @@ class App {
   Identity identity_;
   sync::AgentIdentity sync_identity_;
   OpenStore open_;
+  StartFound start_;
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<net::Router> router_;
 };

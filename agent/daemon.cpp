@@ -126,6 +126,9 @@ void look(asio::steady_timer& timer, Engine& engine, Look& state) {
 
 Status run_daemon(const AppOptions& options, std::uint16_t port) {
   FP_TRY(auto app, App::open(options));
+  if (app->start_found().put_back)
+    spdlog::warn("{}; new records go under a new chain, and nothing is lost",
+                 app->start_found().words);
   FP_TRY(const std::string token, api_token(options.data, app->random()));
   Engine engine(*app);
   const net::Router& router = app->router();

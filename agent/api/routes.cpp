@@ -56,28 +56,41 @@ std::string language_of(const HttpRequest& request) {
   return request.query_value("lang") == "km" ? "km" : "en";
 }
 
-Result<std::optional<model::VersionVector>> context_of(const json& body) {
-  if (!body.contains("context")) return std::optional<model::VersionVector>();
+std::optional<ActorId> actor_from(const json& text) {
+  if (!text.is_string()) return std::nullopt;
+  const auto bytes = from_hex(text.get_ref<const std::string&>());
+  if (!bytes || bytes->size() != 8) return std::nullopt;
+  ActorId actor;
+  for (const auto byte : *bytes) actor.value = actor.value << 8 | byte;
+  return actor;
+}
+
+Result<std::optional<Desk::Opened>> context_of(const json& body) {
+  if (!body.contains("context")) return std::optional<Desk::Opened>();
   const auto wrong = [] {
     return fail(Errc::invalid_argument,
-                "'context' is what 'show' answered: a list of [actor, counter]");
+                "'context' is what 'show' answered, as it was: {\"under\", \"seen\": [[actor, "
+                "counter]]}");
   };
-  if (!body["context"].is_array()) return wrong();
+  const json& context = body["context"];
+  if (!context.is_object() || !context.contains("under") || !context.contains("seen") ||
+      !context["seen"].is_array())
+    return wrong();
+  Desk::Opened opened;
+  const auto under = actor_from(context["under"]);
+  if (!under) return wrong();
+  opened.under = *under;
   std::vector<model::VersionVector::Entry> entries;
-  for (const json& pair : body["context"]) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() ||
-        !pair[1].is_number_integer())
-      return wrong();
-    if (pair[1].get<std::int64_t>() < 1) return wrong();
-    const auto bytes = from_hex(pair[0].get_ref<const std::string&>());
-    if (!bytes || bytes->size() != 8) return wrong();
-    std::uint64_t actor = 0;
-    for (const auto byte : *bytes) actor = actor << 8 | byte;
-    entries.push_back({ActorId{actor}, Sequence{pair[1].get<std::uint64_t>()}});
+  for (const json& pair : context["seen"]) {
+    if (!pair.is_array() || pair.size() != 2 || !pair[1].is_number_integer()) return wrong();
+    const auto actor = actor_from(pair[0]);
+    if (!actor || pair[1].get<std::int64_t>() < 1) return wrong();
+    entries.push_back({*actor, Sequence{pair[1].get<std::uint64_t>()}});
   }
   auto vv = model::VersionVector::from_entries(std::move(entries));
   if (!vv) return wrong();
-  return std::optional<model::VersionVector>(*std::move(vv));
+  opened.seen = *std::move(vv);
+  return std::optional<Desk::Opened>(std::move(opened));
 }
 
 Result<json> list(const Desk& desk, const HttpRequest& request) {

@@ -28,6 +28,10 @@ void add_status(CLI::App& app, Session& session) {
                 << answer["drafts"] << " drafts.\n";
       if (answer.contains("visits"))
         std::cout << "Visits: " << answer["visits"].get<std::string>() << ".\n";
+      if (answer["chains_open"].get<int>() > 1)
+        std::cout
+            << "This tablet's data was put back or copied. Nothing is lost: the next sync settles "
+               "what the hub has of it.\n";
       if (answer["daemon"] == false)
         std::cout << "Nothing syncs by itself: 'fieldpost-agent run' is not running.\n";
       const std::string error = answer.value("last_error", "");

@@ -71,12 +71,18 @@ class Desk {
                               const Asker& asker);
 
   // ---- changing (edit.cpp) ----
+  /// What the author saw when the record was opened, and the chain that was current then: a fork between may
+  /// have given the own changes in it other names.
+  struct Opened {
+    model::VersionVector seen;
+    ActorId under;
+  };
   struct EditOrder {
     nlohmann::json set = nlohmann::json::object();    ///< path → value; null clears
     nlohmann::json patch = nlohmann::json::object();  ///< part of a document
     std::string reason;
-    std::optional<model::VersionVector> context;  ///< the record's vector when it was opened
-    bool finalise = false;                        ///< of a draft
+    std::optional<Opened> context;
+    bool finalise = false;  ///< of a draft
   };
   Result<Outcome> edit(const RecordId& id, const EditOrder& order, const Asker& asker);
   Result<Outcome> void_record(const RecordId& id, const std::string& reason, const Asker& asker);

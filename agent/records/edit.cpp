@@ -134,7 +134,10 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
   request.record = record.id;
   request.type = record.type;
   request.unit = record.unit;
-  request.context = order.context;
+  if (order.context) {
+    FP_TRY(request.context,
+           parts_.store->renamed(record.id, order.context->seen, order.context->under));
+  }
   request.author = asker.author;
   request.reason = order.reason;
   request.schema_version = form->version();

@@ -171,7 +171,9 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
   const model::Record& record = view->record;
   json out = summary(*view, language, true);
   const auto shown = schema::to_document(*parts_.registry, record, unseal(record));
-  out["context"] = vector_json(record.vv);
+  const storage::OwnActor* current = parts_.store->state().current();
+  out["context"] = {{"under", current != nullptr ? current->actor.hex() : ActorId{}.hex()},
+                    {"seen", vector_json(record.vv)}};
   out["sealed"] = shown.sealed;
   out["conflicts"] = schema::conflicts_json(record, shown);
   json writers = json::object();

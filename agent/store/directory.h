@@ -25,6 +25,8 @@ struct DataDirectory {
   std::filesystem::path store() const { return path / "store"; }
   std::filesystem::path token() const { return path / "api.token"; }
   std::filesystem::path run() const { return path / "run.json"; }
+  /// Counts the starts, beside the store: see start_mark.h.
+  std::filesystem::path start_mark() const { return path / "start.json"; }
   std::filesystem::path places() const { return path / "places"; }
 };
 

@@ -50,6 +50,14 @@ json device_json(const ApiParts& parts, std::string_view compartment,
       {"last_complete_sync", time_json(device.last_complete)},
       {"last_error", device.last_error},
       {"last_error_at", time_json(device.last_error_at)}};
+  if (device.forks.times > 0 || device.forks.rewritten > 0) {
+    const storage::ForkNotes& forks = device.forks;
+    out["forks"] = {{"times", forks.times},
+                    {"last_at", forks.times > 0 ? json(to_text(forks.last)) : json(nullptr)},
+                    {"hub_had", forks.hub_head.value},
+                    {"device_had", forks.device_head.value},
+                    {"written_anew", forks.rewritten}};
+  }
   if (!device.status) return out;
   const wire::AgentStatus& status = *device.status;
   json reported = {{"as_of", time_json(device.status_at)},

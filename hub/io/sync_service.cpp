@@ -143,6 +143,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     const auto stored = lane_.readers[session_.compartment()]->device(known.id);
     if (!stored || !*stored) return;
     storage::Device device = **stored;
+    device.forks = {};  // nothing new of that
     device.last_error = why;
     device.last_error_at = service_.clock_();
     service_.stores_[session_.compartment()].writer->contact(std::move(device));

@@ -75,7 +75,11 @@ void Writer::run(const Job& job) {
 
 void Writer::contact(storage::Device device) {
   const std::lock_guard lock(mutex_);
-  contacts_[device.id] = std::move(device);
+  storage::Device& waiting = contacts_[device.id];
+  storage::ForkNotes forks = waiting.forks;
+  forks.add(device.forks);
+  device.forks = forks;
+  waiting = std::move(device);
   side_waits();
 }
 

@@ -4,6 +4,13 @@
 
 namespace fieldpost::storage {
 
+namespace {
+
+constexpr std::uint8_t kForked = 1;
+constexpr std::uint8_t kClosed = 2;
+
+}  // namespace
+
 const OwnActor* AgentState::find(ActorId actor) const {
   for (const OwnActor& own : actors) {
     if (own.actor == actor) return &own;
@@ -17,11 +24,11 @@ Bytes pack_state(const StoredAgentState& stored) {
   out.u8(1).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
   out.u8(s.epoch ? 1 : 0).id(s.epoch.value_or(Epoch{}));
   out.u8(s.last_sync ? 1 : 0).i64(s.last_sync.value_or(Instant{}).ms);
-  out.text(s.compartment);
+  out.text(s.compartment).u64(s.generation).id(s.machine);
   out.u64(s.actors.size());
   for (const OwnActor& own : s.actors) {
     out.actor(own.actor).seq(own.head).id(own.hash).seq(own.acked).seq(own.backed_up);
-    out.u8(own.forked ? 1 : 0);
+    out.u8(static_cast<std::uint8_t>((own.forked ? kForked : 0) | (own.closed ? kClosed : 0)));
   }
   out.u64(s.cursors.size());
   for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
@@ -45,6 +52,8 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   const Instant sync{in.i64()};
   if (has_sync) s.last_sync = sync;
   s.compartment = in.text();
+  s.generation = in.u64();
+  s.machine = in.id<Hash>();
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) {
     OwnActor own;
     own.actor = in.actor();
@@ -52,7 +61,9 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     own.hash = in.id<Hash>();
     own.acked = in.seq();
     own.backed_up = in.seq();
-    own.forked = in.u8() != 0;
+    const std::uint8_t standing = in.u8();
+    own.forked = (standing & kForked) != 0;
+    own.closed = (standing & kClosed) != 0;
     s.waiting += own.head.value - own.acked.value;
     s.actors.push_back(own);
   }

@@ -10,6 +10,7 @@
 //   3. Every verb is atomic and durable when it returns success; on `store_failed` the fate of the
 //      last commit is unknown and the store must be reopened.
 //   4. A cursor becomes visible only together with the states it covers.
+//   5. A closed chain is never written or pushed again; its dots above `head` are another's.
 #pragma once
 
 #include <functional>
@@ -29,7 +30,8 @@ struct OwnActor {
   Hash hash;            ///< h(head)
   Sequence acked;       ///< the hub's durable head as far as acknowledged
   Sequence backed_up;   ///< below or at this, a restorable backup has it
-  bool forked = false;  ///< the hub's history differs: needs repair, not pushed
+  bool forked = false;  ///< the hub's history differs: not pushed until the repair is made
+  bool closed = false;  ///< ends at `head` for good: what stood above is on a later chain now
 };
 
 /// Everything small that a session or a screen asks for all the time.
@@ -42,6 +44,8 @@ struct AgentState {
   std::uint64_t welcome_id = 0;
   std::uint64_t ref_counter = 0;     ///< last reference number given out
   std::optional<Instant> last_sync;  ///< hub time of the last complete sync
+  std::uint64_t generation = 0;      ///< of the start that wrote last; one more each time
+  Hash machine;                      ///< where that was
   std::uint64_t waiting = 0;         ///< own changes without a durable acknowledgement
 
   const OwnActor* find(ActorId actor) const;
@@ -53,6 +57,28 @@ struct NewChange {
   model::Change change;
   Bytes frame;
   Hash hash;  ///< h(counter)
+};
+
+/// How the own history goes on after a fork or a lost tail.
+struct Restamp {
+  /// A new chain with all of `changes` on it, which becomes the current one; none when the current chain
+  /// goes on and nothing had to be written anew.
+  std::optional<OwnActor> fresh;
+  std::vector<NewChange> changes;
+  struct Rename {
+    RecordId record;
+    model::Dot from;
+    model::Dot to;
+    Sequence
+        below;  ///< the newest counter of `from.actor` on the record that its chain keeps, 0 if none
+  };
+  std::vector<Rename> renames;  ///< one for each of `changes`, in their order
+  struct Cut {
+    ActorId actor;
+    Sequence last;
+    Hash hash;  ///< h(last)
+  };
+  std::vector<Cut> cuts;  ///< chains that end there from now on
 };
 
 struct ChainEntry {
@@ -96,6 +122,16 @@ class AgentStore {
 
   /// Cached; every verb that writes replaces it, so keep copies, not pointers into it.
   virtual const AgentState& state() const = 0;
+
+  // ---- starting ----
+  /// One commit: the start is noted, and, when this store turns out to be copied or put back, `fresh` becomes
+  /// the chain on which new changes go; the older ones keep what they have until the hub's verdict.
+  struct Start {
+    std::uint64_t generation = 0;
+    Hash machine;
+    std::optional<OwnActor> fresh;
+  };
+  virtual Status begin(const Start& start) = 0;
 
   // ---- writing what the user did ----
   /// Opens a new own chain; it becomes the current one.
@@ -144,6 +180,19 @@ class AgentStore {
   virtual Status integrate(const std::string& unit, const Bytes& cursor,
                            const std::vector<model::Record>& states) = 0;
   virtual Status set_last_sync(Instant hub_time) = 0;
+
+  // ---- after a fork ----
+  /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for
+  /// `renamed`. A base into which a change now renamed was already folded is dropped, and its unit's
+  /// cursor with it, to be delivered again; until then the own changes of that record stand alone. All
+  /// cursors go when acknowledged changes are renamed.
+  /// Errors: `conflict` when the chains are not as the plan says.
+  virtual Status restamp(const Restamp& plan) = 0;
+  /// A record's vector as somebody saw it while `seen_under` was the current chain, in the names of today.
+  /// `seen_under` zero or unknown: as it is.
+  virtual Result<model::VersionVector> renamed(const RecordId& record,
+                                               const model::VersionVector& seen,
+                                               ActorId seen_under) const = 0;
 
   // ---- keeping watch ----
   virtual Result<AgentCounts> counts() const = 0;

@@ -93,6 +93,26 @@ struct Unit {
 
 enum class DeviceStanding : std::uint8_t { invited = 0, active = 1, revoked = 2 };
 
+/// That a device's data was copied, restored or lost its newest part, as far as the hub saw it.
+struct ForkNotes {
+  std::uint64_t times = 0;
+  Instant last;                 ///< hub time
+  Sequence hub_head;            ///< where the hub stood on the chain then
+  Sequence device_head;         ///< and where the device said it stood
+  std::uint64_t rewritten = 0;  ///< changes that came again under a fresh chain, all times together
+
+  /// `later`: what was seen since.
+  void add(const ForkNotes& later) {
+    if (later.times > 0) {
+      last = later.last;
+      hub_head = later.hub_head;
+      device_head = later.device_head;
+    }
+    times += later.times;
+    rewritten += later.rewritten;
+  }
+};
+
 struct Device {
   DeviceId id;       ///< zero while only invited
   std::string name;  ///< "T07": unique, part of reference numbers
@@ -106,6 +126,7 @@ struct Device {
   std::optional<Instant> status_at;  ///< hub time of that status
   std::string last_error;
   std::optional<Instant> last_error_at;
+  ForkNotes forks;
 };
 
 /// A single-use enrolment code, stored as its hash.
@@ -229,7 +250,8 @@ class HubStore {
   virtual Status put_unit(const Unit& unit) = 0;
   virtual Status put_device(const Device& device) = 0;
   /// What sessions learned of devices (contact, status, last welcome), many at once. Unit, name and
-  /// standing stay as stored: an operator may have changed them meanwhile.
+  /// standing stay as stored: an operator may have changed them meanwhile. `forks` is what is new, added to
+  /// what is stored: two copies of one device may be connected.
   virtual Status note_contacts(const std::vector<Device>& devices) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
   /// Consumes the code and stores the device in one commit. The device that used it gets the same answer

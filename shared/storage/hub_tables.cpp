@@ -104,6 +104,8 @@ Bytes pack_device(const Device& d) {
   pack_time(out, d.last_error_at);
   // The status is kept in its wire form: one encoding of it is enough.
   out.blob(d.status ? wire::encode_message(wire::StatusReport{*d.status}) : Bytes{});
+  out.u64(d.forks.times).i64(d.forks.last.ms).seq(d.forks.hub_head).seq(d.forks.device_head);
+  out.u64(d.forks.rewritten);
   return out.take();
 }
 
@@ -128,6 +130,11 @@ Result<Device> unpack_device(BytesView bytes) {
     if (const auto* report = std::get_if<wire::StatusReport>(&decoded.message))
       d.status = report->status;
   }
+  d.forks.times = in.u64();
+  d.forks.last = Instant{in.i64()};
+  d.forks.hub_head = in.seq();
+  d.forks.device_head = in.seq();
+  d.forks.rewritten = in.u64();
   FP_CHECK_OK(in.finish("device"));
   return d;
 }

@@ -96,6 +96,7 @@ class KvHubStore final : public HubStore {
         stored.status_at = device.status_at;
         stored.last_error = device.last_error;
         stored.last_error_at = device.last_error_at;
+        stored.forks.add(device.forks);
         FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(stored)));
       }
       return {};

@@ -87,8 +87,7 @@ void AgentSession::refused(const wire::ErrorMessage& message, AgentOutput& out) 
         return Errc::unauthorised;
       case wire::ErrorCode::bad_signature:
         return Errc::bad_signature;
-      case wire::ErrorCode::chain_broken:
-        return Errc::chain_broken;
+      case wire::ErrorCode::chain_broken:  // the next welcome's verdict says where to go on
       case wire::ErrorCode::malformed:
       case wire::ErrorCode::too_large:
       case wire::ErrorCode::out_of_order:
@@ -135,13 +134,19 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
   const bool welcome = std::holds_alternative<wire::Welcome>(decoded.message);
   const bool closing = std::holds_alternative<wire::ErrorMessage>(decoded.message) ||
                        std::holds_alternative<wire::Bye>(decoded.message);
-  const bool expected = closing || (phase_ == Phase::connecting && challenge) ||
-                        (phase_ == Phase::greeting && welcome) ||
-                        (phase_ == Phase::live && !challenge && !welcome);
+  const bool expected =
+      closing || (phase_ == Phase::connecting && challenge) ||
+      (phase_ == Phase::greeting && welcome) ||
+      ((phase_ == Phase::live || phase_ == Phase::repairing) && !challenge && !welcome);
   if (!expected) {
     return stop(
         fail(Errc::malformed, "the hub spoke out of turn; trying again with a new connection"),
         out);
+  }
+  // While the histories are being compared, what the hub says of records waits: it comes again later.
+  if (phase_ == Phase::repairing && !closing) {
+    if (const auto* reply = std::get_if<wire::HashReply>(&decoded.message)) on_hashes(*reply, out);
+    return;
   }
   std::visit(
       [&](auto& m) {
@@ -222,98 +227,6 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   fill_window(out);
 }
 
-Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcome& welcome) const {
-  storage::AgentStore::WelcomeFacts facts;
-  facts.epoch = challenge_.epoch;
-  facts.welcome_id = welcome.id;
-  facts.grants = welcome.grants;
-  facts.compartment = welcome.compartment;
-  if (welcome.verdicts.size() != hello_.actors.size()) {
-    return fail(Errc::malformed,
-                "the hub's welcome does not answer for every chain of this tablet");
-  }
-  for (std::size_t i = 0; i < welcome.verdicts.size(); ++i) {
-    const wire::Verdict& verdict = welcome.verdicts[i];
-    if (verdict.actor != hello_.actors[i].actor) {
-      return fail(Errc::malformed, "the hub's welcome answers for another chain");
-    }
-    const storage::OwnActor* own = store_.state().find(verdict.actor);
-    if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
-    bool forked = verdict.kind == wire::VerdictKind::forked ||
-                  verdict.kind == wire::VerdictKind::foreign || verdict.head > own->head;
-    if (!forked && verdict.head.value > 0) {
-      FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
-      forked = !mine || *mine != verdict.hash;
-    }
-    if (!forked && verdict.head < own->acked) {
-      return fail(Errc::chain_broken,
-                  "the hub no longer has changes of this tablet that it had acknowledged (an older "
-                  "copy of it may have been put back). Everything here is kept; ask the hub's "
-                  "operator");
-    }
-    facts.acked.push_back(
-        {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
-  }
-  for (const wire::ChangeException& exception : welcome.exceptions) {
-    const auto on = std::find_if(facts.acked.begin(), facts.acked.end(),
-                                 [&](const auto& acked) { return acked.actor == exception.actor; });
-    // Of a history that is not this tablet's it says nothing that could be kept here.
-    if (on != facts.acked.end() && on->forked) continue;
-    FP_CHECK_OK(check_exception(exception, exception.actor,
-                                on != facts.acked.end() ? on->acked : Sequence{}));
-    facts.exceptions.push_back(exception);
-  }
-  return facts;
-}
-
-Status AgentSession::check_exception(const wire::ChangeException& exception, ActorId actor,
-                                     Sequence head) const {
-  const bool ours = exception.actor == actor && store_.state().find(actor) != nullptr &&
-                    exception.counter.value > 0 && exception.counter <= head;
-  if (!ours) {
-    return fail(Errc::chain_broken, "the hub judged a change that this tablet never sent");
-  }
-  FP_TRY(const auto page, store_.chain_page(actor, exception.counter, 1, 1));
-  if (page.empty() || page.front().counter != exception.counter) return {};  // purged
-  FP_TRY(const wire::FramedChange own, wire::decode_change_frame(page.front().frame));
-  if (own.record != exception.record)
-    return fail(Errc::malformed, "the hub judged a change of this tablet under another record");
-  return {};
-}
-
-void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded,
-                              AgentOutput& out) {
-  const auto& welcome = std::get<wire::Welcome>(decoded.message);
-  if (!wire::verify_welcome(decoded, challenge_, hello_, binding_)) {
-    return stop_for_good(
-        fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"),
-        out);
-  }
-  auto facts = judge(welcome);
-  if (!facts) return stop(std::move(facts).error(), out);
-  if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
-  anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
-  // Never more than fits the memory of a small tablet, whatever is granted.
-  window_pushes_ = std::clamp<std::uint32_t>(welcome.window_pushes, 1, limits::kWindowPushes);
-  window_bytes_ = std::clamp<std::uint32_t>(welcome.window_bytes, 1, limits::kWindowBytes);
-  for (const wire::Grant& grant : welcome.grants) caught_up_[grant.unit] = false;
-  phase_ = Phase::live;
-  out.changed = true;
-  confirm(facts->exceptions, out);
-  for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
-  for (const auto& acked : facts->acked) {
-    if (!acked.forked) continue;
-    return stop_for_good(
-        fail(Errc::chain_broken,
-             "this tablet's data was copied, restored or lost its newest part: the hub knows a "
-             "different "
-             "history. Everything here is kept; ask the hub's operator before using it further"),
-        out);
-  }
-  fill_window(out);
-  note_sync(now, out);
-}
-
 void AgentSession::confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out) {
   if (exceptions.empty()) return;
   wire::Confirm message;
@@ -333,6 +246,7 @@ void AgentSession::settle(ActorId actor, Sequence head) {
 
 void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(ack.actor);
+  if (own != nullptr && own->closed) return hear_of_closed(*own, ack.exceptions, out);
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
@@ -353,7 +267,13 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
 
 void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(rewind.actor);
-  if (own == nullptr || rewind.head < own->acked || rewind.head > own->head) {
+  if (own != nullptr && rewind.head > own->head) {
+    return stop(fail(Errc::closed,
+                     "the hub has more of this tablet than it wrote here; "
+                     "connecting again to go on apart from it"),
+                out);
+  }
+  if (own == nullptr || rewind.head < own->acked) {
     return stop(fail(Errc::chain_broken,
                      "the hub stands elsewhere on this tablet's chain than it had said"),
                 out);
@@ -362,8 +282,9 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
     const auto mine = store_.chain_hash(rewind.actor, rewind.head);
     if (!mine) return stop(mine.error(), out);
     if (!*mine || **mine != rewind.hash) {
-      return stop(fail(Errc::chain_broken,
-                       "another tablet writes under this tablet's identity (a copy is alive)"),
+      return stop(fail(Errc::closed,
+                       "another tablet writes under this tablet's identity (a copy is alive); "
+                       "connecting again to go on apart from it"),
                   out);
     }
   }
@@ -379,14 +300,10 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
 
 Status AgentSession::check_own_dots(const model::Record& record) const {
   for (const storage::OwnActor& own : store_.state().actors) {
-    const Sequence seen = record.vv[own.actor];
-    if (seen <= own.acked) continue;
-    if (seen > own.head) {
-      return fail(Errc::chain_broken,
-                  "another tablet writes under this tablet's identity (a copy is alive)");
-    }
+    // Above a closed chain's end stands what another copy of this tablet wrote.
+    if (own.closed || record.vv[own.actor] <= own.acked) continue;
     return fail(Errc::closed,
-                "the hub has more of this tablet than it acknowledged; connecting again");
+                "the hub has more of this tablet than it acknowledged here; connecting again");
   }
   return {};
 }
@@ -516,10 +433,15 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
 
 void AgentSession::fill_window(AgentOutput& out) {
   if (phase_ != Phase::greeting && phase_ != Phase::live) return;
-  // Before the verdict one push only: it may turn out that the hub has it, or another history.
+  const auto& actors = store_.state().actors;
+  const auto open = std::count_if(actors.begin(), actors.end(),
+                                  [](const storage::OwnActor& own) { return !own.closed; });
+  // Before the verdict one push only: it may turn out that the hub has it, or another history. None when
+  // something is known to have happened to the store: what is on its way could not be written anew.
+  if (phase_ == Phase::greeting && open > 1) return;
   const std::size_t pushes = phase_ == Phase::greeting ? 1 : window_pushes_;
-  for (const storage::OwnActor& own : store_.state().actors) {
-    if (own.acked == own.head) continue;
+  for (const storage::OwnActor& own : actors) {
+    if (own.closed || own.acked == own.head) continue;
     if (own.forked) return;
     while (in_flight_.size() < pushes && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
     }

@@ -7,7 +7,10 @@
 //   3. A cursor is answered (`got`) only after its states are durable here.
 //   4. At most window_pushes and window_bytes are unacknowledged; before the welcome, one push.
 //   5. Frames leave in the order produced. After `close` is set nothing more is produced.
-//   6. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
+//   6. When the hub knows another history of an own chain, the histories' last common point is found, what
+//      stands above it is written anew on a fresh chain in one commit, and the connection begins again. Until
+//      then nothing is pushed, and nothing delivered is taken in.
+//   7. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
 //      acknowledged, a record it may not see) ends the session before anything of it is stored.
 // Design: docs/architecture.md "Sync"; bytes: schemas/wire-v1.md.
 #pragma once
@@ -21,6 +24,7 @@
 #include "base/limits.h"
 #include "base/random_source.h"
 #include "storage/agent_store.h"
+#include "sync/fork_repair.h"
 #include "sync/time_reading.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
@@ -64,7 +68,7 @@ struct AgentOutput {
 
 class AgentSession {
  public:
-  enum class Phase : std::uint8_t { connecting, greeting, live, closed };
+  enum class Phase : std::uint8_t { connecting, greeting, repairing, live, closed };
 
   AgentSession(const AgentIdentity& identity, storage::AgentStore& store,
                wire::Compressor& compressor, const wire::ChannelBinding& binding,
@@ -109,6 +113,12 @@ class AgentSession {
   /// `head`: up to where the hub speaks of the chain. Errors: `chain_broken`, `malformed`.
   Status check_exception(const wire::ChangeException& exception, ActorId actor,
                          Sequence head) const;
+  /// What the hub says of changes of a chain that was closed after a fork.
+  void hear_of_closed(const storage::OwnActor& own,
+                      const std::vector<wire::ChangeException>& exceptions, AgentOutput& out);
+  void on_hashes(const wire::HashReply& reply, AgentOutput& out);
+  /// Asks on for the last common points, or writes anew what stands above them and leaves.
+  void go_on_apart(AgentOutput& out);
   Status check_type(const std::string& type) const;
   Status check_own_dots(const model::Record& record) const;
   wire::AgentStatus status(const TimeReading& now) const;
@@ -147,6 +157,7 @@ class AgentSession {
   std::optional<model::Dot> pushed_to_;       ///< chain and counter up to which pushes went out
   std::map<ActorId, Sequence> hub_may_have_;  ///< the highest that an acknowledgement may name
   std::size_t frame_fits_bytes_ = limits::kPushTargetBytes;  ///< what was seen to fit a frame
+  ForkSearch search_{store_};
   std::map<std::string, bool> caught_up_;
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kExceptionBytes = 128 * 1024;
 /// Unconfirmed exceptions repeated on one connection.
 constexpr std::size_t kRepeatedMax = 65'536;
+/// A search needs at most nine questions for a chain, and few chains fork at one time.
+constexpr std::size_t kHashQueriesMax = 64;
 
 /// Cuts a list into parts that fit a frame; at least one, perhaps empty.
 std::vector<std::vector<wire::ChangeException>> in_frames(std::vector<wire::ChangeException> all) {
@@ -112,8 +114,9 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
           out.refused = true;
         } else if constexpr (std::is_same_v<M, wire::Pong>) {
           // Life sign.
-        } else if constexpr (std::is_same_v<M, wire::HashQuery> || std::is_same_v<M, wire::Gap> ||
-                             std::is_same_v<M, wire::AttachOffer> ||
+        } else if constexpr (std::is_same_v<M, wire::HashQuery>) {
+          on_hash_query(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::Gap> || std::is_same_v<M, wire::AttachOffer> ||
                              std::is_same_v<M, wire::AttachOffset> ||
                              std::is_same_v<M, wire::AttachChunk> ||
                              std::is_same_v<M, wire::AttachFetch>) {
@@ -142,6 +145,7 @@ bool HubSession::find_device(const DeviceId& id, HubOutput& out) {
     if ((*found)->standing != storage::DeviceStanding::active) break;
     compartment_ = i;
     device_ = std::move(**found);
+    device_->forks = {};  // from here on what this session sees
     return true;
   }
   // One answer for unknown and for revoked until the restricted session exists.
@@ -150,7 +154,34 @@ bool HubSession::find_device(const DeviceId& id, HubOutput& out) {
   return false;
 }
 
-Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
+Result<bool> HubSession::same_history(const storage::ActorHeadState& known,
+                                      const wire::ActorHead& claimed, bool current) const {
+  if (known.head == claimed.head) return known.hash == claimed.hash;
+  if (known.head < claimed.head) return true;  // the tablet compares: it has the hub's head
+  // The hub has more. Of the current chain: its newest part was lost, or a copy writes on it. An older one
+  // that ends on the hub's history was closed there.
+  if (current) return false;
+  FP_TRY(const auto there, hash_of(claimed.actor, claimed.head));
+  return there && *there == claimed.hash;
+}
+
+void HubSession::tell_contact(HubOutput& out) {
+  if (out.contact) {
+    storage::ForkNotes notes = out.contact->forks;
+    notes.add(device_->forks);
+    device_->forks = notes;
+  }
+  out.contact = device_;
+  device_->forks = {};
+}
+
+void HubSession::note_fork(Instant now, Chain& chain, Sequence head) {
+  chain.forked = true;
+  device_->forks.add({1, now, head, chain.claimed, 0});
+}
+
+Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& claimed,
+                                          bool current) {
   wire::Verdict verdict;
   verdict.actor = claimed.actor;
   FP_TRY(const auto known, here().reader->actor(claimed.actor));
@@ -168,9 +199,12 @@ Result<wire::Verdict> HubSession::verdict(const wire::ActorHead& claimed) {
     chain.next = known->head.next();
     chain.hash = known->hash;
     chain.told = known->head;
-    const bool forked =
-        known->head > claimed.head || (known->head == claimed.head && known->hash != claimed.hash);
-    if (forked) verdict.kind = wire::VerdictKind::forked;
+    FP_TRY(const bool same, same_history(*known, claimed, current));
+    chain.claimed = claimed.head;
+    if (!same) {
+      verdict.kind = wire::VerdictKind::forked;
+      note_fork(now, chain, known->head);
+    }
   }
   chains_[claimed.actor] = chain;
   return verdict;
@@ -227,7 +261,7 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
     return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
   std::vector<ActorId> actors;
   for (const wire::ActorHead& claimed : hello.actors) {
-    auto answer = verdict(claimed);
+    auto answer = verdict(now, claimed, &claimed == &hello.actors.back());
     if (!answer)
       return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
     if (answer->kind != wire::VerdictKind::foreign) actors.push_back(claimed.actor);
@@ -268,7 +302,34 @@ void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutp
     return f.second.got >= f.second.known_end && f.second.unanswered.empty();
   });
   if (status.waiting == 0 && caught_up) device_->last_complete = now;
-  out.contact = device_;
+  tell_contact(out);
+}
+
+void HubSession::on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out) {
+  const auto chain = chains_.find(query.actor);
+  if (chain == chains_.end())
+    return refuse(wire::ErrorCode::not_granted,
+                  "a question about a chain that the hello did not name", out);
+  if (++hash_queries_ > kHashQueriesMax)
+    return refuse(wire::ErrorCode::busy, "more questions than a search needs", out);
+  auto durable = here().reader->actor(query.actor);
+  if (!durable)
+    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  // Who asks has found that its history is another one, which the heads alone do not always show.
+  if (*durable && !chain->second.forked) {
+    note_fork(now, chain->second, (*durable)->head);
+    tell_contact(out);
+  }
+  wire::HashReply reply;
+  reply.actor = query.actor;
+  for (const Sequence counter : query.counters) {
+    if (!*durable || counter > (*durable)->head || counter.value == 0) continue;
+    auto hash = hash_of(query.actor, counter);
+    if (!hash)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (*hash) reply.hashes.push_back({query.actor, counter, **hash});
+  }
+  send(reply, out);
 }
 
 // ---- changes coming in ----
@@ -380,6 +441,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
                   out);
   }
   Chain& chain = it->second;
+  if (chain.forked) return;  // sent before the verdict arrived; the tablet writes it anew
   if (at_writer_ >= 2 * limits::kWindowPushes) {
     return refuse(wire::ErrorCode::busy, "more pushes than the window allows", out);
   }
@@ -409,6 +471,12 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
     return refuse(wire::ErrorCode::chain_broken, "a push whose changes do not give its head", out);
   }
   batch.head = running;
+  const auto rewritten = std::count_if(batch.changes.begin(), batch.changes.end(),
+                                       [](const auto& c) { return c.change && c.change->origin; });
+  if (rewritten > 0) {
+    device_->forks.rewritten += static_cast<std::uint64_t>(rewritten);
+    tell_contact(out);
+  }
   here().reader->prepare(batch);
   chain.next = last.next();
   chain.hash = running;
@@ -516,83 +584,5 @@ HubOutput HubSession::on_feed_moved(const std::string& unit, std::uint64_t end) 
   pump(unit, it->second, out);
   return out;
 }
-
-void HubSession::on_got(const wire::Got& got, HubOutput& out) {
-  const auto it = feeds_.find(got.unit);
-  if (it == feeds_.end())
-    return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
-  Feed& feed = it->second;
-  if (feed.unanswered.empty() || got.cursor != cursor(feed.unanswered.front())) {
-    return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
-  }
-  feed.got = feed.unanswered.front();
-  feed.unanswered.pop_front();
-  feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
-  pump(it->first, feed, out);
-}
-
-void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
-  while (!closed_ && feed.unanswered.size() < limits::kDeliverWindow) {
-    if (feed.sent >= feed.known_end && feed.told_caught_up) return;
-    // What came from here need not be read to be left out.
-    feed.passed = std::max(feed.passed, feed.sent);
-    while (feed.passed < feed.known_end && feed.own.contains(feed.passed + 1)) ++feed.passed;
-    auto page = here().reader->feed(unit, feed.passed, feed.known_end, deliver_bytes_,
-                                    limits::kDeliverStatesMax);
-    if (!page)
-      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-    if (page->caught_up) page->end_position = std::max(feed.passed, feed.known_end);
-    std::erase_if(page->entries,
-                  [&](const storage::FeedEntry& e) { return feed.own.contains(e.position); });
-    // Only own changes came: one cursor for all of them, when no more are on their way.
-    if (page->entries.empty() && page->caught_up && at_writer_ > 0) return;
-    send_page(unit, feed, *page, out);
-  }
-}
-
-void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page,
-                           HubOutput& out) {
-  Bytes frame;
-  for (;;) {
-    wire::Deliver deliver;
-    deliver.unit = unit;
-    for (const storage::FeedEntry& entry : page.entries) {
-      if (entry.state.size() <= limits::kChunkBytesMax) deliver.states.push_back(entry.state);
-    }
-    deliver.cursor = cursor(page.end_position);
-    deliver.caught_up = page.caught_up;
-    frame = compressor_.encode_frame(wire::encode_message(deliver));
-    if (frame.size() <= limits::kFrameBytesMax || page.entries.size() < 2) break;
-    // Sealed values do not compress: send half, and read less from now on.
-    page.entries.resize(page.entries.size() / 2);
-    page.end_position = page.entries.back().position;
-    page.caught_up = false;
-    deliver_bytes_ = std::max(limits::kFrameBytesMax / 2, deliver_bytes_ / 2);
-  }
-  for (const storage::FeedEntry& entry : page.entries) {
-    if (entry.state.size() > limits::kChunkBytesMax) send_chunks(unit, entry, out);
-  }
-  out.frames.push_back(std::move(frame));
-  feed.sent = page.end_position;
-  feed.told_caught_up = page.caught_up;
-  feed.unanswered.push_back(page.end_position);
-}
-
-void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry,
-                             HubOutput& out) {
-  wire::StateChunk chunk;
-  chunk.unit = unit;
-  chunk.record = entry.record;
-  chunk.digest = wire::state_digest(entry.state);
-  chunk.total_bytes = entry.state.size();
-  for (std::size_t offset = 0; offset < entry.state.size(); offset += limits::kChunkBytesMax) {
-    const std::size_t size = std::min(limits::kChunkBytesMax, entry.state.size() - offset);
-    chunk.offset = offset;
-    chunk.bytes = to_bytes(BytesView(entry.state).subspan(offset, size));
-    send(chunk, out);
-  }
-}
-
-std::vector<std::string> HubSession::units() const { return granted_; }
 
 }  // namespace fieldpost::sync

@@ -86,6 +86,8 @@ class HubSession {
     std::size_t at_writer = 0;
     std::size_t stale = 0;  ///< results still to come of batches before a rewind
     bool rewound = false;   ///< pushes that do not continue are those before the rewind
+    Sequence claimed;       ///< where the tablet said it stands
+    bool forked = false;    ///< the tablet has another history of it: nothing is taken
     std::optional<Sequence> resent_from;  ///< sent again: the next acknowledgement covers it, too
   };
   struct Feed {
@@ -100,7 +102,14 @@ class HubSession {
 
   void on_hello(Instant now, const wire::Decoded& decoded, HubOutput& out);
   bool find_device(const DeviceId& id, HubOutput& out);
-  Result<wire::Verdict> verdict(const wire::ActorHead& claimed);
+  Result<bool> same_history(const storage::ActorHeadState& known, const wire::ActorHead& claimed,
+                            bool current) const;
+  /// `current`: the chain that the tablet writes on now; the last of its hello.
+  Result<wire::Verdict> verdict(Instant now, const wire::ActorHead& claimed, bool current);
+  /// The device as it is known now, for the writer; what was seen of forks goes with it once.
+  void tell_contact(HubOutput& out);
+  void note_fork(Instant now, Chain& chain, Sequence head);
+  void on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out);
   Status open_feeds(const wire::Hello& hello);
   void on_push(Instant now, wire::Push& push, HubOutput& out);
   void repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions,
@@ -137,6 +146,7 @@ class HubSession {
   std::map<std::string, Feed> feeds_;
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
+  std::size_t hash_queries_ = 0;
   std::size_t deliver_bytes_ = limits::kDeliverTargetBytes;  ///< less when states do not compress
 };
 

@@ -49,7 +49,7 @@ class Agent : public std::enable_shared_from_this<Agent> {
         name_(identity.device_name),
         identity_{identity.device(), crypto::signing_key(identity.device_seed), identity.hub,
                   "bench", Hash{}},
-        kv_(6) {
+        kv_(storage::kAgentTables) {
     store_ = need(storage::open_agent_store(kv_, shared.codec));
     need(sync::ensure_actor(*store_, identity.hub, identity_.device, shared.random));
   }

@@ -192,7 +192,7 @@ class Agent(BadRequests):
     routes = agent_routes()
     bodies = [("POST", "/v1/records", {"document": {**world.a_stop(), "type": "stop"}, "author": "NP-1", "lang": "en", "draft": False}),
               ("POST", "/v1/records/RECORD/edits", {"set": {"witness": "Chan"}, "patch": {}, "reason": "asked him", "author": "NP-1",
-                                                    "context": [], "finalise": False, "lang": "km"}),
+                                                    "context": {"under": "0000000000000001", "seen": []}, "finalise": False, "lang": "km"}),
               ("POST", "/v1/records/DRAFT/finalise", {"author": "NP-1", "lang": "km"}),
               ("POST", "/v1/records/DRAFT/void", {"author": "NP-1", "reason": "none"}),
               ("POST", "/v1/import", {"rows": [], "type": "stop", "author": "NP-1"}),

@@ -14,7 +14,7 @@ using namespace fieldpost::storage;
 
 namespace {
 
-constexpr std::size_t kTables = 6;
+constexpr std::size_t kTables = kAgentTables;
 constexpr ActorId kOwnActor{0xA1};
 constexpr ActorId kOther{0xB0};
 

@@ -9,8 +9,6 @@ namespace fieldpost::test {
 
 namespace {
 
-constexpr std::size_t kAgentTables = 6;
-
 /// A world that cannot do what the test asked for is a broken test.
 template <class T>
 T must(Result<T> result, const char* what) {
@@ -161,7 +159,7 @@ Tablet& SyncWorld::add_tablet(const std::string& name, const std::string& unit,
   tablet.identity.device = must(DeviceId::from(tablet.identity.key.public_key.view()), "device id");
   tablet.identity.hub = hub_id_;
   tablet.identity.app_version = "test";
-  tablet.kv = std::make_unique<storage::MemoryKv>(kAgentTables);
+  tablet.kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables);
   tablet.codec = std::make_unique<storage::PlainCodec>();
   tablet.store = must(storage::open_agent_store(*tablet.kv, *tablet.codec), "agent store");
   must(sync::ensure_actor(*tablet.store, hub_id_, tablet.identity.device, random()), "actor");
@@ -256,7 +254,7 @@ void SyncWorld::append_raw(Tablet& tablet, const model::Change& change, Bytes fr
 void SyncWorld::restart_tablet(Tablet& tablet) {
   cut(tablet);
   tablet.store.reset();
-  tablet.kv = std::make_unique<storage::MemoryKv>(kAgentTables, tablet.kv->snapshot());
+  tablet.kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables, tablet.kv->snapshot());
   tablet.store = must(storage::open_agent_store(*tablet.kv, *tablet.codec), "agent store");
 }
 

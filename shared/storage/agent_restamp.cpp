@@ -1,0 +1,127 @@
+// After a fork: the own chains cut, and what stood above the cut on a fresh one.
+#include "storage/kv_agent_tables.h"
+
+namespace fieldpost::storage {
+
+Status KvAgentStore::cut_chain(KvWrite& write, const Restamp::Cut& cut,
+                               std::set<RecordId>& refetch) {
+  std::vector<std::pair<Bytes, RecordId>> above;
+  FP_CHECK_OK(write.scan(kChain, Packer().actor(cut.actor).bytes(),
+                         dot_key(cut.actor, cut.last.next()),
+                         [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                           FP_TRY(const ChainEntry entry, open_chain(key, value));
+                           FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
+                           above.emplace_back(to_bytes(key), framed.record);
+                           return KvRead::Step::more;
+                         }));
+  for (const auto& [key, record] : above) {
+    const Bytes own = Packer().id(record).raw(key).take();
+    FP_TRY(const auto waiting, write.get(kOwn, own));
+    if (!waiting) refetch.insert(record);
+    FP_CHECK_OK(write.erase(kOwn, own));
+    FP_CHECK_OK(write.erase(kExceptions, key));
+    FP_CHECK_OK(write.erase(kChain, key));
+  }
+  return {};
+}
+
+Status KvAgentStore::drop_base(KvWrite& write, const RecordId& id,
+                               const std::vector<OwnActor>& actors,
+                               std::vector<wire::UnitCursor>& cursors) {
+  FP_TRY(const auto base, load_base(write, id));
+  if (!base) return {};
+  FP_CHECK_OK(write.erase(kBase, id.view()));
+  std::erase_if(cursors, [&](const wire::UnitCursor& c) { return c.unit == base->unit; });
+  // What this tablet wrote of it is here: shown until the rest is delivered again.
+  for (const OwnActor& own : actors) {
+    std::vector<Bytes> keys;
+    FP_CHECK_OK(write.scan(kChain, Packer().actor(own.actor).bytes(), {},
+                           [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                             FP_TRY(const ChainEntry entry, open_chain(key, value));
+                             FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
+                             if (framed.record == id) keys.push_back(to_bytes(key));
+                             return KvRead::Step::more;
+                           }));
+    for (const Bytes& key : keys) FP_CHECK_OK(write.put(kOwn, Packer().id(id).raw(key).take(), {}));
+  }
+  return {};
+}
+
+Status KvAgentStore::restamp(const Restamp& plan) {
+  StoredAgentState next = stored_;
+  auto& actors = next.state.actors;
+  if (plan.fresh && next.state.find(plan.fresh->actor) != nullptr)
+    return fail(Errc::conflict, "the fresh chain is not fresh");
+  if (!plan.fresh && !plan.changes.empty())
+    return fail(Errc::conflict, "changes written anew need a chain to stand on");
+  if (plan.renames.size() != plan.changes.size())
+    return fail(Errc::conflict, "a change written anew has no rename");
+  for (const Restamp::Cut& cut : plan.cuts) {
+    const auto own = std::find_if(actors.begin(), actors.end(),
+                                  [&](const OwnActor& a) { return a.actor == cut.actor; });
+    if (own == actors.end() || own->closed || cut.last > own->head)
+      return fail(Errc::conflict, "a chain to be cut is not as the plan says");
+    // The hub left out of its deliveries what this tablet had pushed: it may have it under the old name.
+    if (cut.last < own->acked) next.state.cursors.clear();
+    own->head = cut.last;
+    own->hash = cut.hash;
+    own->acked = cut.last;
+    own->forked = false;
+    own->closed = true;
+  }
+  if (plan.fresh) actors.push_back(*plan.fresh);
+  if (actors.back().closed) return fail(Errc::conflict, "no chain is left to write on");
+  return commit(next, [&](KvWrite& write) -> Status {
+    std::set<RecordId> refetch;
+    for (const Restamp::Cut& cut : plan.cuts) FP_CHECK_OK(cut_chain(write, cut, refetch));
+    for (const NewChange& change : plan.changes) FP_CHECK_OK(put_chain(write, change));
+    for (const Restamp::Rename& r : plan.renames) {
+      const Bytes key = own_key(r.record, r.from.actor, r.from.counter);
+      const Bytes plain = Packer().actor(r.to.actor).seq(r.to.counter).seq(r.below).take();
+      FP_CHECK_OK(write.put(kRenames, key, codec_.encode(kRenames, key, plain)));
+    }
+    // After the new chain is in: its changes of these records are found, too.
+    for (const RecordId& id : refetch)
+      FP_CHECK_OK(drop_base(write, id, actors, next.state.cursors));
+    return {};
+  });
+}
+
+Result<model::VersionVector> KvAgentStore::renamed(const RecordId& record,
+                                                   const model::VersionVector& seen,
+                                                   ActorId seen_under) const {
+  model::VersionVector now = seen;
+  const auto& actors = stored_.state.actors;
+  auto fresh = std::find_if(actors.begin(), actors.end(),
+                            [&](const OwnActor& a) { return a.actor == seen_under; });
+  FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+    // Each later chain took over what an earlier one lost: in their order, so that a rename of a rename holds.
+    for (; fresh != actors.end() && ++fresh != actors.end();) {
+      model::VersionVector next;
+      for (const auto& entry : now.entries()) {
+        std::optional<std::pair<Sequence, Sequence>> newest;  // new counter, newest old one kept
+        FP_CHECK_OK(read.scan(kRenames, Packer().id(record).actor(entry.actor).bytes(), {},
+                              [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                                Unpacker place(key.subspan(RecordId::kSize));
+                                place.actor();
+                                if (place.seq() > entry.counter) return KvRead::Step::stop;
+                                FP_TRY(const Bytes plain, codec_.decode(kRenames, key, value));
+                                Unpacker in(plain);
+                                const ActorId to = in.actor();
+                                const Sequence counter = in.seq();
+                                const Sequence below = in.seq();
+                                FP_CHECK_OK(in.finish("rename"));
+                                if (to == fresh->actor) newest = {counter, below};
+                                return KvRead::Step::more;
+                              }));
+        next.add({entry.actor, newest ? newest->second : entry.counter});
+        if (newest) next.add({fresh->actor, newest->first});
+      }
+      now = std::move(next);
+    }
+    return {};
+  }));
+  return now;
+}
+
+}  // namespace fieldpost::storage

@@ -1,0 +1,386 @@
+// The tablet's store in tables of a key-value engine: what its parts share. Internal to this folder.
+//
+// Thread rule: as AgentStore.
+// Invariants: those of agent_store.h, and
+//   1. `own` names exactly the changes of the own chains that the base of their record does not cover.
+//   2. Every value but those of `own` goes through the codec, bound to its table and key.
+#pragma once
+
+#include <algorithm>
+#include <set>
+
+#include "storage/agent_state_codec.h"
+#include "storage/kv.h"
+#include "storage/pack.h"
+#include "storage/value_codec.h"
+#include "wire/codec.h"
+
+namespace fieldpost::storage {
+
+class KvAgentStore final : public AgentStore {
+ public:
+  KvAgentStore(Kv& kv, ValueCodec& codec) : kv_(kv), codec_(codec) {}
+
+  Status open() {
+    return kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto value, read.get(kMeta, as_bytes(kStateKey)));
+      if (!value) return {};
+      FP_TRY(const Bytes plain, codec_.decode(kMeta, as_bytes(kStateKey), *value));
+      FP_TRY(stored_, unpack_state(plain));
+      return {};
+    });
+  }
+
+  const AgentState& state() const override { return stored_.state; }
+
+  Status add_actor(ActorId actor, const Hash& chain_start) override {
+    StoredAgentState next = stored_;
+    if (next.state.find(actor) != nullptr)
+      return fail(Errc::already_exists, "actor " + actor.hex());
+    next.state.actors.push_back({actor, {}, chain_start, {}, {}, false, false});
+    return commit(next, [](KvWrite&) -> Status { return {}; });
+  }
+
+  Status begin(const Start& start) override {
+    StoredAgentState next = stored_;
+    next.state.generation = start.generation;
+    next.state.machine = start.machine;
+    if (start.fresh && next.state.find(start.fresh->actor) != nullptr)
+      return fail(Errc::already_exists, "actor " + start.fresh->actor.hex());
+    if (start.fresh) next.state.actors.push_back(*start.fresh);
+    return commit(
+        next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
+  }
+
+  Status append(const std::vector<NewChange>& changes, std::uint64_t ref_counter,
+                const std::vector<RecordId>& finished_drafts) override {
+    StoredAgentState next = stored_;
+    if (next.state.actors.empty()) return fail(Errc::conflict, "no own chain is open");
+    next.state.ref_counter = std::max(next.state.ref_counter, ref_counter);
+    return commit(next, [&](KvWrite& write) -> Status {
+      OwnActor& own = next.state.actors.back();
+      for (const NewChange& change : changes) {
+        if (change.change.dot != model::Dot{own.actor, own.head.next()}) {
+          return fail(Errc::conflict, "the change does not follow the chain's head");
+        }
+        FP_TRY(const bool known, knows(write, change.change.record));
+        if (!known) ++next.records;
+        FP_CHECK_OK(put_chain(write, change));
+        own.head = change.change.dot.counter;
+        own.hash = change.hash;
+        ++next.state.waiting;
+      }
+      for (const RecordId& id : finished_drafts) FP_CHECK_OK(write.erase(kDrafts, id.view()));
+      return {};
+    });
+  }
+
+  Status put_draft(const Draft& draft) override {
+    const Bytes plain = Packer().text(draft.type).i64(draft.saved.ms).blob(draft.body).take();
+    return kv_.update([&](KvWrite& write) -> Status {
+      return write.put(kDrafts, draft.id.view(), codec_.encode(kDrafts, draft.id.view(), plain));
+    });
+  }
+
+  Status erase_draft(const RecordId& id) override {
+    return kv_.update([&](KvWrite& write) { return write.erase(kDrafts, id.view()); },
+                      UpdateKind::freeing);
+  }
+
+  Result<std::vector<Draft>> drafts() const override {
+    std::vector<Draft> all;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kDrafts, {}, {},
+                       [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                         FP_TRY(const Bytes plain, codec_.decode(kDrafts, key, value));
+                         Unpacker in(plain);
+                         Draft draft;
+                         FP_TRY(draft.id, RecordId::from(key));
+                         draft.type = in.text();
+                         draft.saved = Instant{in.i64()};
+                         draft.body = to_bytes(in.blob());
+                         FP_CHECK_OK(in.finish("draft"));
+                         all.push_back(std::move(draft));
+                         return KvRead::Step::more;
+                       });
+    }));
+    return all;
+  }
+
+  Result<std::optional<RecordView>> load(const RecordId& id) const override {
+    std::optional<RecordView> view;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(view, load_from(read, id));
+      return {};
+    }));
+    return view;
+  }
+
+  Result<std::vector<RecordId>> ids_after(const RecordId& after, std::size_t limit) const override {
+    std::vector<RecordId> ids;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_CHECK_OK(collect_ids(read, kBase, after, limit, ids));
+      FP_CHECK_OK(collect_ids(read, kOwn, after, limit, ids));
+      return {};
+    }));
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > limit) ids.resize(limit);
+    return ids;
+  }
+
+  Result<std::vector<ChainEntry>> chain_page(ActorId actor, Sequence first, std::size_t bytes_max,
+                                             std::size_t count_max) const override {
+    std::vector<ChainEntry> page;
+    std::size_t bytes = 0;
+    const Bytes prefix = Packer().actor(actor).take();
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kChain, prefix, dot_key(actor, first),
+                       [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                         FP_TRY(ChainEntry entry, open_chain(key, value));
+                         bytes += entry.frame.size();
+                         if (!page.empty() && bytes > bytes_max) return KvRead::Step::stop;
+                         page.push_back(std::move(entry));
+                         return page.size() < count_max ? KvRead::Step::more : KvRead::Step::stop;
+                       });
+    }));
+    return page;
+  }
+
+  Result<std::optional<Hash>> chain_hash(ActorId actor, Sequence counter) const override {
+    std::optional<Hash> hash;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      const Bytes key = dot_key(actor, counter);
+      FP_TRY(const auto value, read.get(kChain, key));
+      if (!value) return {};
+      FP_TRY(const ChainEntry entry, open_chain(key, *value));
+      hash = entry.hash;
+      return {};
+    }));
+    return hash;
+  }
+
+  Status welcome(const WelcomeFacts& facts) override {
+    StoredAgentState next = stored_;
+    AgentState& s = next.state;
+    s.epoch = facts.epoch;
+    s.welcome_id = facts.welcome_id;
+    s.grants = facts.grants;
+    s.compartment = facts.compartment;
+    for (const WelcomeFacts::Acked& acked : facts.acked) {
+      for (OwnActor& own : s.actors) {
+        if (own.actor != acked.actor) continue;
+        own.acked = std::min(own.head, std::max(own.acked, acked.acked));
+        own.backed_up = acked.backed_up;
+        own.forked = acked.forked && !own.closed;
+      }
+    }
+    if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
+    return commit(
+        next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); },
+        UpdateKind::freeing);
+  }
+
+  Status acknowledge(ActorId actor, Sequence head,
+                     const std::vector<wire::ChangeException>& exceptions) override {
+    StoredAgentState next = stored_;
+    for (OwnActor& own : next.state.actors) {
+      if (own.actor == actor) own.acked = std::clamp(head, own.acked, own.head);
+    }
+    return commit(
+        next, [&](KvWrite& write) { return put_exceptions(write, exceptions); },
+        UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
+  }
+
+  Status integrate(const std::string& unit, const Bytes& cursor,
+                   const std::vector<model::Record>& states) override {
+    StoredAgentState next = stored_;
+    auto& cursors = next.state.cursors;
+    const auto at = std::lower_bound(
+        cursors.begin(), cursors.end(), unit,
+        [](const wire::UnitCursor& c, const std::string& u) { return c.unit < u; });
+    if (at != cursors.end() && at->unit == unit) {
+      at->cursor = cursor;
+    } else {
+      cursors.insert(at, {unit, cursor});
+    }
+    return commit(next, [&](KvWrite& write) -> Status {
+      for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
+      return {};
+    });
+  }
+
+  Status set_last_sync(Instant hub_time) override {
+    StoredAgentState next = stored_;
+    next.state.last_sync = hub_time;
+    return commit(
+        next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
+  }
+
+  Status restamp(const Restamp& plan) override;
+  Result<model::VersionVector> renamed(const RecordId& record, const model::VersionVector& seen,
+                                       ActorId seen_under) const override;
+
+  Result<AgentCounts> counts() const override {
+    AgentCounts counts;
+    counts.records = stored_.records;
+    counts.waiting = stored_.state.waiting;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(counts.exceptions, read.count(kExceptions));
+      FP_TRY(counts.drafts, read.count(kDrafts));
+      return {};
+    }));
+    FP_TRY(const KvStats stats, kv_.stats());
+    counts.store_bytes = stats.used_bytes;
+    return counts;
+  }
+
+  Result<std::vector<wire::ChangeException>> exceptions() const override {
+    std::vector<wire::ChangeException> all;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kExceptions, {}, {},
+                       [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                         FP_TRY(const Bytes plain, codec_.decode(kExceptions, key, value));
+                         FP_TRY(auto exception, unpack_exception(plain));
+                         all.push_back(std::move(exception));
+                         return KvRead::Step::more;
+                       });
+    }));
+    return all;
+  }
+
+  Result<Hash> digest(const std::string& unit) const override {
+    crypto::Hasher hasher("fieldpost.v1.store-digest");
+    RecordId after;
+    while (true) {
+      FP_TRY(const std::vector<RecordId> ids, ids_after(after, 256));
+      if (ids.empty()) return hasher.finish();
+      for (const RecordId& id : ids) {
+        FP_TRY(const auto view, load(id));
+        if (!view || view->record.unit != unit || view->record.vv.empty()) continue;
+        const auto canonical = wire::encode_record(view->record);
+        // With own changes the hub set aside a record may be larger than one can be: it differs from the
+        // hub's, and the digest says so instead of failing.
+        if (!canonical && !canonical.error().is(Errc::too_large)) return canonical.error();
+        hasher.update(id.view());
+        hasher.update((canonical ? wire::state_digest(*canonical) : Hash{}).view());
+      }
+      after = ids.back();
+    }
+  }
+
+  Status verify(const std::function<void(std::uint64_t)>& progress) const override;
+
+ private:
+  // Table      key                       value (through the codec unless said)
+  // meta       "state"                   pack_state
+  // chain      actor ‖ counter           frame ‖ h(counter)
+  // base       record id                 canonical state
+  // own        record id ‖ actor ‖ ctr   empty, plain: own changes the base does not cover
+  // drafts     record id                 type, saved, body
+  // exceptions actor ‖ counter           pack_exception
+  // renames    record id ‖ old actor ‖ old counter   new actor, new counter, newest old one kept
+  static constexpr TableId kMeta = 0;
+  static constexpr TableId kChain = 1;
+  static constexpr TableId kBase = 2;
+  static constexpr TableId kOwn = 3;
+  static constexpr TableId kDrafts = 4;
+  static constexpr TableId kExceptions = 5;
+  static constexpr TableId kRenames = 6;
+  static constexpr std::string_view kStateKey = "state";
+
+  static Bytes dot_key(ActorId actor, Sequence counter) {
+    return Packer().actor(actor).seq(counter).take();
+  }
+  static Bytes own_key(const RecordId& id, ActorId actor, Sequence counter) {
+    return Packer().id(id).actor(actor).seq(counter).take();
+  }
+
+  /// Runs `body` and stores `next` in one commit; the cached state follows only on success.
+  Status commit(StoredAgentState& next, const std::function<Status(KvWrite&)>& body,
+                UpdateKind kind = UpdateKind::normal) {
+    Status done = kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(body(write));
+          next.state.waiting = 0;
+          for (const OwnActor& own : next.state.actors)
+            next.state.waiting += own.head.value - own.acked.value;
+          return write.put(kMeta, as_bytes(kStateKey),
+                           codec_.encode(kMeta, as_bytes(kStateKey), pack_state(next)));
+        },
+        kind);
+    if (done) stored_ = std::move(next);
+    return done;
+  }
+
+  Result<bool> knows(const KvRead& read, const RecordId& id) const {
+    FP_TRY(const auto base, read.get(kBase, id.view()));
+    if (base) return true;
+    FP_TRY(const auto own, read.last_key(kOwn, id.view()));
+    return own.has_value();
+  }
+
+  Status put_chain(KvWrite& write, const NewChange& change) {
+    const model::Dot dot = change.change.dot;
+    const Bytes key = dot_key(dot.actor, dot.counter);
+    Bytes plain = change.frame;
+    plain.insert(plain.end(), change.hash.bytes.begin(), change.hash.bytes.end());
+    FP_CHECK_OK(write.put(kChain, key, codec_.encode(kChain, key, plain)));
+    return write.put(kOwn, own_key(change.change.record, dot.actor, dot.counter), {});
+  }
+
+  Result<ChainEntry> open_chain(BytesView key, BytesView value) const {
+    FP_TRY(Bytes plain, codec_.decode(kChain, key, value));
+    Unpacker in(key);
+    in.actor();
+    ChainEntry entry;
+    entry.counter = in.seq();
+    FP_CHECK_OK(in.finish("chain key"));
+    if (plain.size() < Hash::kSize) return fail(Errc::corrupt, "chain entry is cut short");
+    FP_TRY(entry.hash, Hash::from(BytesView(plain).last(Hash::kSize)));
+    plain.resize(plain.size() - Hash::kSize);
+    entry.frame = std::move(plain);
+    return entry;
+  }
+
+  Result<std::optional<model::Record>> load_base(const KvRead& read, const RecordId& id) const {
+    FP_TRY(const auto value, read.get(kBase, id.view()));
+    if (!value) return std::optional<model::Record>{};
+    FP_TRY(const Bytes plain, codec_.decode(kBase, id.view(), *value));
+    FP_TRY(model::Record record, wire::decode_record(plain));
+    return std::optional<model::Record>(std::move(record));
+  }
+
+  Result<std::optional<RecordView>> load_from(const KvRead& read, const RecordId& id) const;
+  Status cut_chain(KvWrite& write, const Restamp::Cut& cut, std::set<RecordId>& refetch);
+  Status drop_base(KvWrite& write, const RecordId& id, const std::vector<OwnActor>& actors,
+                   std::vector<wire::UnitCursor>& cursors);
+  Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
+
+  Status put_exceptions(KvWrite& write, const std::vector<wire::ChangeException>& exceptions) {
+    for (const wire::ChangeException& e : exceptions) {
+      const Bytes key = dot_key(e.actor, e.counter);
+      FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
+    }
+    return {};
+  }
+
+  static Status collect_ids(const KvRead& read, TableId table, const RecordId& after,
+                            std::size_t limit, std::vector<RecordId>& ids) {
+    std::size_t found = 0;
+    RecordId last;
+    return read.scan(table, {}, after.is_zero() ? BytesView{} : after.view(),
+                     [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+                       FP_TRY(const RecordId id, RecordId::from(key.first(RecordId::kSize)));
+                       if (id == after || (found > 0 && id == last)) return KvRead::Step::more;
+                       ids.push_back(last = id);
+                       return ++found < limit ? KvRead::Step::more : KvRead::Step::stop;
+                     });
+  }
+
+  Kv& kv_;
+  ValueCodec& codec_;
+  StoredAgentState stored_;
+};
+
+}  // namespace fieldpost::storage

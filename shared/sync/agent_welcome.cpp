@@ -1,0 +1,152 @@
+// What the hub's welcome says of the own chains, and what follows when it knows another history of one.
+#include <algorithm>
+
+#include "sync/agent_session.h"
+
+namespace fieldpost::sync {
+
+Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcome& welcome) const {
+  storage::AgentStore::WelcomeFacts facts;
+  facts.epoch = challenge_.epoch;
+  facts.welcome_id = welcome.id;
+  facts.grants = welcome.grants;
+  facts.compartment = welcome.compartment;
+  if (welcome.verdicts.size() != hello_.actors.size()) {
+    return fail(Errc::malformed,
+                "the hub's welcome does not answer for every chain of this tablet");
+  }
+  for (std::size_t i = 0; i < welcome.verdicts.size(); ++i) {
+    const wire::Verdict& verdict = welcome.verdicts[i];
+    if (verdict.actor != hello_.actors[i].actor) {
+      return fail(Errc::malformed, "the hub's welcome answers for another chain");
+    }
+    const storage::OwnActor* own = store_.state().find(verdict.actor);
+    if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
+    if (own->closed) {
+      facts.acked.push_back(
+          {verdict.actor, own->acked, std::min(verdict.backed_up, own->head), false});
+      continue;
+    }
+    bool forked = verdict.kind == wire::VerdictKind::forked ||
+                  verdict.kind == wire::VerdictKind::foreign || verdict.head > own->head;
+    if (!forked && verdict.head.value > 0) {
+      FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
+      forked = !mine || *mine != verdict.hash;
+    }
+    if (!forked && verdict.head < own->acked) {
+      return fail(Errc::chain_broken,
+                  "the hub no longer has changes of this tablet that it had acknowledged (an older "
+                  "copy of it may have been put back). Everything here is kept; ask the hub's "
+                  "operator");
+    }
+    facts.acked.push_back(
+        {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
+  }
+  for (const wire::ChangeException& exception : welcome.exceptions) {
+    const auto on = std::find_if(facts.acked.begin(), facts.acked.end(),
+                                 [&](const auto& acked) { return acked.actor == exception.actor; });
+    // Of a history that is not this tablet's it says nothing that could be kept here.
+    if (on != facts.acked.end() && on->forked) continue;
+    const storage::OwnActor* own = store_.state().find(exception.actor);
+    if (own != nullptr && own->closed && exception.counter > own->head) continue;
+    FP_CHECK_OK(check_exception(exception, exception.actor,
+                                on != facts.acked.end() ? on->acked : Sequence{}));
+    facts.exceptions.push_back(exception);
+  }
+  return facts;
+}
+
+Status AgentSession::check_exception(const wire::ChangeException& exception, ActorId actor,
+                                     Sequence head) const {
+  const bool ours = exception.actor == actor && store_.state().find(actor) != nullptr &&
+                    exception.counter.value > 0 && exception.counter <= head;
+  if (!ours) {
+    return fail(Errc::chain_broken, "the hub judged a change that this tablet never sent");
+  }
+  FP_TRY(const auto page, store_.chain_page(actor, exception.counter, 1, 1));
+  if (page.empty() || page.front().counter != exception.counter) return {};  // purged
+  FP_TRY(const wire::FramedChange own, wire::decode_change_frame(page.front().frame));
+  if (own.record != exception.record)
+    return fail(Errc::malformed, "the hub judged a change of this tablet under another record");
+  return {};
+}
+
+void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decoded,
+                              AgentOutput& out) {
+  const auto& welcome = std::get<wire::Welcome>(decoded.message);
+  if (!wire::verify_welcome(decoded, challenge_, hello_, binding_)) {
+    return stop_for_good(
+        fail(Errc::bad_signature, "the hub's welcome is not signed by the hub this tablet trusts"),
+        out);
+  }
+  auto facts = judge(welcome);
+  if (!facts) return stop(std::move(facts).error(), out);
+  if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
+  anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
+  // Never more than fits the memory of a small tablet, whatever is granted.
+  window_pushes_ = std::clamp<std::uint32_t>(welcome.window_pushes, 1, limits::kWindowPushes);
+  window_bytes_ = std::clamp<std::uint32_t>(welcome.window_bytes, 1, limits::kWindowBytes);
+  for (const wire::Grant& grant : welcome.grants) caught_up_[grant.unit] = false;
+  phase_ = Phase::live;
+  out.changed = true;
+  confirm(facts->exceptions, out);
+  for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
+  for (std::size_t i = 0; i < facts->acked.size(); ++i) {
+    const auto& acked = facts->acked[i];
+    if (!acked.forked) continue;
+    const wire::Verdict& verdict = welcome.verdicts[i];
+    // Another device's chain: the hub compares no hashes of it. What it acknowledged, it has.
+    if (verdict.kind == wire::VerdictKind::foreign)
+      search_.add_found({acked.actor, acked.acked});
+    else
+      search_.add(acked.actor, std::min(verdict.head, store_.state().find(acked.actor)->head));
+  }
+  if (search_.running()) {
+    phase_ = Phase::repairing;
+    return go_on_apart(out);
+  }
+  fill_window(out);
+  note_sync(now, out);
+}
+
+void AgentSession::hear_of_closed(const storage::OwnActor& own,
+                                  const std::vector<wire::ChangeException>& exceptions,
+                                  AgentOutput& out) {
+  std::vector<wire::ChangeException> ours;
+  for (const wire::ChangeException& exception : exceptions) {
+    if (exception.counter > own.head) continue;  // of another copy's change
+    if (auto sound = check_exception(exception, own.actor, own.head); !sound)
+      return stop(std::move(sound).error(), out);
+    ours.push_back(exception);
+  }
+  if (ours.empty()) return;
+  const ActorId actor = own.actor;
+  const Sequence head = own.head;
+  if (auto stored = store_.acknowledge(actor, head, ours); !stored)
+    return stop(std::move(stored).error(), out);
+  out.changed = true;
+  confirm(ours, out);
+}
+
+void AgentSession::on_hashes(const wire::HashReply& reply, AgentOutput& out) {
+  if (auto answered = search_.answer(reply); !answered)
+    return stop(std::move(answered).error(), out);
+  go_on_apart(out);
+}
+
+void AgentSession::go_on_apart(AgentOutput& out) {
+  if (const auto question = search_.question()) return send(*question, out);
+  const auto plan = plan_restamp(store_, identity_.hub, identity_.device, search_.found(), random_);
+  if (!plan) return stop_for_good(plan.error(), out);
+  if (auto stored = store_.restamp(*plan); !stored) return stop(std::move(stored).error(), out);
+  progressed_ = true;  // at once again: the hub has not yet heard what was written anew
+  const std::string words =
+      "this tablet's data was copied, restored or lost its newest part; it goes on under a new "
+      "chain "
+      "with " +
+      std::to_string(plan->changes.size()) + " changes written anew";
+  send(wire::Bye{words}, out);
+  leave(fail(Errc::closed, words), out);
+}
+
+}  // namespace fieldpost::sync
