@@ -24,6 +24,26 @@ std::string reason_text(std::string_view detail) {
   return std::string(cut.substr(0, first_invalid_utf8(cut)));
 }
 
+/// Of each chain the first change of which this store does not know what became of it, or knows that it is not
+/// merged: another copy of this tablet may have confirmed the hub's word on it.
+Result<std::vector<model::Dot>> unsettled_changes(const storage::AgentStore& store) {
+  std::map<ActorId, Sequence> first;
+  const auto note = [&](ActorId actor, Sequence counter) {
+    const auto [at, added] = first.emplace(actor, counter);
+    if (!added) at->second = std::min(at->second, counter);
+  };
+  for (const storage::OwnActor& own : store.state().actors) {
+    if (own.acked < own.head) note(own.actor, own.acked.next());
+  }
+  FP_TRY(const auto exceptions, store.exceptions());
+  for (const wire::ChangeException& e : exceptions) {
+    if (store.state().find(e.actor) != nullptr) note(e.actor, e.counter);
+  }
+  std::vector<model::Dot> dots;
+  for (const auto& [actor, counter] : first) dots.push_back({actor, counter});
+  return dots;
+}
+
 }  // namespace
 
 void LinkEstimate::push_acknowledged() {
@@ -218,6 +238,9 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   hello_.agent_nonce = random_id<Nonce>(random_);
   for (const storage::OwnActor& own : state.actors)
     hello_.actors.push_back({own.actor, own.head, own.hash});
+  auto unsettled = unsettled_changes(store_);
+  if (!unsettled) return stop(std::move(unsettled).error(), out);
+  hello_.unsettled = *std::move(unsettled);
   hello_.cursors = state.cursors;
   hello_.schema_digest = identity_.schema_digest;
   hello_.welcome_id = state.welcome_id;

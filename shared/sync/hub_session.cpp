@@ -270,6 +270,18 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   auto repeated = here().reader->unconfirmed(actors, kRepeatedMax);
   if (!repeated)
     return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  // What this copy of the tablet has not heard, another may have confirmed.
+  for (const model::Dot& from : hello.unsettled) {
+    const auto chain = chains_.find(from.actor);
+    if (chain == chains_.end() || chain->second.told < from.counter) continue;
+    auto all = here().reader->exceptions(from.actor, from.counter, chain->second.told);
+    if (!all)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    std::erase_if(*repeated, [&](const auto& e) {
+      return e.actor == from.actor && e.counter >= from.counter;
+    });
+    repeated->insert(repeated->end(), all->begin(), all->end());
+  }
   // A batch may have been committed since the verdicts were made: its acknowledgement tells of it.
   std::erase_if(*repeated, [&](const auto& e) { return e.counter > chains_[e.actor].told; });
   auto parts = in_frames(std::move(*repeated));

@@ -72,7 +72,7 @@ struct Hello {
   Hash schema_digest;               ///< of the schemas the agent runs
   std::uint64_t welcome_id = 0;     ///< last welcome the agent stored, 0 if none
   std::vector<model::Dot>
-      unsettled;  ///< acknowledged changes not yet seen merged; `welcome` answers each
+      unsettled;  ///< by chain, the first change not acknowledged, or with an exception: `welcome` tells what became of those after it, confirmed or not
   AgentStatus status;
   friend bool operator==(const Hello&, const Hello&) = default;
 };

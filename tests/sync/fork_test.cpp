@@ -317,3 +317,43 @@ TEST_CASE("the search finds the last common point in few questions, wherever it 
     CHECK(search.found().front().last_common == Sequence{common});
   }
 }
+
+TEST_CASE("one copy confirms an exception, and the other must still hear it") {
+  SyncWorld world(53);
+  world.check = [](const model::Change& change) -> std::optional<wire::ChangeException> {
+    if (change.edits.front().value != model::Value(std::string("bad"))) return std::nullopt;
+    return wire::ChangeException{change.dot.actor, change.dot.counter,
+                                 change.record,    wire::ExceptionKind::quarantined,
+                                 "enum",           "note",
+                                 "not a choice"};
+  };
+  Tablet& one = world.add_tablet("T01", "PPT");
+  world.record_many(one, 1);
+  world.sync(one);
+  world.cut(one);
+  const RecordId bad = world.record(one, {field("note", std::string("bad"))});
+  const RecordId good = world.record(one, {field("note", std::string("good"))});
+  const bool acknowledged = GENERATE(false, true);
+  CAPTURE(acknowledged);
+  if (acknowledged) sync_through(world, one);
+  // Now there are two, and both have the change; one of them has all of it over again after a restore.
+  Tablet& two = copy_of(world, one, "T01 again");
+  sync_through(world, one);
+  CHECK(one.view(bad).own.front().exception);
+  sync_through(world, two);
+  REQUIRE(two.view(bad).own.size() == 1);
+  REQUIRE(two.view(bad).own.front().exception);
+  CHECK(two.view(bad).own.front().exception->kind == wire::ExceptionKind::quarantined);
+  CHECK_FALSE(two.view(bad).at_hub);
+  CHECK(two.view(good).at_hub);
+  // And of the ruling, both.
+  const model::Dot dot = two.view(bad).own.front().change.dot;
+  world.cut(two);
+  REQUIRE(world.rule("PPT", dot.actor, dot.counter, storage::HubStore::Ruling::accept));
+  world.settle();
+  sync_through(world, two);
+  heal_and_check(world);
+  CHECK(one.view(bad).at_hub);
+  CHECK(two.view(bad).at_hub);
+  CHECK(two.store->counts()->exceptions == 0);
+}
