@@ -287,3 +287,80 @@ TEST_CASE("agent store: a failed commit leaves all or nothing, and the retry is 
   CHECK(counts.records == tablet.store->ids_after(RecordId{}, 100)->size());
   tablet.verify();
 }
+
+TEST_CASE(
+    "agent store: a restamp is whole or not at all, and a base that held a cut dot is fetched "
+    "anew") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1, 2, 3}), 0, {}));
+  REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{3}, {}));
+  // The hub delivered record 2 with the own change in it, record 3 without.
+  const auto page = *tablet.store->chain_page(kOwnActor, Sequence{1}, SIZE_MAX, 10);
+  const auto own = *wire::decode_change(kOwnActor, page[1].frame);
+  REQUIRE(tablet.store->integrate("PPT", Bytes{9}, {tablet.state(2, {own}), tablet.state(3)}));
+  REQUIRE_FALSE(tablet.store->state().cursors.empty());
+
+  const ActorId fresh{0xF1};
+  Restamp plan;
+  plan.fresh = OwnActor{fresh, {}, Hash{}, {}, {}, false, false};
+  for (std::uint8_t name : {2, 3}) {
+    NewChange made;
+    made.change = tablet.change({fresh, Sequence{plan.changes.size() + 1}},
+                                TabletStore::record(name), {}, {}, "note", "own");
+    made.frame = *wire::encode_change(made.change);
+    made.hash = wire::chain_next(plan.fresh->hash, made.frame);
+    plan.fresh->head = made.change.dot.counter;
+    plan.fresh->hash = made.hash;
+    plan.renames.push_back({made.change.record, {kOwnActor, Sequence{name}}, made.change.dot, {}});
+    plan.changes.push_back(std::move(made));
+  }
+  plan.cuts = {{kOwnActor, Sequence{1}, page[0].hash}};
+  SECTION("a plan for other chains changes nothing") {
+    Restamp wrong = plan;
+    wrong.cuts[0].last = Sequence{4};
+    CHECK(tablet.store->restamp(wrong).error().is(Errc::conflict));
+    wrong = plan;
+    wrong.renames.pop_back();
+    CHECK(tablet.store->restamp(wrong).error().is(Errc::conflict));
+    wrong = plan;
+    wrong.fresh.reset();
+    CHECK(tablet.store->restamp(wrong).error().is(Errc::conflict));
+    CHECK(tablet.store->state().actors.size() == 1);
+    CHECK(tablet.store->chain_page(kOwnActor, Sequence{1}, SIZE_MAX, 10)->size() == 3);
+  }
+  REQUIRE(tablet.store->restamp(plan));
+  tablet.reopen();
+  const AgentState& state = tablet.store->state();
+  CHECK(state.find(kOwnActor)->closed);
+  CHECK(state.find(kOwnActor)->head == Sequence{1});
+  CHECK(state.current()->actor == fresh);
+  CHECK(state.waiting == 2);
+  CHECK(state.cursors.empty());
+  CHECK(tablet.store->counts()->records == 3);
+  // Record 2 stands on its own change until the rest is delivered again; record 3's base held no own dot.
+  const auto second = *tablet.store->load(TabletStore::record(2));
+  CHECK_FALSE(second->record.vv.covers({kOther, Sequence{2}}));
+  CHECK_FALSE(second->record.vv.covers({kOwnActor, Sequence{2}}));
+  CHECK(second->record.vv.covers({fresh, Sequence{1}}));
+  const auto third = *tablet.store->load(TabletStore::record(3));
+  CHECK(third->record.vv.covers({kOther, Sequence{3}}));
+  CHECK(third->record.vv.covers({fresh, Sequence{2}}));
+  CHECK(tablet.store->restamp(plan).error().is(Errc::conflict));
+  tablet.verify();
+}
+
+TEST_CASE("agent store: a start is noted, with a fresh chain when one is asked for") {
+  TabletStore tablet(any_engine());
+  AgentStore::Start start{7, crypto::hash("m", {}), {}};
+  REQUIRE(tablet.store->begin(start));
+  tablet.reopen();
+  CHECK(tablet.store->state().generation == 7);
+  CHECK(tablet.store->state().machine == start.machine);
+  CHECK(tablet.store->state().current()->actor == kOwnActor);
+  start.fresh = OwnActor{ActorId{0xF1}, {}, Hash{}, {}, {}, false, false};
+  REQUIRE(tablet.store->begin(start));
+  CHECK(tablet.store->begin(start).error().is(Errc::already_exists));
+  tablet.reopen();
+  CHECK(tablet.store->state().current()->actor == ActorId{0xF1});
+  CHECK_FALSE(tablet.store->state().find(kOwnActor)->closed);
+}

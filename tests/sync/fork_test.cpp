@@ -357,3 +357,45 @@ TEST_CASE("one copy confirms an exception, and the other must still hear it") {
   CHECK(two.view(bad).at_hub);
   CHECK(two.store->counts()->exceptions == 0);
 }
+
+TEST_CASE("a context keeps what it covered on the part of the chain that stays") {
+  SyncWorld world(54);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  const RecordId a =
+      world.record(tablet, {field("note", std::string("n1")), field("plate", std::string("p1"))});
+  world.sync(tablet);
+  Tablet& copy = copy_of(world, tablet, "T01 again");
+  world.cut(tablet);
+  REQUIRE(world.edit(copy, a, {field("note", std::string("n2"))}));
+  REQUIRE(world.edit(copy, a, {field("plate", std::string("p2"))}));
+  world.record_many(tablet, 2);
+  sync_through(world, tablet);
+  sync_through(world, copy);
+  heal_and_check(world);
+  // The second edit named only the copy's own lost dot, through which it had seen the first plate.
+  const auto record = **world.reader("PPT").record(a);
+  CHECK(model::conflicts(record).empty());
+  CHECK(*model::shown(record, "plate") == model::Value(std::string("p2")));
+}
+
+TEST_CASE("a change written anew twice is still known by its first name") {
+  SyncWorld world(55);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.record(tablet, {field("note", std::string("x"))});
+  const ActorId first = tablet.store->state().current()->actor;
+  const Bytes frame = tablet.store->chain_page(first, Sequence{1}, SIZE_MAX, 1)->front().frame;
+  for (int round = 0; round < 2; ++round) {
+    const auto plan =
+        sync::plan_restamp(*tablet.store, world.hub_id(), tablet.identity.device,
+                           {{tablet.store->state().current()->actor, Sequence{}}}, world.random());
+    REQUIRE(plan);
+    REQUIRE(plan->changes.size() == 1);
+    REQUIRE(plan->changes.front().change.origin);
+    CHECK(plan->changes.front().change.origin->dot == model::Dot{first, Sequence{1}});
+    CHECK(plan->changes.front().change.origin->hash == wire::change_hash(frame));
+    REQUIRE(tablet.store->restamp(*plan));
+  }
+  CHECK(tablet.store->state().actors.size() == 3);
+  CHECK(tablet.waiting() == 1);
+  heal_and_check(world);
+}
