@@ -3,12 +3,10 @@
 // Each edit sets a text of its own. What must hold in the end: every edit that a tablet still had, or that was
 // ever acknowledged, is in the hub's log; one edit stands there under one first name; nothing waits for a
 // predecessor that nobody has; and the log, played into the oracle, gives the records.
-#include <cstdlib>
 #include <set>
 
 #include "sync/fork_repair.h"
-#include "tests/support/oracle.h"
-#include "tests/sync/checks.h"
+#include "tests/sync/random_days.h"
 
 using namespace fieldpost;
 using namespace fieldpost::test;
@@ -170,41 +168,15 @@ class ForkedDays {
   }
 
   void compare() {
-    REQUIRE(world_.reader("PPT").held(10)->empty());
-    REQUIRE(world_.reader("PPT").quarantine(10)->empty());
+    require_converged(world_, "PPT");
     Edits wanted = acknowledged_;
-    for (Tablet& tablet : world_.tablets()) {
-      INFO("tablet " << tablet.name
-                     << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
-      REQUIRE(tablet.in_sync());
-      REQUIRE(tablet.waiting() == 0);
-      REQUIRE(tablet.digest() == world_.hub_digest("PPT"));
-      const Status sound = tablet.store->verify([](std::uint64_t) {});
-      INFO((sound ? std::string() : sound.error().message()));
-      REQUIRE(sound);
+    for (Tablet& tablet : world_.tablets())
       wanted.insert(here_[&tablet].begin(), here_[&tablet].end());
-    }
-    const Status verified = world_.verify_hub();
-    INFO((verified ? std::string() : verified.error().message()));
-    REQUIRE(verified);
     std::map<std::pair<RecordId, std::string>, std::set<model::Dot>> first_names;
-    for (const RecordId& id : *world_.reader("PPT").ids_after(RecordId{}, 10'000)) {
-      std::vector<model::Change> changes;
-      for (const storage::LogEntry& entry : *world_.reader("PPT").history(id))
-        changes.push_back(*wire::decode_change(entry.actor, entry.frame));
-      Oracle oracle;
-      for (const model::Change& change : changes) {
-        oracle.receive(change);
-        const auto& text = std::get<std::string>(change.edits.front().value);
-        first_names[{id, text}].insert(change.origin ? change.origin->dot : change.dot);
-      }
-      REQUIRE(oracle.admitted().size() == changes.size());
-      model::Record expected = oracle.record();
-      const model::Record stored = **world_.reader("PPT").record(id);
-      expected.id = id;
-      expected.unit = stored.unit;
-      REQUIRE(expected == stored);
-    }
+    require_log_gives_records(world_, "PPT", [&](const model::Change& change) {
+      const auto& text = std::get<std::string>(change.edits.front().value);
+      first_names[{change.record, text}].insert(change.origin ? change.origin->dot : change.dot);
+    });
     for (const auto& edit : wanted) {
       INFO(edit.second);
       REQUIRE(first_names.contains(edit));
@@ -223,20 +195,12 @@ class ForkedDays {
 }  // namespace
 
 TEST_CASE("copied and restored tablets converge, and no edit is lost or doubled") {
-  // FIELDPOST_SEED replays one; FIELDPOST_HISTORIES runs more.
-  const char* one = std::getenv("FIELDPOST_SEED");
-  const char* many = std::getenv("FIELDPOST_HISTORIES");
-  const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : kFirstSeed;
-  const std::size_t count = one != nullptr    ? 1
-                            : many != nullptr ? std::strtoull(many, nullptr, 10)
-                                              : kHistories;
   std::size_t repaired = 0;
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    INFO("replay with FIELDPOST_SEED=" << seed);
+  const auto ran = for_each_seed(kFirstSeed, kHistories, [&](std::uint64_t seed) {
     ForkedDays days(seed);
     days.run();
     repaired += days.chains_closed();
-  }
+  });
   // A run in which nothing forked would prove nothing.
-  if (one == nullptr) CHECK(repaired > count);
+  if (ran) CHECK(repaired > *ran);
 }

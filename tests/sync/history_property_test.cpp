@@ -1,11 +1,9 @@
 // Random histories: tablets that record, edit, connect, break off, crash; a hub that commits now or
 // later, restarts, fails. Then everything heals, and the hub's log, read by an oracle that shares no
 // code with the merge, must give exactly the records that hub and tablets have.
-#include <cstdlib>
 #include <set>
 
-#include "tests/support/oracle.h"
-#include "tests/sync/checks.h"
+#include "tests/sync/random_days.h"
 
 using namespace fieldpost;
 using namespace fieldpost::test;
@@ -203,38 +201,11 @@ class RandomHistory {
   }
 
   void compare() {
-    REQUIRE(world_.reader("PPT").quarantine(10)->empty());
-    REQUIRE(world_.reader("PPT").held(10)->empty());
-    for (Tablet& tablet : world_.tablets()) {
-      INFO("tablet " << tablet.name
-                     << (tablet.closed ? ": " + tablet.closed->message() : std::string()));
-      REQUIRE(tablet.in_sync());
-      REQUIRE(tablet.waiting() == 0);
-      REQUIRE(tablet.store->counts()->exceptions == 0);
-      REQUIRE(tablet.digest() == world_.hub_digest(tablet.unit));
-      REQUIRE(tablet.store->verify([](std::uint64_t) {}).has_value());
-      for (const RecordId& id : *tablet.store->ids_after(RecordId{}, 1'000))
-        REQUIRE(tablet.view(id).at_hub);
-    }
-    const Status verified = world_.verify_hub();
-    INFO((verified ? std::string() : verified.error().message()));
-    REQUIRE(verified.has_value());
+    require_converged(world_, "PPT");
     std::set<model::Dot> logged;
-    for (const RecordId& id : *world_.reader("PPT").ids_after(RecordId{}, 10'000)) {
-      std::vector<model::Change> changes;
-      for (const storage::LogEntry& entry : *world_.reader("PPT").history(id)) {
-        changes.push_back(*wire::decode_change(entry.actor, entry.frame));
-        REQUIRE(logged.insert(changes.back().dot).second);
-      }
-      Oracle oracle;
-      for (const model::Change& change : changes) oracle.receive(change);
-      REQUIRE(oracle.admitted().size() == changes.size());
-      const model::Record stored = **world_.reader("PPT").record(id);
-      model::Record expected = oracle.record();
-      expected.id = id;  // the oracle knows of one stop at one checkpoint only
-      expected.unit = stored.unit;
-      REQUIRE(expected == stored);
-    }
+    require_log_gives_records(world_, "PPT", [&](const model::Change& change) {
+      REQUIRE(logged.insert(change.dot).second);
+    });
     for (const model::Dot& dot : made_) REQUIRE(logged.contains(dot));
   }
 
@@ -246,15 +217,5 @@ class RandomHistory {
 }  // namespace
 
 TEST_CASE("random histories converge, and nothing acknowledged is lost or doubled") {
-  // FIELDPOST_SEED replays one history; FIELDPOST_HISTORIES runs more.
-  const char* one = std::getenv("FIELDPOST_SEED");
-  const char* many = std::getenv("FIELDPOST_HISTORIES");
-  const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : kFirstSeed;
-  const std::size_t count = one != nullptr    ? 1
-                            : many != nullptr ? std::strtoull(many, nullptr, 10)
-                                              : kHistories;
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    INFO("replay with FIELDPOST_SEED=" << seed);
-    RandomHistory(seed).run();
-  }
+  for_each_seed(kFirstSeed, kHistories, [](std::uint64_t seed) { RandomHistory(seed).run(); });
 }
