@@ -140,6 +140,8 @@ void run_until_signal(RunningHub& hub) {
   each_minute();
   std::vector<std::thread> threads;
   std::vector<asio::executor_work_guard<asio::io_context::executor_type>> work;
+  threads.reserve(hub.contexts.size());
+  work.reserve(hub.contexts.size());
   for (const auto& context : hub.contexts) work.emplace_back(context->get_executor());
   for (const auto& context : hub.contexts) threads.emplace_back([&context] { context->run(); });
   control.run();

@@ -1,5 +1,8 @@
 #include "agent/api/guard.h"
 
+#include <algorithm>
+#include <array>
+
 #include "crypto/crypto.h"
 
 namespace fieldpost::agent {
@@ -8,10 +11,9 @@ namespace {
 
 bool is_own_host(std::string_view host, std::uint16_t port) {
   const std::string suffix = ":" + std::to_string(port);
-  for (const char* name : {"127.0.0.1", "localhost", "[::1]"}) {
-    if (host == name + suffix) return true;
-  }
-  return false;
+  constexpr std::array kNames{"127.0.0.1", "localhost", "[::1]"};
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](const char* name) { return host == name + suffix; });
 }
 
 /// How many headers of that name: two of one name are two opinions, and neither is believed.

@@ -8,7 +8,6 @@
 namespace fieldpost::agent {
 
 using net::HttpRequest;
-using net::HttpResponse;
 using net::Responder;
 using nlohmann::json;
 

@@ -70,11 +70,11 @@ Result<AppOptions> Session::options() const {
 }
 
 Result<Client*> Session::client() {
-  if (!client_) {
+  if (!opened) {
     FP_TRY(auto made, options());
-    client_ = std::make_unique<Client>(std::move(made));
+    opened = std::make_unique<Client>(std::move(made));
   }
-  return client_.get();
+  return opened.get();
 }
 
 void Session::fail_with(const Error& error) {

@@ -92,8 +92,9 @@ class Sender {
                {"rule", fault.value("rule", "")},
                {"message", fault.value("message", "")}};
     if (!session_.json) {
+      const std::string field = entry["field"];
       std::cerr << (error ? "line " : "note: line ") << line << ": "
-                << (entry["field"] == "" ? "" : printable(entry["field"].get<std::string>()) + ": ")
+                << (field.empty() ? "" : printable(field) + ": ")
                 << printable(entry["message"].get<std::string>()) << '\n';
     }
     (error ? errors : notes).push_back(std::move(entry));
@@ -137,7 +138,7 @@ Status import_csv(Session& session, Client& client, const ImportArguments& optio
                       {"ref_no", unit + "-" + status["device"].get<std::string>() + "-2026-00000"}};
   schema::ImportOptions import;
   import.offset_minutes = app_options.offset_minutes;
-  import.envelope = [&](std::size_t, std::string_view) { return stand_in; };
+  import.envelope = [&](std::size_t, std::string_view) { return json(stand_in); };
   auto opened = schema::CsvImport::open(*registry, options.type, bytes, std::move(import));
   if (!opened)
     return fail(Errc::invalid_argument, "'" + options.file + "': " + opened.error().detail);

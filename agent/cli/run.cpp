@@ -88,7 +88,7 @@ void add_run(CLI::App& app, Session& session) {
         if (by_daemon) {
           FP_TRY(done, watch_daemon(*client, *timeout_s * 1000));
         }
-        session.client_.reset();  // gives the store back
+        session.opened.reset();  // gives the store back
       }
       if (!by_daemon) {
         FP_TRY(done, sync_once(options, *timeout_s * 1000));

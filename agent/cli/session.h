@@ -14,7 +14,7 @@
 
 #include "agent/app.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's name
 class App;
 }
 
@@ -54,7 +54,7 @@ struct Session {
   bool json = false;
 
   int exit_code = 0;
-  std::unique_ptr<Client> client_;
+  std::unique_ptr<Client> opened;  ///< by the first call of `client`
 
   Result<AppOptions> options() const;
   Result<Client*> client();

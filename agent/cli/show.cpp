@@ -49,13 +49,19 @@ class Printer {
     if (items) {
       for (const json& item : value) {
         for (const auto& [name, part] : item.items()) {
-          if (name != "item_id") member(path + "/" + item.value("item_id", "") + "/" + name, part);
+          if (name == "item_id") continue;
+          std::string inner = path;
+          inner.append("/").append(item.value("item_id", "")).append("/").append(name);
+          member(inner, part);
         }
       }
     } else if (value.is_object() && value.contains("sealed")) {
       line(path, language_ == "km" ? "(បិទត្រា)" : "(sealed: not readable here)");
     } else if (value.is_object()) {
-      for (const auto& [name, part] : value.items()) member(path + "/" + name, part);
+      for (const auto& [name, part] : value.items()) {
+        std::string inner = path;
+        member(inner.append("/").append(name), part);
+      }
     } else {
       line(path, display(path, value));
     }

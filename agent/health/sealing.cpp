@@ -68,6 +68,7 @@ Status seal_request(const schema::Form& form, const Recipients& recipients,
 
 std::vector<crypto::BoxKeyPair> unit_key_pairs(const HealthKeys& keys) {
   std::vector<crypto::BoxKeyPair> pairs;
+  pairs.reserve(keys.unit_keys.size());
   for (const auto& key : keys.unit_keys) pairs.push_back(crypto::box_key_pair(key.seed));
   return pairs;
 }

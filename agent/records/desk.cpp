@@ -91,7 +91,7 @@ std::string Desk::next_ref_no(std::uint64_t counter) const {
     if (!actor.forked && !actor.closed) continue;
     std::string suffix = state.current()->actor.hex().substr(0, 4);
     for (char& c : suffix) c = c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c;
-    return ref + "-" + suffix;
+    return ref.append("-").append(suffix);
   }
   return ref;
 }

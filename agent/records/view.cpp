@@ -89,7 +89,7 @@ json Desk::summary(const storage::RecordView& view, const std::string& language,
            {"state", schema::text_or_empty(shown.document, "state")},
            {"place", place},
            {"words", place_words(place, language)},
-           {"conflicts", shown.conflicts.size() > 0}};
+           {"conflicts", !shown.conflicts.empty()}};
   json title = json::array();
   if (form != nullptr) {
     for (const auto& name : form->title_fields()) {

@@ -194,8 +194,11 @@ Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::strin
       return d.name == device_name && d.unit == unit;
     });
     if (taken)
-      return fail(Errc::already_exists, "unit " + unit + " already has a device " + device_name +
-                                            "; choose another name");
+      return fail(Errc::already_exists, std::string("unit ")
+                                            .append(unit)
+                                            .append(" already has a device ")
+                                            .append(device_name)
+                                            .append("; choose another name"));
   }
   if (!target)
     return fail(Errc::not_found, "no unit " + unit + "; add it with: fieldpost-hub unit add " +

@@ -19,6 +19,11 @@ std::string text(const json& value) {
   return out;
 }
 
+/// A text with something in it.
+bool said(const json& value) {
+  return value.is_string() && !value.get_ref<const std::string&>().empty();
+}
+
 void line(const std::string& content) { std::printf("%s\n", content.c_str()); }
 
 std::string duration(std::int64_t ms) {
@@ -43,7 +48,9 @@ std::string summary(const json& record) {
 
 void print_fields(const json& value, const std::string& prefix) {
   for (const auto& [key, member] : value.items()) {
-    const std::string name = prefix.empty() ? key : prefix + "." + key;
+    std::string name = prefix;
+    if (!name.empty()) name += '.';
+    name += key;
     const bool objects = member.is_array() && !member.empty() && member.front().is_object();
     if (member.is_object() || objects) {
       print_fields(member, name);
@@ -91,7 +98,7 @@ void print_device(const json& device) {
   line("  enrolled            " + text(device["enrolled_at"]));
   line("  last contact        " + text(device["last_contact"]));
   line("  last complete sync  " + text(device["last_complete_sync"]));
-  if (device["last_error"] != "")
+  if (said(device["last_error"]))
     line("  last failure        " + text(device["last_error_at"]) + ": " +
          text(device["last_error"]));
   if (device.contains("forks")) {
@@ -172,7 +179,7 @@ void print_quarantine(const json& answer) {
   for (const json& entry : answer["quarantine"]) {
     line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  " + text(entry["kind"]) +
          "  record " + text(entry["record"]) + "  since " + duration(entry["age_ms"]));
-    line("  " + text(entry["rule"]) + (entry["path"] == "" ? "" : " at " + text(entry["path"])) +
+    line("  " + text(entry["rule"]) + (said(entry["path"]) ? " at " + text(entry["path"]) : "") +
          ": " + text(entry["reason"]));
   }
   if (answer["quarantine"].empty())

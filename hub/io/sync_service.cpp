@@ -158,8 +158,9 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   bool gone_ = false;
 };
 
-SyncService::SyncService(std::vector<asio::io_context*> contexts, std::vector<StoreParts> stores,
-                         crypto::SigningKey key, sync::ChangeCheck check, RandomSource random,
+SyncService::SyncService(const std::vector<asio::io_context*>& contexts,
+                         std::vector<StoreParts> stores, const crypto::SigningKey& key,
+                         const sync::ChangeCheck& check, RandomSource random,
                          std::function<Instant()> clock)
     : stores_(std::move(stores)), key_(key), random_(std::move(random)), clock_(std::move(clock)) {
   for (asio::io_context* context : contexts) {

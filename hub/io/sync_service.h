@@ -40,8 +40,8 @@ class SyncService {
   /// Until the hello. A tablet at the edge of coverage needs seconds, not minutes.
   static constexpr std::chrono::seconds kGreeting{30};
 
-  SyncService(std::vector<boost::asio::io_context*> contexts, std::vector<StoreParts> stores,
-              crypto::SigningKey key, sync::ChangeCheck check, RandomSource random,
+  SyncService(const std::vector<boost::asio::io_context*>& contexts, std::vector<StoreParts> stores,
+              const crypto::SigningKey& key, const sync::ChangeCheck& check, RandomSource random,
               std::function<Instant()> clock);
   ~SyncService();
 

@@ -233,7 +233,7 @@ void Writer::announce_touched(const std::vector<storage::Touched>& touched) {
   if (!ends.empty()) on_feed_(std::move(ends));
 }
 
-void Writer::commit_side(std::map<DeviceId, storage::Device> contacts,
+void Writer::commit_side(std::map<DeviceId, storage::Device>&& contacts,
                          const std::vector<wire::Confirm::Item>& confirmed) {
   std::vector<storage::Device> devices;
   devices.reserve(contacts.size());

@@ -97,7 +97,7 @@ class Writer {
   void commit(std::vector<Submitted> submitted);
   std::vector<Result<storage::BatchResult>> apply(
       const std::vector<storage::IncomingBatch>& batches);
-  void commit_side(std::map<DeviceId, storage::Device> contacts,
+  void commit_side(std::map<DeviceId, storage::Device>&& contacts,
                    const std::vector<wire::Confirm::Item>& confirmed);
   void note(const std::optional<Error>& error, std::uint64_t changes);
   void announce_touched(const std::vector<storage::Touched>& touched);

@@ -94,7 +94,7 @@ const Router::Route* Router::match(const HttpRequest& request, std::string& allo
   return best;
 }
 
-void Router::handle(HttpRequest request, Responder respond) const {
+void Router::handle(HttpRequest request, const Responder& respond) const {
   std::string allow;
   if (const Route* route = match(request, allow)) {
     bind(request, route->parts);

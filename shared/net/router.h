@@ -25,7 +25,7 @@ class Router {
            std::size_t body_bytes_max = 0);
 
   /// Calls the handler that matches, or answers 404 or 405 (with Allow).
-  void handle(HttpRequest request, Responder respond) const;
+  void handle(HttpRequest request, const Responder& respond) const;
 
   /// The body limit of the route that `request` would take; 0 when it has none of its own.
   std::size_t body_bytes_max(const HttpRequest& request) const;

@@ -26,11 +26,10 @@ class Effective {
     for (const auto& [name, value] : document.items()) {
       if (value.is_null() || (newer_ && form_.root->property(name) == nullptr)) continue;
       const auto container = form_.containers.find(name);
-      if (container == form_.containers.end()) {
-        out[name] = value;
-      } else if (container->second.repeat && value.is_array()) {
+      const bool known = container != form_.containers.end();
+      if (known && container->second.repeat && value.is_array()) {
         out[name] = items(name, value);
-      } else if (!container->second.repeat && value.is_object()) {
+      } else if (known && !container->second.repeat && value.is_object()) {
         out[name] = members(*form_.root->property(name), value);
       } else {
         out[name] = value;
@@ -286,6 +285,7 @@ class Checker {
 
   std::vector<Fault> take() {
     std::vector<Fault> out;
+    out.reserve(faults_.size());
     for (auto& [key, fault] : faults_) out.push_back(std::move(fault));
     return out;
   }

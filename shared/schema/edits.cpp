@@ -66,8 +66,10 @@ class Normaliser {
         return wrong(name, "an item_id is eight of 0-9 a-z without i l o u");
       }
       const auto id = item["item_id"].get<std::string>();
-      if (!seen.insert(id).second) return wrong(name + "/" + id, "two items have this item_id");
-      FP_CHECK_OK(members(name, name + "/" + id, item));
+      std::string place = name;
+      place.append("/").append(id);
+      if (!seen.insert(id).second) return wrong(place, "two items have this item_id");
+      FP_CHECK_OK(members(name, place, item));
     }
     return {};
   }

@@ -1,5 +1,6 @@
 #include "schema/form.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -22,12 +23,11 @@ std::span<const std::string> Form::title_fields() const { return data_->title_fi
 std::span<const Field> Form::fields() const { return data_->fields; }
 
 bool is_item_id(std::string_view text) {
-  if (text.size() != 8) return false;
-  for (char c : text) {
-    const bool letter = c >= 'a' && c <= 'z' && c != 'i' && c != 'l' && c != 'o' && c != 'u';
-    if (!letter && !(c >= '0' && c <= '9')) return false;
-  }
-  return true;
+  constexpr std::size_t kChars = 8;
+  return text.size() == kChars && std::all_of(text.begin(), text.end(), [](char c) {
+           const bool letter = c >= 'a' && c <= 'z' && c != 'i' && c != 'l' && c != 'o' && c != 'u';
+           return letter || (c >= '0' && c <= '9');
+         });
 }
 
 std::optional<PathParts> split_path(std::string_view path) {

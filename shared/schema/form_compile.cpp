@@ -146,7 +146,9 @@ Status NodeCompiler::object_keywords(const json& schema, const std::string& plac
   if (schema.contains("properties")) {
     if (!schema["properties"].is_object()) return refuse(place, "properties must be an object");
     for (const auto& [name, child] : schema["properties"].items()) {
-      FP_TRY(const Node* compiled, compile(child, place.empty() ? name : place + "/" + name));
+      std::string inner = place;
+      if (!inner.empty()) inner += '/';
+      FP_TRY(const Node* compiled, compile(child, inner.append(name)));
       node.properties.emplace_back(name, compiled);
     }
     std::sort(node.properties.begin(), node.properties.end());
@@ -167,10 +169,10 @@ Status NodeCompiler::combinations(const json& schema, const std::string& place, 
       slot->push_back(compiled);
     }
   }
-  for (const auto& [key, slot] : {std::pair{"not", &node.not_},
-                                  {"if", &node.if_},
-                                  {"then", &node.then_},
-                                  {"else", &node.else_}}) {
+  for (const auto& [key, slot] : {std::pair{"not", &node.negated},
+                                  {"if", &node.condition},
+                                  {"then", &node.when_true},
+                                  {"else", &node.when_false}}) {
     if (!schema.contains(key)) continue;
     FP_TRY(*slot, compile(schema[key], place + "<" + key + ">"));
   }

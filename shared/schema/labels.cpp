@@ -14,7 +14,8 @@ Status Labels::add(std::string_view language, BytesView json) {
   for (const auto& [key, entry] : root.items()) {
     const auto text = entry.is_object() ? entry.find("text") : entry.end();
     if (!entry.is_object() || text == entry.end() || !text->is_string()) {
-      return fail(Errc::malformed, where + ": " + key + " has no text");
+      std::string what = where;
+      return fail(Errc::malformed, what.append(": ").append(key).append(" has no text"));
     }
     catalogue.emplace(key, text->get<std::string>());
   }

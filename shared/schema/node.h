@@ -36,10 +36,11 @@ struct Node {
   bool closed = false;                                          ///< additionalProperties: false
   const Node* items = nullptr;
   std::vector<const Node*> all_of, any_of, one_of;
-  const Node* not_ = nullptr;
-  const Node* if_ = nullptr;
-  const Node* then_ = nullptr;
-  const Node* else_ = nullptr;
+  /// not, if, then, else: words of the language
+  const Node* negated = nullptr;
+  const Node* condition = nullptr;
+  const Node* when_true = nullptr;
+  const Node* when_false = nullptr;
 
   const Node* property(std::string_view name) const;
 };

@@ -102,7 +102,8 @@ class PatternCompiler {
           first > last) {
         return wrong("a class has only ASCII ranges");
       }
-      for (int c = first; c <= last; ++c) set[static_cast<std::size_t>(c)] = true;
+      for (auto c = static_cast<unsigned char>(first); c <= static_cast<unsigned char>(last); ++c)
+        set[c] = true;
     }
     if (!more()) return wrong("a class is not closed");
     ++at_;

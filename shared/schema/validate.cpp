@@ -138,9 +138,9 @@ class Walk {
       for (const Node* part : node.one_of) count += valid(*part, value) ? 1 : 0;
       if (count != 1) good = fault("oneOf", node, value);
     }
-    if (node.not_ != nullptr && valid(*node.not_, value)) good = fault("not", node, value);
-    if (node.if_ != nullptr) {
-      const Node* branch = valid(*node.if_, value) ? node.then_ : node.else_;
+    if (node.negated != nullptr && valid(*node.negated, value)) good = fault("not", node, value);
+    if (node.condition != nullptr) {
+      const Node* branch = valid(*node.condition, value) ? node.when_true : node.when_false;
       if (branch != nullptr && !run(*branch, value)) good = false;
     }
     return good;

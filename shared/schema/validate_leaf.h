@@ -20,7 +20,8 @@ bool in_enumeration(const Node& node, const T& value, const Same& same) {
 
 /// A `not` schema of single-value keywords that applies to values of `type`.
 inline bool negates(const Node& node, NodeType type) {
-  return node.not_ != nullptr && (node.not_->type == NodeType::any || node.not_->type == type);
+  return node.negated != nullptr &&
+         (node.negated->type == NodeType::any || node.negated->type == type);
 }
 
 // Not templates: a check of `not` inside a check would be a new instantiation each time, for ever.
@@ -48,7 +49,7 @@ bool check_text(const Node& node, std::string_view text, const Report& report) {
     if (node.max_length && length > *node.max_length && !fault("maxLength")) return false;
   }
   if (node.pattern && !node.pattern->matches(text) && !fault("pattern")) return false;
-  if (detail::negates(node, NodeType::string) && detail::fits_text(*node.not_, text) &&
+  if (detail::negates(node, NodeType::string) && detail::fits_text(*node.negated, text) &&
       !fault("not"))
     return false;
   return good;
@@ -69,7 +70,7 @@ bool check_integer(const Node& node, std::int64_t value, const Report& report) {
   if (!detail::in_enumeration(node, value, same) && !fault("enum")) return false;
   if (node.minimum && value < *node.minimum && !fault("minimum")) return false;
   if (node.maximum && value > *node.maximum && !fault("maximum")) return false;
-  if (detail::negates(node, NodeType::integer) && detail::fits_integer(*node.not_, value) &&
+  if (detail::negates(node, NodeType::integer) && detail::fits_integer(*node.negated, value) &&
       !fault("not"))
     return false;
   return good;

@@ -1,6 +1,7 @@
 #include "storage/hub_apply.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/limits.h"
 #include "storage/hub_values.h"

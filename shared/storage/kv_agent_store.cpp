@@ -122,7 +122,7 @@ Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) 
       const auto view = load(id);
       if (!view)
         return fail(Errc::corrupt, "record " + to_text(id) + ": " + view.error().message());
-      const Status sound = model::check_record((*view)->record);
+      Status sound = model::check_record((*view)->record);
       if (!sound && !sound.error().is(Errc::too_large)) return sound;
       progress(++done);
     }

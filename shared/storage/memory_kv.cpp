@@ -1,5 +1,6 @@
 #include "storage/memory_kv.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace fieldpost::storage {
@@ -145,10 +146,8 @@ class MemoryWrite final : public KvWrite {
 
   std::vector<Overlay>& overlays() { return overlays_; }
   bool wrote() const {
-    for (const Overlay& overlay : overlays_) {
-      if (!overlay.empty()) return true;
-    }
-    return false;
+    return std::any_of(overlays_.begin(), overlays_.end(),
+                       [](const Overlay& overlay) { return !overlay.empty(); });
   }
 
  private:

@@ -40,6 +40,7 @@ Result<std::vector<model::Dot>> unsettled_changes(const storage::AgentStore& sto
     if (store.state().find(e.actor) != nullptr) note(e.actor, e.counter);
   }
   std::vector<model::Dot> dots;
+  dots.reserve(first.size());
   for (const auto& [actor, counter] : first) dots.push_back({actor, counter});
   return dots;
 }

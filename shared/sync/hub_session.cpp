@@ -289,14 +289,14 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   for (const std::string& unit : granted_) welcome.grants.push_back({unit});
   out.frames.push_back(compressor_.encode_frame(
       wire::encode_welcome(welcome, challenge_, hello, binding_, context_.key)));
-  for (std::size_t i = 1; i < parts.size(); ++i) repeat(welcome, std::move(parts[i]), out);
+  for (std::size_t i = 1; i < parts.size(); ++i) repeat(welcome, parts[i], out);
   device_->last_welcome = welcome.id;
   on_status(now, hello.status, out);
   for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
 }
 
-void HubSession::repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions,
-                        HubOutput& out) {
+void HubSession::repeat(const wire::Welcome& welcome,
+                        const std::vector<wire::ChangeException>& exceptions, HubOutput& out) {
   for (const wire::Verdict& verdict : welcome.verdicts) {
     std::vector<wire::ChangeException> own;
     for (const wire::ChangeException& e : exceptions) {

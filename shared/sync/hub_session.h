@@ -112,7 +112,7 @@ class HubSession {
   void on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out);
   Status open_feeds(const wire::Hello& hello);
   void on_push(Instant now, wire::Push& push, HubOutput& out);
-  void repeat(const wire::Welcome& welcome, std::vector<wire::ChangeException> exceptions,
+  void repeat(const wire::Welcome& welcome, const std::vector<wire::ChangeException>& exceptions,
               HubOutput& out);
   Result<std::optional<Hash>> hash_of(ActorId actor, Sequence counter) const;
   Status rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out);

@@ -25,7 +25,7 @@ namespace fieldpost::wire {
 inline constexpr std::uint64_t kFirstExtensionKey = 64;
 inline constexpr std::size_t kBodyEntriesMax = 64;
 
-/// The largest value of each enumeration on the wire; the smallest is EnumRange::least.
+/// The largest value of each enumeration on the wire; the smallest is EnumRange::kLeast.
 template <class T>
 struct EnumRange;
 
@@ -63,7 +63,7 @@ template <class T>
 void get_number(Reader& in, T& value) {
   const auto number = in.unsigned_integer();
   if (!in.ok()) return;
-  if (number < EnumRange<T>::least || number > EnumRange<T>::most) {
+  if (number < EnumRange<T>::kLeast || number > EnumRange<T>::kMost) {
     return in.fail(Errc::malformed, "unknown kind " + std::to_string(number));
   }
   value = static_cast<T>(number);

@@ -10,8 +10,8 @@ namespace fieldpost::wire {
 
 template <>
 struct EnumRange<ErrorCode> {
-  static constexpr std::uint64_t least = 1;
-  static constexpr std::uint64_t most = 13;
+  static constexpr std::uint64_t kLeast = 1;
+  static constexpr std::uint64_t kMost = 13;
 };
 
 template <class Io>

@@ -12,8 +12,8 @@ namespace fieldpost::wire {
 
 template <>
 struct EnumRange<VerdictKind> {
-  static constexpr std::uint64_t least = 0;
-  static constexpr std::uint64_t most = 3;
+  static constexpr std::uint64_t kLeast = 0;
+  static constexpr std::uint64_t kMost = 3;
 };
 
 template <class Io>

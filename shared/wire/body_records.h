@@ -12,8 +12,8 @@ inline constexpr TextBound kNameBound{1, limits::kNameBytesMax};
 
 template <>
 struct EnumRange<ExceptionKind> {
-  static constexpr std::uint64_t least = 0;
-  static constexpr std::uint64_t most = 4;
+  static constexpr std::uint64_t kLeast = 0;
+  static constexpr std::uint64_t kMost = 4;
 };
 
 /// Change frames and record states are opaque here. A frame is a body and its small frame; a state

@@ -90,6 +90,7 @@ std::int64_t Reader::integer() {
   const auto raw = big_endian(width);
   // Sign-extend, then ask whether the next shorter form would have held it.
   const auto shift = 64 - 8 * width;
+  // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): width is 1, 2, 4 or 8
   const auto value = static_cast<std::int64_t>(raw << shift) >> shift;
   constexpr std::int64_t kShorterHolds[] = {-32, INT8_MIN, INT16_MIN, INT32_MIN};
   if (ok() && value >= kShorterHolds[byte - 0xd0]) fail(Errc::malformed, kNotCanonical);

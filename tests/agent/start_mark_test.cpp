@@ -29,7 +29,7 @@ struct Place {
     open();
     REQUIRE(sync::ensure_actor(*store, HubId{}, DeviceId{}, keys::system_random()));
   }
-  void open() { store = std::move(*storage::open_agent_store(*kv, codec)); }
+  void open() { store = *storage::open_agent_store(*kv, codec); }
   void put_back(const storage::MemoryKv::Snapshot& snapshot) {
     store.reset();
     kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables, snapshot);

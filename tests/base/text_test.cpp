@@ -64,7 +64,7 @@ TEST_CASE("Khmer digits become ASCII and everything else stays") {
   CHECK(ascii_digits("០១២៣៤៥៦៧៨៩") == "0123456789");
   CHECK(ascii_digits("ភ្នំពេញ ២A-១២៣៤") == "ភ្នំពេញ 2A-1234");
   CHECK(ascii_digits("0a9") == "0a9");
-  CHECK(ascii_digits("") == "");
+  CHECK(ascii_digits("").empty());
   CHECK(ascii_digits("\xE1\x9F\x9F\xE1\x9F\xAA") == "\xE1\x9F\x9F\xE1\x9F\xAA");  // the neighbours
   CHECK(ascii_digits("\xE1\x9F") == "\xE1\x9F");                                  // cut short
 }
@@ -74,8 +74,8 @@ TEST_CASE("white space, also the invisible kind, goes from both ends only") {
   CHECK(trimmed("\xEF\xBB\xBFid") == "id");
   CHECK(trimmed("\xE2\x80\x8B ចាន់ \xC2\xA0\xE2\x80\x8B") == "ចាន់");
   CHECK(trimmed("a b") == "a b");
-  CHECK(trimmed(" \xE2\x80\x8B ") == "");
-  CHECK(trimmed("") == "");
+  CHECK(trimmed(" \xE2\x80\x8B ").empty());
+  CHECK(trimmed("").empty());
   CHECK(trimmed("à") == "à");  // C3 A0 ends like U+00A0 but is not
 }
 

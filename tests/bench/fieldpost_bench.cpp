@@ -1,6 +1,7 @@
 // fieldpost-bench: the figures of docs/results.md, measured on this machine.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <sys/resource.h>
@@ -23,7 +24,7 @@ std::vector<nlohmann::json> documents(std::uint64_t seed, std::size_t count,
 double percentile(std::vector<double> values, double p) {
   if (values.empty()) throw std::runtime_error("nothing was measured");
   std::sort(values.begin(), values.end());
-  const auto at = static_cast<std::size_t>(p * static_cast<double>(values.size() - 1) + 0.5);
+  const auto at = static_cast<std::size_t>(std::lround(p * static_cast<double>(values.size() - 1)));
   return values[at];
 }
 double median(std::vector<double> values) { return percentile(std::move(values), 0.5); }

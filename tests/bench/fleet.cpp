@@ -47,8 +47,12 @@ class Agent : public std::enable_shared_from_this<Agent> {
       : shared_(shared),
         unit_(identity.unit),
         name_(identity.device_name),
-        identity_{identity.device(), crypto::signing_key(identity.device_seed), identity.hub,
-                  "bench", Hash{}},
+        identity_{identity.device(),
+                  crypto::signing_key(identity.device_seed),
+                  identity.hub,
+                  "bench",
+                  Hash{},
+                  {}},
         kv_(storage::kAgentTables) {
     store_ = need(storage::open_agent_store(kv_, shared.codec));
     need(sync::ensure_actor(*store_, identity.hub, identity_.device, shared.random));
@@ -198,6 +202,7 @@ Fleet::~Fleet() = default;
 
 void Fleet::each(const std::function<void(Lane&)>& work) {
   std::vector<std::future<void>> running;
+  running.reserve(lanes_.size());
   for (const auto& lane : lanes_)
     running.push_back(std::async(std::launch::async, [&work, &lane] { work(*lane); }));
   for (auto& one : running) one.wait();

@@ -133,7 +133,7 @@ int main(int argc, char** argv) {
         kv_us);
   }
   std::printf("single durable puts of %zu bytes, %llu each\n", kValueBytes,
-              static_cast<unsigned long long>(puts * rounds));
+              static_cast<unsigned long long>(puts) * rounds);
   std::printf("        puts/s   p50 us   p99 us\n");
   std::printf("lmdb  %8.0f %8.0f %8.0f\n", rate(raw_us), percentile(raw_us, 50),
               percentile(raw_us, 99));

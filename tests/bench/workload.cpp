@@ -18,13 +18,13 @@ namespace {
 constexpr std::string_view kItemAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 constexpr std::string_view kCapitals = "ABCDEFGHJKLMNPQRSTUVWXYZ";
 constexpr std::string_view kPseudonymAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-constexpr std::int64_t kFirstDay_ms = 1'772'323'200'000;  // 2026-03-01
+constexpr std::int64_t kFirstDayMs = 1'772'323'200'000;  // 2026-03-01
 constexpr int kOffsetMinutes = 420;
 
 }  // namespace
 
 Workload::Workload(WorkloadOptions options)
-    : options_(std::move(options)), engine_(options_.seed), now_ms_(kFirstDay_ms) {}
+    : options_(std::move(options)), engine_(options_.seed), now_ms_(kFirstDayMs) {}
 
 std::string Workload::letters(std::string_view alphabet, std::size_t count) {
   std::string out;

@@ -160,10 +160,11 @@ class Chain {
     batch.changes.push_back({frame, record, head_, change.prev, change, fault, std::nullopt});
     // Shared: the writer may still be inside set_value() when this call is already gone.
     const auto done = std::make_shared<std::promise<bool>>();
-    REQUIRE(hub_.stores[store_].writer->submit(
+    const auto taken = hub_.stores[store_].writer->submit(
         std::move(batch), [done](const Result<storage::BatchResult>& result) {
           done->set_value(result && result->kind == storage::BatchResult::Kind::applied);
-        }));
+        });
+    REQUIRE(taken);
     REQUIRE(done->get_future().get());
     return change.dot;
   }

@@ -16,7 +16,7 @@ TEST_CASE("the API document names exactly the routes of the hub") {
     for (const auto& [method, operation] : methods.items()) {
       std::string text = method;
       for (char& c : text) c = static_cast<char>(c - 'a' + 'A');
-      described.insert(text + " " + path);
+      described.insert(text.append(" ").append(path));
     }
   }
   const hub::Api api{hub::ApiParts{}};  // no stores: nothing is asked of it here

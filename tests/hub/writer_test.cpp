@@ -111,7 +111,7 @@ struct Hub {
     out.signature = wire::sign_head(device_key, device, actor, {1}, out.head);
     out.received = Instant{1'000};
     out.granted = {"01-PPT"};
-    out.changes.push_back({frame, change.record, {1}, {}, change, std::nullopt});
+    out.changes.push_back({frame, change.record, {1}, {}, change, std::nullopt, std::nullopt});
     out.changes.back().frame.resize(std::max(bytes, frame.size()));
     return out;
   }

@@ -40,8 +40,8 @@ struct Loopback {
     return answer;
   }
   test::Loop loop;
-  std::function<void(net::HttpRequest, const net::Responder&)> on_request =
-      [](net::HttpRequest request, const net::Responder& respond) {
+  std::function<void(const net::HttpRequest&, const net::Responder&)> on_request =
+      [](const net::HttpRequest& request, const net::Responder& respond) {
         net::HttpResponse response;
         response.body = request.method + " " + request.path + " [" + request.body + "]\n";
         respond(std::move(response));
@@ -62,7 +62,7 @@ net::ClientRequest to(std::uint16_t port, std::string target) {
 TEST_CASE("a request over TLS carries everything there and back") {
   HubFixture hub;
   net::HttpRequest seen;
-  hub.on_request = [&](net::HttpRequest request, const net::Responder& respond) {
+  hub.on_request = [&](const net::HttpRequest& request, const net::Responder& respond) {
     seen = request;
     net::HttpResponse response;
     response.status = 201;
@@ -98,7 +98,7 @@ TEST_CASE("every answer carries the security headers, and a handler may set its 
         "Content-Security-Policy: default-src 'none'", "Content-Type: application/json"}) {
     CHECK(says(answer, header));
   }
-  agent.on_request = [](auto, const auto& respond) {
+  agent.on_request = [](const auto&, const auto& respond) {
     net::HttpResponse response;
     response.headers.emplace_back("content-security-policy", "default-src 'self'");
     response.headers.emplace_back("X-Bad", "a\r\nSet-Cookie: stolen=1");
@@ -134,7 +134,7 @@ TEST_CASE("what is no request gets a sentence and the end of the connection") {
   };
   Loopback agent(config);
   int handled = 0;
-  agent.on_request = [&](auto, const auto& respond) {
+  agent.on_request = [&](const auto&, const auto& respond) {
     ++handled;
     respond({});
   };
@@ -180,7 +180,7 @@ TEST_CASE("what is no request gets a sentence and the end of the connection") {
 TEST_CASE("an answer may come later, from another thread, and only once") {
   Loopback agent;
   std::optional<std::thread> worker;
-  agent.on_request = [&](net::HttpRequest request, const net::Responder& respond) {
+  agent.on_request = [&](const net::HttpRequest& request, const net::Responder& respond) {
     worker.emplace([request, respond] {
       net::HttpResponse response;
       response.body = "first";
@@ -197,7 +197,7 @@ TEST_CASE("an answer may come later, from another thread, and only once") {
 
 TEST_CASE("a forgotten answer is a 500, not a hanging connection") {
   Loopback agent;
-  agent.on_request = [](auto, const auto&) {};
+  agent.on_request = [](const auto&, const auto&) {};
   CHECK(agent.talk("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 500"));
 }

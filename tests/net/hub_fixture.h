@@ -43,8 +43,8 @@ class HubFixture {
                       net::TlsServerConfig tls = hub_certificate())
       : server(
             {&loop.context()}, std::move(config), std::move(tls),
-            [this](net::HttpRequest request, net::Responder respond) {
-              on_request(std::move(request), respond);
+            [this](const net::HttpRequest& request, const net::Responder& respond) {
+              on_request(request, respond);
             },
             with_sync ? net::StreamHandler([this](auto stream, auto) { on_stream(stream); })
                       : nullptr) {
@@ -83,8 +83,8 @@ class HubFixture {
   }
 
   Loop loop;
-  std::function<void(net::HttpRequest, net::Responder)> on_request =
-      [](net::HttpRequest request, const net::Responder& respond) {
+  std::function<void(const net::HttpRequest&, const net::Responder&)> on_request =
+      [](const net::HttpRequest& request, const net::Responder& respond) {
         net::HttpResponse response;
         response.body = request.method + " " + request.path + " " + request.body;
         respond(std::move(response));

@@ -169,7 +169,7 @@ TEST_CASE("a port that answers with plain HTTP is named as such") {
 
 TEST_CASE("an HTTP answer instead of the upgrade is named with its status") {
   HubFixture hub({}, false);
-  hub.on_request = [](auto, const auto& respond) {
+  hub.on_request = [](const auto&, const auto& respond) {
     respond(net::error_response(503, "portal", "log in first"));
   };
   const std::string error = hub.connect_error(hub.target());

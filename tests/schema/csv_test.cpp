@@ -30,8 +30,8 @@ using Lines = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("records end where RFC 4180 says, with the leniencies of field files") {
-  CHECK(read("") == Lines{});
-  CHECK(read("\xEF\xBB\xBF") == Lines{});
+  CHECK(read("").empty());
+  CHECK(read("\xEF\xBB\xBF").empty());
   CHECK(read("a,b") == Lines{"1:a|b"});
   CHECK(read("a,b\n") == Lines{"1:a|b"});
   CHECK(read("\xEF\xBB\xBF"

@@ -35,7 +35,8 @@ int check_folder(const std::string& folder) {
     for (const auto& fault : expected.value(name, json::array())) {
       wanted.emplace(fault["field"], fault["rule"], fault["severity"]);
     }
-    const json document = json_data("records/" + folder + "/" + name);
+    std::string file = "records/";
+    const json document = json_data(file.append(folder).append("/").append(name));
     CAPTURE(name);
     const auto faults = check_document(shipped(), document.value("type", ""), document);
     CHECK(reported(faults) == wanted);
@@ -45,7 +46,7 @@ int check_folder(const std::string& folder) {
         CAPTURE(fault.rule, text);
         CHECK_FALSE(text.starts_with("error."));
         CHECK_FALSE(text.starts_with("rule."));
-        CHECK(text.find("{") == std::string::npos);
+        CHECK(text.find('{') == std::string::npos);
       }
     }
   }

@@ -41,6 +41,7 @@ model::Record record_of(const json& document) {
 
 std::vector<std::string> paths(const std::vector<model::FieldValue>& edits) {
   std::vector<std::string> out;
+  out.reserve(edits.size());
   for (const auto& edit : edits) out.push_back(edit.path);
   return out;
 }

@@ -124,5 +124,5 @@ TEST_CASE("a path of the record is named as the column that a person wrote") {
   CHECK(column_of("direction") == "direction");
   CHECK(column_of("persons.0.dob") == "persons.0.dob");
   CHECK(column_of("persons/k4m2q7xz/dob") == "persons.k4m2q7xz.dob");
-  CHECK(column_of("") == "");
+  CHECK(column_of("").empty());
 }

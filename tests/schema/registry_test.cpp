@@ -153,6 +153,7 @@ TEST_CASE("a bad line of a gazetteer is named, and the rest is kept") {
       "010208,\xFF,Broken,1,1,2026-01-01\r\n";
   const auto problems = places.add_csv(as_bytes(csv));
   std::vector<std::size_t> lines;
+  lines.reserve(problems.size());
   for (const auto& problem : problems) lines.push_back(problem.line);
   CHECK(lines == std::vector<std::size_t>{3, 4, 5, 7, 10, 11});
   CHECK(places.size() == 1);

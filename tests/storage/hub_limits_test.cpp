@@ -46,16 +46,16 @@ struct Hub {
         options.tables.push_back("t" + std::to_string(i));
       options.format_name = "fieldpost-test";
       options.create = true;
-      kv = std::move(LmdbKv::open(options).value());
+      kv = LmdbKv::open(options).value();
     } else {
       kv = std::make_unique<MemoryKv>(hub_tables::kTableCount);
     }
     const auto codec = [] {
       return std::make_unique<ChecksumCodec>(crypto::SymmetricKey{}, wire::Dictionary::v1());
     };
-    store = std::move(open_hub_store(*kv, codec, id, Epoch{}, StartId{}).value());
+    store = open_hub_store(*kv, codec, id, Epoch{}, StartId{}).value();
   }
-  std::vector<BatchResult> apply(std::vector<IncomingBatch> batches) {
+  std::vector<BatchResult> apply(const std::vector<IncomingBatch>& batches) {
     auto results = store->apply(batches);
     INFO((results ? std::string() : results.error().message()));
     REQUIRE(results.has_value());

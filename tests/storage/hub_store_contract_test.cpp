@@ -294,7 +294,8 @@ TEST_CASE("hub store: a record stands in the feed once, at its newest position")
   IncomingBatch edit = hub.begin();
   hub.add(edit, Hub::record(1), Sequence{1}, (*reader->record(Hub::record(1)))->vv, "edited");
   hub.add(edit, Hub::record(1), Sequence{4}, (*reader->record(Hub::record(1)))->vv, "and again");
-  REQUIRE(hub.store->apply({hub.finish(std::move(edit))}).has_value());
+  const auto applied = hub.store->apply({hub.finish(std::move(edit))});
+  REQUIRE(applied.has_value());
   const auto all = hub.feed(0);
   REQUIRE(all.size() == 3);
   CHECK(all.back().record == Hub::record(1));

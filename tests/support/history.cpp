@@ -36,6 +36,7 @@ VersionVector vector_of(const History& history, Mask mask) {
     counter = std::max(counter, history.changes[i].dot.counter.value);
   }
   std::vector<VersionVector::Entry> entries;
+  entries.reserve(newest.size());
   for (const auto& [actor, counter] : newest) entries.push_back({{actor}, {counter}});
   return *VersionVector::from_entries(std::move(entries));
 }

@@ -6,6 +6,8 @@ namespace {
 
 using namespace fieldpost::model;
 
+// NOLINTBEGIN(readability-use-anyofallof): the oracle is plain on purpose
+
 bool covered(const VersionVector& context, const Dot& dot) {
   for (const auto& entry : context.entries()) {
     if (entry.actor == dot.actor && entry.counter.value >= dot.counter.value) return true;
@@ -35,6 +37,8 @@ bool uses(const DotGroup& group, const SealId& seal) {
   }
   return false;
 }
+
+// NOLINTEND(readability-use-anyofallof)
 
 }  // namespace
 
@@ -90,6 +94,7 @@ Record Oracle::record() const {
     if (!group.fields.empty()) record.groups.push_back(group);
   }
   std::vector<VersionVector::Entry> entries;
+  entries.reserve(newest.size());
   for (const auto& [actor, counter] : newest) entries.push_back({actor, counter});
   record.vv = *VersionVector::from_entries(entries);
   return record;

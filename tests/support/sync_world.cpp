@@ -423,6 +423,7 @@ bool SyncWorld::write(bool grouped) {
 bool SyncWorld::commit(std::vector<Submitted> group) {
   const std::size_t half = group.front().half;
   std::vector<storage::IncomingBatch> batches;
+  batches.reserve(group.size());
   for (Submitted& submitted : group) batches.push_back(std::move(submitted.batch));
   const auto results = halves_[half].store->apply(batches);
   if (!results) {
@@ -435,7 +436,7 @@ bool SyncWorld::commit(std::vector<Submitted> group) {
   for (std::size_t i = 0; i < group.size(); ++i) {
     outcomes.insert(outcomes.end(), (*results)[i].outcomes.begin(), (*results)[i].outcomes.end());
     const Instant at{wall_ms_};
-    group[i].from->inbox.push_back([at, result = (*results)[i]](sync::HubSession& session) {
+    group[i].from->inbox.emplace_back([at, result = (*results)[i]](sync::HubSession& session) {
       return session.on_applied(at, result);
     });
   }
@@ -447,7 +448,7 @@ bool SyncWorld::commit(std::vector<Submitted> group) {
 void SyncWorld::tell_outcomes(std::size_t half, const std::vector<model::Dot>& changes) {
   if (changes.empty()) return;
   for (const auto& connection : connections_) {
-    connection->inbox.push_back([half, changes](sync::HubSession& session) {
+    connection->inbox.emplace_back([half, changes](sync::HubSession& session) {
       if (!session.greeted() || session.compartment() != half) return sync::HubOutput{};
       return session.on_outcomes(changes);
     });
@@ -459,7 +460,7 @@ void SyncWorld::tell_feed_moved(std::size_t half) {
     if (where != half) continue;
     const std::uint64_t end = must(halves_[half].reader->feed_end(unit), "feed end");
     for (const auto& connection : connections_) {
-      connection->inbox.push_back([half, end, unit = unit](sync::HubSession& session) {
+      connection->inbox.emplace_back([half, end, unit = unit](sync::HubSession& session) {
         if (!session.greeted() || session.compartment() != half) return sync::HubOutput{};
         return session.on_feed_moved(unit, end);
       });

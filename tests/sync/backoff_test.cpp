@@ -1,6 +1,8 @@
 // The waits between two attempts: bounds, growth, jitter, and what a hub asks for.
 #include "sync/backoff.h"
 
+#include <set>
+
 #include "tests/support/catch.h"
 
 using namespace fieldpost;

@@ -69,7 +69,7 @@ class ForkedDays {
     world_.cut(tablet);
     tablet.store.reset();
     tablet.kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables, disk.kv);
-    tablet.store = std::move(*storage::open_agent_store(*tablet.kv, *tablet.codec));
+    tablet.store = *storage::open_agent_store(*tablet.kv, *tablet.codec);
     here_[&tablet] = disk.edits;
     forms_.erase(&tablet);
   }

@@ -15,7 +15,7 @@ void put_back(SyncWorld& world, Tablet& tablet, const Snapshot& snapshot) {
   world.cut(tablet);
   tablet.store.reset();
   tablet.kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables, snapshot);
-  tablet.store = std::move(*storage::open_agent_store(*tablet.kv, *tablet.codec));
+  tablet.store = *storage::open_agent_store(*tablet.kv, *tablet.codec);
 }
 
 /// A second tablet with the first one's keys and data.
