@@ -147,7 +147,7 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
         if (auto refusal = refuse(request, *gate)) return respond(*std::move(refusal));
         asio::post(store_side,
                    [&router, request = std::move(request), respond = std::move(respond)]() mutable {
-                     router.handle(std::move(request), std::move(respond));
+                     router.handle(std::move(request), respond);
                    });
       });
   FP_CHECK_OK(server.start());

@@ -98,8 +98,8 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
   config.port = hub.settings.port;
   hub.server = std::make_unique<net::HttpsServer>(
       contexts, config, net::TlsServerConfig{hub.keys.server_pem, hub.keys.server_key_pem},
-      [&hub](net::HttpRequest request, net::Responder respond) {
-        hub.api->handle(std::move(request), std::move(respond));
+      [&hub](net::HttpRequest request, const net::Responder& respond) {
+        hub.api->handle(std::move(request), respond);
       },
       [&hub](std::shared_ptr<net::MessageStream> stream, const asio::any_io_executor& executor) {
         hub.sync->accept(std::move(stream), executor);

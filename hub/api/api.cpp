@@ -107,10 +107,10 @@ bool Api::authorised(const net::HttpRequest& request) const {
   return header != nullptr && crypto::equal_secret(as_bytes(*header), as_bytes(expected));
 }
 
-void Api::handle(net::HttpRequest request, net::Responder respond, bool trusted) {
+void Api::handle(net::HttpRequest request, const net::Responder& respond, bool trusted) {
   const bool at_once =
       request.path == "/healthz" || request.path == "/readyz" || request.path == "/v1/openapi.json";
-  if (at_once) return router_.handle(std::move(request), std::move(respond));
+  if (at_once) return router_.handle(std::move(request), respond);
   const bool enrolment = request.path == "/v1/enrol";
   if (!trusted && !enrolment && !authorised(request)) {
     return respond(net::error_response(

@@ -50,7 +50,7 @@ class Api {
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   /// Answers one request; checks the token unless `trusted`.
-  void handle(net::HttpRequest request, net::Responder respond, bool trusted = false);
+  void handle(net::HttpRequest request, const net::Responder& respond, bool trusted = false);
   const net::Router& router() const { return router_; }
 
  private:

@@ -1,5 +1,6 @@
 #include "schema/places.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -25,10 +26,9 @@ bool all_digits(std::string_view text) {
 bool is_checkpoint(std::string_view code) {
   if (code.size() < 5 || code.size() > 11 || code[2] != '-' || !all_digits(code.substr(0, 2)))
     return false;
-  for (char c : code.substr(3)) {
-    if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9')) return false;
-  }
-  return true;
+  const std::string_view rest = code.substr(3);
+  return std::all_of(rest.begin(), rest.end(),
+                     [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
 }
 
 bool is_place_code(std::string_view code) {

@@ -52,6 +52,7 @@ class Builder {
     std::stable_sort(asked.begin(), asked.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<Question> out;
+    out.reserve(asked.size());
     for (auto& [order, question] : asked) out.push_back(std::move(question));
     return out;
   }
@@ -177,12 +178,11 @@ bool is_required(const Registry& registry, std::string_view type, const Question
   if (!question.container.empty() && item_id.empty() && !asked.contains(question.container)) {
     asked[question.container] = json::object();
   }
-  for (const Fault& fault : check_document(registry, type, asked, Purpose::finalise)) {
-    if (fault.severity == Severity::error && fault.path == path &&
-        fault.rule != "additionalProperties")
-      return true;
-  }
-  return false;
+  const auto faults = check_document(registry, type, asked, Purpose::finalise);
+  return std::any_of(faults.begin(), faults.end(), [&](const Fault& fault) {
+    return fault.severity == Severity::error && fault.path == path &&
+           fault.rule != "additionalProperties";
+  });
 }
 
 }  // namespace fieldpost::schema

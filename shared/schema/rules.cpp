@@ -46,15 +46,15 @@ class Run {
   }
   /// Is any `array/<id>/field` sealed? An unreadable `void` makes its item unreadable too.
   bool is_sealed_in(const std::string& array, const std::string& field) const {
-    for (const LiveItem& item : live_items(document_, array)) {
+    const auto items = live_items(document_, array);
+    return std::any_of(items.begin(), items.end(), [&](const LiveItem& item) {
       const std::string base = array + "/" + item.name + "/";
-      if (is_sealed(base + field) || is_sealed(base + "void")) return true;
-    }
-    return false;
+      return is_sealed(base + field) || is_sealed(base + "void");
+    });
   }
 
   std::string full(const RulePath& path, const LiveItem* item) const {
-    if (path.from_root) return path.text;
+    if (path.from_root || item == nullptr) return path.text;  // only a rule of items has such paths
     return rule_.scope + "/" + item->name + "/" + path.text;
   }
 

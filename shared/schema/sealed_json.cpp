@@ -78,7 +78,9 @@ class Opener {
     if (value.is_object() && value.contains("sealed")) return open(path, value);
     if (value.is_object()) {
       for (auto& [name, member] : value.items()) {
-        FP_CHECK_OK(walk(path.empty() ? name : path + "/" + name, member));
+        std::string inner = path;
+        if (!inner.empty()) inner += '/';
+        FP_CHECK_OK(walk(inner.append(name), member));
       }
     } else if (value.is_array()) {
       for (auto& item : value) {

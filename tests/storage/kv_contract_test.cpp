@@ -190,8 +190,10 @@ TEST_CASE("Views in several threads beside a busy writer never see half an updat
   Fixture f = make(any_engine());
   REQUIRE(put_all(*f.kv, kStops, {{"left", "0"}, {"right", "0"}}));
   std::atomic<bool> stop{false};
+  constexpr int kReaders = 3;
   std::vector<std::future<int>> readers;
-  for (int i = 0; i < 3; ++i) {
+  readers.reserve(kReaders);
+  for (int i = 0; i < kReaders; ++i) {
     readers.push_back(std::async(std::launch::async, [&] {
       int torn = 0;
       while (!stop) {

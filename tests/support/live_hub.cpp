@@ -98,7 +98,7 @@ void LiveHub::start() {
         *stores_[i],
         [this, i](hub::Writer::FeedEnds ends) { sync_->feed_moved(i, std::move(ends)); },
         [this, i](const std::vector<model::Dot>& changes) { sync_->outcomes(i, changes); }));
-    parts.push_back({open_[i].name, stores_[i].get(), writers_[i].get()});
+    parts.push_back({open_[i].name, stores_[i].get(), writers_[i].get(), {}});
   }
   sync_ = std::make_unique<hub::SyncService>(
       std::vector<asio::io_context*>{context_.get()}, parts, keys_.signing,

@@ -63,6 +63,7 @@ std::vector<model::FieldValue> Random::fields(std::size_t least,
   const auto wanted = least + below(20);
   while (all.size() < wanted) all.emplace(path(), value(seals));
   std::vector<model::FieldValue> out;
+  out.reserve(all.size());
   for (auto& [path, value] : all) out.push_back({path, std::move(value)});
   return out;
 }
@@ -83,6 +84,7 @@ std::vector<model::Seal> Random::seals() {
     all[seal.id] = std::move(seal);
   }
   std::vector<model::Seal> out;
+  out.reserve(all.size());
   for (auto& [key, seal] : all) out.push_back(std::move(seal));
   return out;
 }
@@ -102,6 +104,7 @@ std::vector<model::VersionVector::Entry> Random::entries(std::size_t most) {
   std::map<std::uint64_t, std::uint64_t> all;
   for (auto left = below(most + 1); left > 0; --left) all[positive()] = positive();
   std::vector<model::VersionVector::Entry> out;
+  out.reserve(all.size());
   for (const auto& [actor, counter] : all) out.push_back({ActorId{actor}, Sequence{counter}});
   return out;
 }
