@@ -55,15 +55,6 @@ std::string language_of(const HttpRequest& request) {
   return request.query_value("lang") == "km" ? "km" : "en";
 }
 
-std::optional<ActorId> actor_from(const json& text) {
-  if (!text.is_string()) return std::nullopt;
-  const auto bytes = from_hex(text.get_ref<const std::string&>());
-  if (!bytes || bytes->size() != 8) return std::nullopt;
-  ActorId actor;
-  for (const auto byte : *bytes) actor.value = actor.value << 8 | byte;
-  return actor;
-}
-
 Result<std::optional<Desk::Opened>> context_of(const json& body) {
   if (!body.contains("context")) return std::optional<Desk::Opened>();
   const auto wrong = [] {
@@ -73,16 +64,18 @@ Result<std::optional<Desk::Opened>> context_of(const json& body) {
   };
   const json& context = body["context"];
   if (!context.is_object() || !context.contains("under") || !context.contains("seen") ||
-      !context["seen"].is_array())
+      !context["under"].is_string() || !context["seen"].is_array())
     return wrong();
   Desk::Opened opened;
-  const auto under = actor_from(context["under"]);
+  const auto under = actor_from_text(context["under"].get_ref<const std::string&>());
   if (!under) return wrong();
   opened.under = *under;
   std::vector<model::VersionVector::Entry> entries;
   for (const json& pair : context["seen"]) {
-    if (!pair.is_array() || pair.size() != 2 || !pair[1].is_number_integer()) return wrong();
-    const auto actor = actor_from(pair[0]);
+    if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() ||
+        !pair[1].is_number_integer())
+      return wrong();
+    const auto actor = actor_from_text(pair[0].get_ref<const std::string&>());
     if (!actor || pair[1].get<std::int64_t>() < 1) return wrong();
     entries.push_back({*actor, Sequence{pair[1].get<std::uint64_t>()}});
   }

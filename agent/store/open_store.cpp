@@ -8,7 +8,7 @@ namespace fieldpost::agent {
 
 namespace {
 
-/// 2: seals are kept with one ephemeral key each, as they travel.
+/// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
 constexpr std::uint32_t kFormatVersion = 2;
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,

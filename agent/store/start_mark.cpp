@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "keys/secret_file.h"
-#include "wire/codec.h"
+#include "sync/recorder.h"
 
 namespace fieldpost::agent {
 
@@ -59,12 +59,7 @@ Result<StartFound> mark_start(const DataDirectory& data, storage::AgentStore& st
   start.machine = machine;
   // One ahead after a crash: the file may stay, the store catches up.
   if (outside && !found.put_back && *outside == state.generation + 1) start.generation = *outside;
-  if (found.put_back) {
-    storage::OwnActor fresh;
-    fresh.actor = random_actor(random);
-    fresh.hash = wire::chain_start(hub, device, fresh.actor);
-    start.fresh = fresh;
-  }
+  if (found.put_back) start.fresh = sync::new_chain(hub, device, random);
   const json mark = {{"starts", start.generation}};
   const Status written =
       keys::write_file_atomically(data.start_mark(), as_bytes(mark.dump() + "\n"), 0600);

@@ -115,12 +115,10 @@ model::ChangeTimes times_of(const sync::TimeReading& now) {
 }
 
 std::optional<model::Dot> dot_from(std::string_view actor_hex, std::string_view counter_text) {
-  const auto bytes = from_hex(actor_hex);
+  const auto actor = actor_from_text(actor_hex);
   const auto counter = integer_from_text(counter_text);
-  if (!bytes || bytes->size() != 8 || !counter || *counter < 1) return std::nullopt;
-  ActorId actor;
-  for (std::uint8_t byte : *bytes) actor.value = actor.value << 8 | byte;
-  return model::Dot{actor, Sequence{static_cast<std::uint64_t>(*counter)}};
+  if (!actor || !counter || *counter < 1) return std::nullopt;
+  return model::Dot{*actor, Sequence{static_cast<std::uint64_t>(*counter)}};
 }
 
 /// "/v1/quarantine/ACTOR/COUNTER". Errors: `invalid_argument`.

@@ -103,10 +103,10 @@ void print_device(const json& device) {
          text(device["last_error"]));
   if (device.contains("forks")) {
     const json& forks = device["forks"];
-    line("  COPIED OR RESTORED  " + text(forks["times"]) + " times, last " +
-         text(forks["last_at"]) + ": the hub had " + text(forks["hub_had"]) +
-         " of its changes, it had " + text(forks["device_had"]) + "; " +
-         text(forks["written_anew"]) +
+    line("  COPIED OR RESTORED  " + text(forks["times"]) +
+         (forks["times"] == 1 ? " time, last " : " times, last ") + text(forks["last_at"]) +
+         ": the hub had " + text(forks["hub_had"]) + " of its changes, it had " +
+         text(forks["device_had"]) + "; " + text(forks["written_anew"]) +
          " changes came under a new chain. Nothing was left out; is one tablet in two places?");
   }
   if (!device.contains("reported")) return;

@@ -104,6 +104,15 @@ std::string ActorId::hex() const {
   return text;
 }
 
+Result<ActorId> actor_from_text(std::string_view hex) {
+  FP_TRY(const Bytes bytes, from_hex(hex));
+  ActorId actor;
+  if (bytes.size() != sizeof actor.value)
+    return fail(Errc::malformed, "an actor has 16 hexadecimal digits");
+  for (const std::uint8_t byte : bytes) actor.value = actor.value << 8 | byte;
+  return actor;
+}
+
 std::string to_text(const RecordId& id) {
   const std::string hex = id.hex();
   return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +

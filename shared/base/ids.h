@@ -61,6 +61,9 @@ struct ActorId {
   std::string hex() const;  ///< 16 lower-case digits
 };
 
+/// The other way. Errors: `malformed`.
+Result<ActorId> actor_from_text(std::string_view hex);
+
 /// A counter of one actor: 1, 2, 3 … without gaps. 0 means "none".
 struct Sequence {
   std::uint64_t value = 0;

@@ -155,13 +155,13 @@ const model::Sealed* sealed_of(const model::Record& record, const SiblingView& s
   return nullptr;
 }
 
-}  // namespace
-
 const char* clock_word(model::ClockKind clock) {
   return clock == model::ClockKind::hub       ? "hub"
          : clock == model::ClockKind::receipt ? "receipt"
                                               : "device";
 }
+
+}  // namespace
 
 json conflicts_json(const model::Record& record, const DocumentView& view) {
   json conflicts = json::object();

@@ -3,7 +3,8 @@
 //   "visit_at": {"sealed": {"seal": "<32 hex>", "data": "<hex>"}}           in the value's place
 //   "seals": {"<32 hex>": [{"to": "<16 hex>", "box": "<hex>"}]}             once, in the document's root
 //
-//   "conflicts": {"PATH": [{"value", "sealed", "author", "dot", "at", "clock", "shown"}]}   where writers differ
+//   "conflicts": {"PATH": [{"value", "sealed", "author", "dot", "at", "clock", "shown"}]}   where writers differ;
+//   the clock is that of "device", "hub" (its time carried forward by the device) or "receipt"
 //
 // The field's path is where it stands: names joined by '/', an item's item_id in place of its index. Record
 // id and path are part of what is authenticated, so that a value moved elsewhere does not open.
@@ -33,13 +34,10 @@ nlohmann::json conflicts_json(const model::Record& record, const DocumentView& v
 /// `view` is of this record; its document is taken as it is.
 nlohmann::json export_document(const model::Record& record, const DocumentView& view);
 
-/// Whose clock an estimated time is of: "device", "hub" (carried forward by the device) or "receipt".
-const char* clock_word(model::ClockKind clock);
-
 inline constexpr const char* kConflictsMember = "conflicts";
 
-/// Opens every sealed value that `keys` open, those in conflict too, and takes "seals" out when none is left closed; answers how
-/// many stayed closed. Errors: `malformed` for a document that is not of the shape above.
+/// Opens every sealed value that `keys` open, those in conflict too, and takes "seals" out when none is left
+/// closed; answers how many stayed closed. Errors: `malformed` for a document that is not of the shape above.
 Result<std::size_t> open_sealed(nlohmann::json& document,
                                 const std::vector<crypto::BoxKeyPair>& keys);
 

@@ -25,25 +25,23 @@ Status KvAgentStore::cut_chain(KvWrite& write, const Restamp::Cut& cut,
   return {};
 }
 
-Status KvAgentStore::drop_base(KvWrite& write, const RecordId& id,
-                               const std::vector<OwnActor>& actors,
-                               std::vector<wire::UnitCursor>& cursors) {
-  FP_TRY(const auto base, load_base(write, id));
-  if (!base) return {};
-  FP_CHECK_OK(write.erase(kBase, id.view()));
-  std::erase_if(cursors, [&](const wire::UnitCursor& c) { return c.unit == base->unit; });
-  // What this tablet wrote of it is here: shown until the rest is delivered again.
+Status KvAgentStore::drop_bases(KvWrite& write, const std::set<RecordId>& refetch,
+                                const std::vector<OwnActor>& actors) {
+  if (refetch.empty()) return {};
+  for (const RecordId& id : refetch) FP_CHECK_OK(write.erase(kBase, id.view()));
+  // What this tablet wrote of them is here: shown until the rest is delivered again.
+  std::vector<Bytes> own_keys;
   for (const OwnActor& own : actors) {
-    std::vector<Bytes> keys;
     FP_CHECK_OK(write.scan(kChain, Packer().actor(own.actor).bytes(), {},
                            [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
                              FP_TRY(const ChainEntry entry, open_chain(key, value));
                              FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
-                             if (framed.record == id) keys.push_back(to_bytes(key));
+                             if (refetch.contains(framed.record))
+                               own_keys.push_back(Packer().id(framed.record).raw(key).take());
                              return KvRead::Step::more;
                            }));
-    for (const Bytes& key : keys) FP_CHECK_OK(write.put(kOwn, Packer().id(id).raw(key).take(), {}));
   }
+  for (const Bytes& key : own_keys) FP_CHECK_OK(write.put(kOwn, key, {}));
   return {};
 }
 
@@ -54,8 +52,6 @@ Status KvAgentStore::restamp(const Restamp& plan) {
     return fail(Errc::conflict, "the fresh chain is not fresh");
   if (!plan.fresh && !plan.changes.empty())
     return fail(Errc::conflict, "changes written anew need a chain to stand on");
-  if (plan.renames.size() != plan.changes.size())
-    return fail(Errc::conflict, "a change written anew has no rename");
   for (const Restamp::Cut& cut : plan.cuts) {
     const auto own = std::find_if(actors.begin(), actors.end(),
                                   [&](const OwnActor& a) { return a.actor == cut.actor; });
@@ -74,15 +70,16 @@ Status KvAgentStore::restamp(const Restamp& plan) {
   return commit(next, [&](KvWrite& write) -> Status {
     std::set<RecordId> refetch;
     for (const Restamp::Cut& cut : plan.cuts) FP_CHECK_OK(cut_chain(write, cut, refetch));
-    for (const NewChange& change : plan.changes) FP_CHECK_OK(put_chain(write, change));
-    for (const Restamp::Rename& r : plan.renames) {
-      const Bytes key = own_key(r.record, r.from.actor, r.from.counter);
-      const Bytes plain = Packer().actor(r.to.actor).seq(r.to.counter).seq(r.below).take();
+    for (const Restamp::Rewritten& one : plan.changes) {
+      FP_CHECK_OK(put_chain(write, one.change));
+      const model::Change& change = one.change.change;
+      const Bytes key = own_key(change.record, one.from.actor, one.from.counter);
+      const Bytes plain =
+          Packer().actor(change.dot.actor).seq(change.dot.counter).seq(one.below).take();
       FP_CHECK_OK(write.put(kRenames, key, codec_.encode(kRenames, key, plain)));
     }
     // After the new chain is in: its changes of these records are found, too.
-    for (const RecordId& id : refetch)
-      FP_CHECK_OK(drop_base(write, id, actors, next.state.cursors));
+    FP_CHECK_OK(drop_bases(write, refetch, actors));
     return {};
   });
 }

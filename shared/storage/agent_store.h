@@ -64,15 +64,13 @@ struct Restamp {
   /// A new chain with all of `changes` on it, which becomes the current one; none when the current chain
   /// goes on and nothing had to be written anew.
   std::optional<OwnActor> fresh;
-  std::vector<NewChange> changes;
-  struct Rename {
-    RecordId record;
+  struct Rewritten {
+    NewChange change;
     model::Dot from;
-    model::Dot to;
     Sequence
-        below;  ///< the newest counter of `from.actor` on the record that its chain keeps, 0 if none
+        below;  ///< newest counter of `from.actor` on the record that its chain keeps, 0 if none
   };
-  std::vector<Rename> renames;  ///< one for each of `changes`, in their order
+  std::vector<Rewritten> changes;
   struct Cut {
     ActorId actor;
     Sequence last;
@@ -183,9 +181,8 @@ class AgentStore {
 
   // ---- after a fork ----
   /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for
-  /// `renamed`. A base into which a change now renamed was already folded is dropped, and its unit's
-  /// cursor with it, to be delivered again; until then the own changes of that record stand alone. All
-  /// cursors go when acknowledged changes are renamed.
+  /// `renamed`. When acknowledged changes are cut, all cursors go, so that everything is delivered again, and
+  /// so does each base into which one was folded: until then its record stands on the own changes alone.
   /// Errors: `conflict` when the chains are not as the plan says.
   virtual Status restamp(const Restamp& plan) = 0;
   /// A record's vector as somebody saw it while `seen_under` was the current chain, in the names of today.

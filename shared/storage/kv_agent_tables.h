@@ -353,8 +353,8 @@ class KvAgentStore final : public AgentStore {
 
   Result<std::optional<RecordView>> load_from(const KvRead& read, const RecordId& id) const;
   Status cut_chain(KvWrite& write, const Restamp::Cut& cut, std::set<RecordId>& refetch);
-  Status drop_base(KvWrite& write, const RecordId& id, const std::vector<OwnActor>& actors,
-                   std::vector<wire::UnitCursor>& cursors);
+  Status drop_bases(KvWrite& write, const std::set<RecordId>& refetch,
+                    const std::vector<OwnActor>& actors);
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
   Status put_exceptions(KvWrite& write, const std::vector<wire::ChangeException>& exceptions) {

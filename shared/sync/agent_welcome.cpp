@@ -101,7 +101,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
     else
       search_.add(acked.actor, std::min(verdict.head, store_.state().find(acked.actor)->head));
   }
-  if (search_.running()) {
+  if (search_.started()) {
     phase_ = Phase::repairing;
     return go_on_apart(out);
   }

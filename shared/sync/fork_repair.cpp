@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "sync/recorder.h"
 #include "wire/codec.h"
 
 namespace fieldpost::sync {
@@ -82,11 +83,8 @@ namespace {
 /// Builds the fresh chain change by change.
 class Planner {
  public:
-  Planner(const storage::AgentStore& store, const HubId& hub, const DeviceId& device, ActorId fresh)
-      : store_(store) {
-    fresh_.actor = fresh;
-    fresh_.hash = wire::chain_start(hub, device, fresh);
-  }
+  Planner(const storage::AgentStore& store, const storage::OwnActor& fresh)
+      : store_(store), fresh_(fresh) {}
 
   Status cut(const storage::OwnActor& own, Sequence last, const Hash& start) {
     storage::Restamp::Cut made{own.actor, last, start};
@@ -169,9 +167,9 @@ class Planner {
     fresh_.head = change.dot.counter;
     fresh_.hash = made.hash;
     written_[change.record] = change.dot.counter;
-    names_[{change.record, actor}].emplace_back(old.counter, change.dot.counter);
-    plan_.renames.push_back({change.record, old, change.dot, cut_records_[actor][change.record]});
-    plan_.changes.push_back(std::move(made));
+    names_[{change.record, actor}].emplace(old.counter, change.dot.counter);
+    const Sequence below = cut_records_[actor][change.record];
+    plan_.changes.push_back({std::move(made), old, below});
     return {};
   }
 
@@ -179,18 +177,15 @@ class Planner {
     model::VersionVector now;
     for (const auto& entry : seen.entries()) {
       const auto names = names_.find({record, entry.actor});
-      std::optional<Sequence> newest;
-      if (names != names_.end()) {
-        for (const auto& [old, fresh] : names->second) {
-          if (old <= entry.counter) newest = fresh;
-        }
-      }
-      if (!newest) {
+      // The newest of the lost dots that the entry covers.
+      const auto after = names == names_.end() ? std::map<Sequence, Sequence>::const_iterator{}
+                                               : names->second.upper_bound(entry.counter);
+      if (names == names_.end() || after == names->second.begin()) {
         now.add({entry.actor, entry.counter});
         continue;
       }
       now.add({entry.actor, cut_records_.at(entry.actor).at(record)});
-      now.add({fresh_.actor, *newest});
+      now.add({fresh_.actor, std::prev(after)->second});
     }
     return now;
   }
@@ -200,8 +195,8 @@ class Planner {
   storage::OwnActor fresh_;
   std::map<ActorId, std::map<RecordId, Sequence>> cut_records_;  ///< → newest counter kept
   std::map<RecordId, Sequence> written_;                         ///< newest on the fresh chain
-  std::map<std::pair<RecordId, ActorId>, std::vector<std::pair<Sequence, Sequence>>>
-      names_;  ///< old counter → new, ascending
+  std::map<std::pair<RecordId, ActorId>, std::map<Sequence, Sequence>>
+      names_;  ///< old counter → new
 };
 
 }  // namespace
@@ -209,7 +204,7 @@ class Planner {
 Result<storage::Restamp> plan_restamp(const storage::AgentStore& store, const HubId& hub,
                                       const DeviceId& device, const std::vector<Closing>& closings,
                                       const RandomSource& random) {
-  Planner planner(store, hub, device, random_actor(random));
+  Planner planner(store, new_chain(hub, device, random));
   bool current_goes_on = false;
   // By age: a later chain's changes were made after, and name, those of an earlier one.
   for (const storage::OwnActor& own : store.state().actors) {

@@ -37,7 +37,7 @@ class ForkSearch {
   /// Both sides have at most `at_most`.
   void add(ActorId actor, Sequence at_most);
   void add_found(const Closing& closing) { done_.push_back(closing); }
-  bool running() const { return !open_.empty() || !done_.empty(); }
+  bool started() const { return !open_.empty() || !done_.empty(); }
   /// What to ask the hub now, or nothing when every point is found.
   std::optional<wire::HashQuery> question() const;
   /// Errors: `malformed` when it does not answer the question; the store's.

@@ -4,11 +4,18 @@
 
 namespace fieldpost::sync {
 
+storage::OwnActor new_chain(const HubId& hub, const DeviceId& device, const RandomSource& random) {
+  storage::OwnActor fresh;
+  fresh.actor = random_actor(random);
+  fresh.hash = wire::chain_start(hub, device, fresh.actor);
+  return fresh;
+}
+
 Status ensure_actor(storage::AgentStore& store, const HubId& hub, const DeviceId& device,
                     const RandomSource& random) {
   if (store.state().current() != nullptr) return {};
-  const ActorId actor = random_actor(random);
-  return store.add_actor(actor, wire::chain_start(hub, device, actor));
+  const storage::OwnActor fresh = new_chain(hub, device, random);
+  return store.add_actor(fresh.actor, fresh.hash);
 }
 
 ChangeBatch::ChangeBatch(storage::AgentStore& store, model::ChangeTimes times,

@@ -32,6 +32,9 @@ struct EditRequest {
   std::uint32_t schema_version = 1;
 };
 
+/// An empty chain under a fresh actor, not yet in any store.
+storage::OwnActor new_chain(const HubId& hub, const DeviceId& device, const RandomSource& random);
+
 /// Opens a chain when the store has none. `hub` and `device` are those of the enrolment.
 Status ensure_actor(storage::AgentStore& store, const HubId& hub, const DeviceId& device,
                     const RandomSource& random);

@@ -12,19 +12,22 @@ namespace {
 
 // What repeats from one change of a session to the next stands first and together: it compresses to
 // one match. What is random (salt) stands last, next to the random record id of the next frame.
-using Key = int;
-constexpr Key kType = 1;
-constexpr Key kUnit = 2;
-constexpr Key kAuthor = 3;
-constexpr Key kSchemaVersion = 4;
-constexpr Key kWelcome = 5;
-constexpr Key kTimes = 6;
-constexpr Key kContext = 7;
-constexpr Key kEdits = 8;
-constexpr Key kSeals = 9;
-constexpr Key kReason = 10;
-constexpr Key kOrigin = 11;
-constexpr Key kSalt = 12;
+// NOLINTBEGIN(readability-identifier-naming): read as the constants they are
+enum Key : int {
+  kType = 1,
+  kUnit = 2,
+  kAuthor = 3,
+  kSchemaVersion = 4,
+  kWelcome = 5,
+  kTimes = 6,
+  kContext = 7,
+  kEdits = 8,
+  kSeals = 9,
+  kReason = 10,
+  kOrigin = 11,
+  kSalt = 12,
+};
+// NOLINTEND(readability-identifier-naming)
 
 /// boot, wall − monotonic, [hub time, hub time − its monotonic,] wall − time of the record id; the
 /// differences are modulo 2^64 and constant, or nearly so, while a device runs.

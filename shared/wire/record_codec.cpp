@@ -20,22 +20,26 @@ namespace {
 /// author, numbers, one path and one value: no group is shorter.
 constexpr std::size_t kGroupBytesMin = 16;
 
-using Key = int;
-constexpr Key kId = 1;
-constexpr Key kType = 2;
-constexpr Key kUnit = 3;
-constexpr Key kVector = 4;
-constexpr Key kGroups = 5;
-using GroupKey = int;
-constexpr GroupKey kAuthor = 1;
-constexpr GroupKey kSchemaVersion = 2;
-constexpr GroupKey kClock = 3;
-constexpr GroupKey kActorIndex = 4;
-constexpr GroupKey kBehind = 5;
-constexpr GroupKey kTime = 6;
-constexpr GroupKey kFields = 7;
-constexpr GroupKey kSeals = 8;
-constexpr GroupKey kOrigin = 9;
+// NOLINTBEGIN(readability-identifier-naming): read as the constants they are
+enum Key : int {
+  kId = 1,
+  kType = 2,
+  kUnit = 3,
+  kVector = 4,
+  kGroups = 5,
+};
+enum GroupKey : int {
+  kAuthor = 1,
+  kSchemaVersion = 2,
+  kClock = 3,
+  kActorIndex = 4,
+  kBehind = 5,
+  kTime = 6,
+  kFields = 7,
+  kSeals = 8,
+  kOrigin = 9,
+};
+// NOLINTEND(readability-identifier-naming)
 
 std::size_t index_of(ActorId actor, const model::VersionVector& vv) {
   const auto entries = vv.entries();

@@ -70,6 +70,9 @@ TEST_CASE("an actor is written with sixteen digits") {
   CHECK(ActorId{1}.hex() == "0000000000000001");
   CHECK(ActorId{0xA1B2C3D4E5F60718}.hex() == "a1b2c3d4e5f60718");
   CHECK(ActorId{std::numeric_limits<std::uint64_t>::max()}.hex() == "ffffffffffffffff");
+  CHECK(*actor_from_text("a1b2c3d4e5f60718") == ActorId{0xA1B2C3D4E5F60718});
+  for (const char* bad : {"", "1", "a1b2c3d4e5f6071", "a1b2c3d4e5f6071x", "a1b2c3d4e5f607180"})
+    CHECK_FALSE(actor_from_text(bad));
 }
 
 }  // namespace

@@ -292,12 +292,15 @@ TEST_CASE(
     "agent store: a restamp is whole or not at all, and a base that held a cut dot is fetched "
     "anew") {
   TabletStore tablet(any_engine());
-  REQUIRE(tablet.store->append(tablet.batch({1, 2, 3}), 0, {}));
+  REQUIRE(tablet.store->append(tablet.batch({2}), 0, {}));
+  REQUIRE(tablet.store->append(tablet.batch({2, 3}), 0, {}));
   REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{3}, {}));
-  // The hub delivered record 2 with the own change in it, record 3 without.
+  // The hub delivered record 2 with both own changes in it, record 3 without.
   const auto page = *tablet.store->chain_page(kOwnActor, Sequence{1}, SIZE_MAX, 10);
-  const auto own = *wire::decode_change(kOwnActor, page[1].frame);
-  REQUIRE(tablet.store->integrate("PPT", Bytes{9}, {tablet.state(2, {own}), tablet.state(3)}));
+  const auto kept = *wire::decode_change(kOwnActor, page[0].frame);
+  const auto lost = *wire::decode_change(kOwnActor, page[1].frame);
+  REQUIRE(
+      tablet.store->integrate("PPT", Bytes{9}, {tablet.state(2, {kept, lost}), tablet.state(3)}));
   REQUIRE_FALSE(tablet.store->state().cursors.empty());
 
   const ActorId fresh{0xF1};
@@ -311,8 +314,7 @@ TEST_CASE(
     made.hash = wire::chain_next(plan.fresh->hash, made.frame);
     plan.fresh->head = made.change.dot.counter;
     plan.fresh->hash = made.hash;
-    plan.renames.push_back({made.change.record, {kOwnActor, Sequence{name}}, made.change.dot, {}});
-    plan.changes.push_back(std::move(made));
+    plan.changes.push_back({std::move(made), {kOwnActor, Sequence{name}}, {}});
   }
   plan.cuts = {{kOwnActor, Sequence{1}, page[0].hash}};
   SECTION("a plan for other chains changes nothing") {
@@ -320,7 +322,7 @@ TEST_CASE(
     wrong.cuts[0].last = Sequence{4};
     CHECK(tablet.store->restamp(wrong).error().is(Errc::conflict));
     wrong = plan;
-    wrong.renames.pop_back();
+    wrong.fresh->actor = kOwnActor;
     CHECK(tablet.store->restamp(wrong).error().is(Errc::conflict));
     wrong = plan;
     wrong.fresh.reset();
@@ -336,11 +338,12 @@ TEST_CASE(
   CHECK(state.current()->actor == fresh);
   CHECK(state.waiting == 2);
   CHECK(state.cursors.empty());
-  CHECK(tablet.store->counts()->records == 3);
-  // Record 2 stands on its own change until the rest is delivered again; record 3's base held no own dot.
+  CHECK(tablet.store->counts()->records == 2);
+  // Record 2 stands on its own changes until the rest is delivered again; record 3's base held no own dot.
   const auto second = *tablet.store->load(TabletStore::record(2));
   CHECK_FALSE(second->record.vv.covers({kOther, Sequence{2}}));
   CHECK_FALSE(second->record.vv.covers({kOwnActor, Sequence{2}}));
+  CHECK(second->record.vv.covers({kOwnActor, Sequence{1}}));
   CHECK(second->record.vv.covers({fresh, Sequence{1}}));
   const auto third = *tablet.store->load(TabletStore::record(3));
   CHECK(third->record.vv.covers({kOther, Sequence{3}}));

@@ -390,9 +390,9 @@ TEST_CASE("a change written anew twice is still known by its first name") {
                            {{tablet.store->state().current()->actor, Sequence{}}}, world.random());
     REQUIRE(plan);
     REQUIRE(plan->changes.size() == 1);
-    REQUIRE(plan->changes.front().change.origin);
-    CHECK(plan->changes.front().change.origin->dot == model::Dot{first, Sequence{1}});
-    CHECK(plan->changes.front().change.origin->hash == wire::change_hash(frame));
+    REQUIRE(plan->changes.front().change.change.origin);
+    CHECK(plan->changes.front().change.change.origin->dot == model::Dot{first, Sequence{1}});
+    CHECK(plan->changes.front().change.change.origin->hash == wire::change_hash(frame));
     REQUIRE(tablet.store->restamp(*plan));
   }
   CHECK(tablet.store->state().actors.size() == 3);
