@@ -5,13 +5,14 @@
 
 #include <cstdint>
 
-#include "base/bytes.h"
+#include "base/ids.h"
 
 namespace fieldpost::storage {
 
 struct PackedValue {
   std::uint8_t form = 0;  ///< the codec's own: compressed or not
   Bytes bytes;
+  Hash digest;  ///< of form and bytes, where the codec's checksum rests on it
 };
 
 }  // namespace fieldpost::storage

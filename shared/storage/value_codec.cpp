@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kSealTag("fieldpost.v1.value\0", 19);
 constexpr std::string_view kChecksumTag("fieldpost.v1.stored\0", 20);
+constexpr std::string_view kValueTag = "fieldpost.v1.stored-value";
 constexpr std::size_t kChecksumBytes = 16;
 
 // The first byte: format version in the high half, form in the low.
@@ -24,9 +25,9 @@ PackedValue pack_with(wire::Compressor& compressor, BytesView plain) {
   constexpr std::size_t kWorthTrying = 32;
   if (plain.size() >= kWorthTrying) {
     Bytes compressed = compressor.compress(plain);
-    if (compressed.size() < plain.size()) return {kCompressed, std::move(compressed)};
+    if (compressed.size() < plain.size()) return {kCompressed, std::move(compressed), {}};
   }
-  return {kRaw, to_bytes(plain)};
+  return {kRaw, to_bytes(plain), {}};
 }
 
 std::string place_of(TableId table, BytesView key) {
@@ -110,13 +111,26 @@ ChecksumCodec::ChecksumCodec(const crypto::SymmetricKey& key,
                              std::shared_ptr<const wire::Dictionary> dictionary)
     : key_(key), compressor_(std::move(dictionary)) {}
 
-Hash ChecksumCodec::checksum(TableId table, BytesView key, BytesView value) const {
-  const std::array<std::uint8_t, 3> head{table, static_cast<std::uint8_t>(key.size() & 0xff),
-                                         static_cast<std::uint8_t>(key.size() >> 8)};
-  return crypto::keyed_hash(key_, {as_bytes(kChecksumTag), head, key, value});
+namespace {
+
+Hash value_digest(std::uint8_t form, BytesView value) {
+  return crypto::hash(kValueTag, {BytesView(&form, 1), value});
 }
 
-PackedValue ChecksumCodec::pack(BytesView plain) { return pack_with(compressor_, plain); }
+}  // namespace
+
+Hash ChecksumCodec::checksum(TableId table, BytesView key, BytesView head,
+                             const Hash& digest) const {
+  const std::array<std::uint8_t, 3> place{table, static_cast<std::uint8_t>(key.size() & 0xff),
+                                          static_cast<std::uint8_t>(key.size() >> 8)};
+  return crypto::keyed_hash(key_, {as_bytes(kChecksumTag), place, key, head, digest.view()});
+}
+
+PackedValue ChecksumCodec::pack(BytesView plain) {
+  PackedValue packed = pack_with(compressor_, plain);
+  packed.digest = value_digest(packed.form, packed.bytes);
+  return packed;
+}
 
 void ChecksumCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
                           Bytes& stored) {
@@ -125,7 +139,7 @@ void ChecksumCodec::place(TableId table, BytesView key, BytesView head, const Pa
   stored.push_back(packed.form);
   stored.insert(stored.end(), head.begin(), head.end());
   stored.insert(stored.end(), packed.bytes.begin(), packed.bytes.end());
-  const Hash sum = checksum(table, key, stored);
+  const Hash sum = checksum(table, key, head, packed.digest);
   stored.insert(stored.end(), sum.bytes.begin(), sum.bytes.begin() + kChecksumBytes);
 }
 
@@ -133,12 +147,13 @@ Result<Bytes> ChecksumCodec::decode(TableId table, BytesView key, BytesView stor
                                     std::size_t head_bytes) {
   FP_CHECK_OK(check_form(table, key, stored, kHeadAt + head_bytes + kChecksumBytes));
   const BytesView checked = stored.first(stored.size() - kChecksumBytes);
-  const Hash sum = checksum(table, key, checked);
+  const BytesView value = checked.subspan(kHeadAt + head_bytes);
+  const Hash sum =
+      checksum(table, key, stored.subspan(kHeadAt, head_bytes), value_digest(stored[0], value));
   if (!std::equal(sum.bytes.begin(), sum.bytes.begin() + kChecksumBytes,
                   stored.end() - kChecksumBytes)) {
     return corrupt(table, key);
   }
-  const BytesView value = checked.subspan(kHeadAt + head_bytes);
   if (stored[0] == kRaw) return to_bytes(value);
   return unpack(compressor_, table, key, value);
 }

@@ -72,8 +72,9 @@ class SealingCodec final : public ValueCodec {
 };
 
 /// For a hub: form ‖ head ‖ value ‖ checksum (16), the checksum being the first 16 bytes of keyed
-/// BLAKE2b-256 over "fieldpost.v1.stored" ‖ 0x00 ‖ table ‖ size of key (2, little-endian) ‖ key ‖
-/// form ‖ head ‖ value. It finds bit rot and misplaced values; the key is not meant as a secret from the hub.
+/// BLAKE2b-256 over "fieldpost.v1.stored" ‖ 0x00 ‖ table ‖ size of key (2, little-endian) ‖ key ‖ head ‖ d,
+/// where d is hash("fieldpost.v1.stored-value", form ‖ value): the long part is made with the packing, ahead
+/// of the one writer. It finds bit rot and misplaced values; the key is not meant as a secret from the hub.
 class ChecksumCodec final : public ValueCodec {
  public:
   ChecksumCodec(const crypto::SymmetricKey& key,
@@ -86,7 +87,7 @@ class ChecksumCodec final : public ValueCodec {
   using ValueCodec::decode;
 
  private:
-  Hash checksum(TableId table, BytesView key, BytesView value) const;
+  Hash checksum(TableId table, BytesView key, BytesView head, const Hash& digest) const;
 
   crypto::SymmetricKey key_;
   wire::Compressor compressor_;
@@ -95,7 +96,7 @@ class ChecksumCodec final : public ValueCodec {
 /// For tests: a zero for the form, then the bytes as they are.
 class PlainCodec final : public ValueCodec {
  public:
-  PackedValue pack(BytesView plain) override { return {0, to_bytes(plain)}; }
+  PackedValue pack(BytesView plain) override { return {0, to_bytes(plain), {}}; }
   void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
              Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
