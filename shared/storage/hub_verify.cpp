@@ -1,5 +1,6 @@
 #include "storage/hub_verify.h"
 
+#include "storage/hub_recovery.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -84,7 +85,18 @@ struct Verifier {
       return Step::more;
     }));
     model::Record replayed = model::empty_record(id, stored.type, stored.unit);
+    FP_TRY(const auto recovered, read_recovered(read, codec, id));
+    for (const RecoveredEntry& entry : recovered) {
+      if (entry.kind != RecoveredEntry::Kind::differing) continue;
+      std::erase_if(changes, [&](const model::Change& c) { return c.dot == entry.dot; });
+    }
     model::drain(replayed, changes);
+    for (const RecoveredEntry& entry : recovered) {
+      const bool joined = entry.kind == RecoveredEntry::Kind::joined ||
+                          entry.kind == RecoveredEntry::Kind::released;
+      if (joined) FP_CHECK_OK(model::join(replayed, entry.state));
+      model::drain(replayed, changes);
+    }
     if (!(replayed == stored)) {
       return fail(Errc::corrupt,
                   "record " + to_text(id) + " differs from what its signed changes give");
