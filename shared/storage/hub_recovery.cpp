@@ -190,17 +190,16 @@ Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
   for (model::DotGroup& group : state.groups) {
     const model::DotGroup whole = group;
     FP_TRY(auto differing, take_differing(write, codec, record, group, state.id));
-    if (!differing.empty()) beside.push_back({whole, std::move(differing)});
+    if (differing.empty()) continue;
+    beside.push_back({whole, std::move(differing)});
+    // Under that dot this store's own word stands, or the join would take it for replaced.
+    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
+    if (mine != nullptr)
+      group = *mine;
+    else
+      group.fields.clear();
   }
   std::erase_if(state.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
-  for (model::DotGroup& group : state.groups) {
-    std::erase_if(group.seals, [&](const model::Seal& seal) {
-      return std::none_of(group.fields.begin(), group.fields.end(), [&](const auto& f) {
-        const auto* sealed = std::get_if<model::Sealed>(&f.value);
-        return sealed != nullptr && sealed->seal == seal.id;
-      });
-    });
-  }
   FP_CHECK_OK(run.join_recovered(state));
   FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
   const Decision decision{input.author, input.note, input.times, input.salt, input.clear_texts};
