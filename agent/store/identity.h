@@ -37,6 +37,7 @@ struct Identity {
   std::string device_name;  ///< "T07"
   std::string unit;         ///< "01-PPT"
   std::string compartment;  ///< "enforcement" or "health"
+  std::optional<Epoch> epoch;  ///< the hub's at enrolment; a hub of before told none
   std::optional<HealthKeys> health;
 
   DeviceId device() const;

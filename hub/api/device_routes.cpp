@@ -262,8 +262,10 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
     compartment = api.parts_.stores[i].name;
   }
   if (!enrolled) return enrolled.error();
-  const HubId hub = api.parts_.stores.front().store->identity().hub;
+  const storage::HubIdentity& identity = api.parts_.stores.front().store->identity();
+  const HubId hub = identity.hub;
   return json{{"hub", hub.hex()},
+              {"epoch", identity.epoch.hex()},
               {"device_name", enrolled->name},
               {"unit", enrolled->unit},
               {"compartment", compartment},

@@ -140,8 +140,9 @@ class AgentStore {
   virtual Status begin(const Start& start) = 0;
 
   // ---- writing what the user did ----
-  /// Opens a new own chain; it becomes the current one.
-  virtual Status add_actor(ActorId actor, const Hash& chain_start) = 0;
+  /// Opens a new own chain; it becomes the current one. `enrolled_in`: the hub's epoch, where none is known yet.
+  virtual Status add_actor(ActorId actor, const Hash& chain_start,
+                           const std::optional<Epoch>& enrolled_in = {}) = 0;
   /// Appends to the current actor's chain; `ref_counter` and finished drafts go with it.
   /// Errors: `conflict` when the first change does not follow the head.
   virtual Status append(const std::vector<NewChange>& changes, std::uint64_t ref_counter,

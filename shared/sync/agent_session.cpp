@@ -275,6 +275,11 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(ack.actor);
   if (own != nullptr && own->closed && own->acked == own->head)
     return hear_of_closed(*own, ack.exceptions, out);
+  if (own != nullptr && own->closed && ack.head > hub_may_have_[ack.actor]) {
+    return stop(fail(Errc::closed,
+                     "another copy of this tablet sends the same again; connecting again"),
+                out);
+  }
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
