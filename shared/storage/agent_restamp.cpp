@@ -59,7 +59,7 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     if (own == actors.end() || cut.last > own->head || (own->closed && cut.last == own->head))
       return fail(Errc::conflict, "a chain to be cut is not as the plan says");
     // The hub left out of its deliveries what this tablet had pushed: it may have it under the old name.
-    if (cut.last < own->acked) next.state.cursors.clear();
+    if (cut.last < own->acked) next.state.deliver_again();
     own->head = cut.last;
     own->hash = cut.hash;
     own->acked = cut.last;

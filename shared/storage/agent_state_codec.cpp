@@ -1,5 +1,7 @@
 #include "storage/agent_state_codec.h"
 
+#include <algorithm>
+
 #include "storage/pack.h"
 
 namespace fieldpost::storage {
@@ -11,6 +13,12 @@ constexpr std::uint8_t kClosed = 2;
 constexpr std::uint8_t kOutlived = 4;
 
 }  // namespace
+
+void AgentState::deliver_again() {
+  for (const wire::UnitCursor& cursor : cursors) again.push_back(cursor.unit);
+  std::sort(again.begin(), again.end());
+  again.erase(std::unique(again.begin(), again.end()), again.end());
+}
 
 const OwnActor* AgentState::find(ActorId actor) const {
   for (const OwnActor& own : actors) {
@@ -34,6 +42,8 @@ Bytes pack_state(const StoredAgentState& stored) {
   }
   out.u64(s.cursors.size());
   for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
+  out.u64(s.again.size());
+  for (const std::string& unit : s.again) out.text(unit);
   out.u64(s.grants.size());
   for (const wire::Grant& grant : s.grants) out.text(grant.unit);
   return out.take();
@@ -76,6 +86,7 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     cursor.cursor = to_bytes(in.blob());
     s.cursors.push_back(std::move(cursor));
   }
+  for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.again.push_back(in.text());
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
   FP_CHECK_OK(in.finish("agent state"));
   return stored;

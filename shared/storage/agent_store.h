@@ -42,6 +42,7 @@ struct OwnActor {
 struct AgentState {
   std::vector<OwnActor> actors;           ///< by age; the current one last
   std::vector<wire::UnitCursor> cursors;  ///< sorted by unit
+  std::vector<std::string> again;         ///< units to be delivered from the beginning; sorted
   std::vector<wire::Grant> grants;        ///< sorted by unit; of the last welcome
   std::string compartment;
   std::optional<Epoch> epoch;  ///< of the last welcome
@@ -52,6 +53,9 @@ struct AgentState {
   Hash machine;                      ///< where that was
   std::uint64_t waiting = 0;         ///< own changes without a durable acknowledgement
 
+  /// Every unit known is to be delivered from the beginning. The cursors stay: they tell the hub which past
+  /// this store knows.
+  void deliver_again();
   const OwnActor* find(ActorId actor) const;
   const OwnActor* current() const { return actors.empty() ? nullptr : &actors.back(); }
 };
@@ -193,7 +197,7 @@ class AgentStore {
 
   // ---- after a fork ----
   /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for
-  /// `renamed`. When acknowledged changes are cut, all cursors go, so that everything is delivered again, and
+  /// `renamed`. When acknowledged changes are cut, everything is to be delivered again, and
   /// so does each base into which one was folded: until then its record stands on the own changes alone.
   /// With `welcome`, what the hub said goes into the same commit.
   /// Errors: `conflict` when the chains are not as the plan says.

@@ -3,6 +3,8 @@
 // Thread rule: free functions inside a view or update of the engine; writing ones on the writer thread.
 // Invariants:
 //   1. A staged state is kept as the tablet sent it until somebody decides; a refused one is kept for good.
+//      Staging takes a place in the unit's feed, without an entry: a store put back to before it is told from
+//      this one by the tablet's next cursor.
 //   2. Nothing that this store was told otherwise is overwritten: values under a dot whose signed change says
 //      something else come in as the hub's own change beside it.
 //   3. What was joined is remembered, so that `verify` can tell it from what authors signed.

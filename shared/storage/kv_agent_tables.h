@@ -196,6 +196,7 @@ class KvAgentStore final : public AgentStore {
                    const std::vector<model::Record>& states) override {
     StoredAgentState next = stored_;
     auto& cursors = next.state.cursors;
+    std::erase(next.state.again, unit);
     const auto at = std::lower_bound(
         cursors.begin(), cursors.end(), unit,
         [](const wire::UnitCursor& c, const std::string& u) { return c.unit < u; });

@@ -246,6 +246,7 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   if (!unsettled) return stop(std::move(unsettled).error(), out);
   hello_.unsettled = *std::move(unsettled);
   hello_.cursors = state.cursors;
+  hello_.again = state.again;
   hello_.schema_digest = identity_.schema_digest;
   hello_.welcome_id = state.welcome_id;
   hello_.status = status(now);
@@ -387,7 +388,9 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
     it = chunks_.erase(it);
   }
   const auto& cursors = store_.state().cursors;
-  const bool moved = std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
+  const auto& again = store_.state().again;
+  const bool from_start = std::find(again.begin(), again.end(), deliver.unit) != again.end();
+  const bool moved = from_start || std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
     return c.unit == deliver.unit && c.cursor == deliver.cursor;
   });
   if (moved || !states.empty()) {

@@ -77,6 +77,7 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     const bool from_a_lost_past =
         place.lost || (place.position == 0 && hello.welcome_id > device_->last_welcome);
     feed.recovering = from_a_lost_past;
+    if (std::binary_search(hello.again.begin(), hello.again.end(), unit)) place.position = 0;
     feed.sent = std::min(place.position, feed.known_end);
     feed.got = feed.sent;
     feeds_[unit] = std::move(feed);
@@ -182,6 +183,9 @@ void HubSession::ask_for_states(HubOutput& out) {
   const std::string unit = recovery_->unit;
   recovery_.reset();
   Feed& feed = feeds_.at(unit);
+  const auto end = here().reader->feed_end(unit);
+  if (!end) return refuse(wire::ErrorCode::internal, kUnreadable, out);
+  feed.known_end = std::max(feed.known_end, *end);
   feed.recovering = false;
   pump(unit, feed, out);
   recover_next(out);
