@@ -24,6 +24,22 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
   return lost;
 }
 
+Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
+                              const std::vector<Lost>& lost) {
+  FP_CHECK_OK(return_to_pending(write, lost));
+  if (facts.new_epoch) {
+    // They were judged by another life of the hub's data: this one tells what it says of them.
+    std::vector<Bytes> old;
+    FP_CHECK_OK(write.scan(kExceptions, {}, {},
+                           [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+                             old.push_back(to_bytes(key));
+                             return KvRead::Step::more;
+                           }));
+    for (const Bytes& key : old) FP_CHECK_OK(write.erase(kExceptions, key));
+  }
+  return put_exceptions(write, facts.exceptions);
+}
+
 Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {
   for (const Lost& part : lost) {
     std::vector<Bytes> own;
@@ -36,11 +52,7 @@ Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& 
                              own.push_back(Packer().id(framed.record).raw(key).take());
                              return KvRead::Step::more;
                            }));
-    for (const Bytes& key : own) {
-      FP_CHECK_OK(write.put(kOwn, key, {}));
-      // What became of it there is lost with it: it will be judged again.
-      FP_CHECK_OK(write.erase(kExceptions, BytesView(key).subspan(RecordId::kSize)));
-    }
+    for (const Bytes& key : own) FP_CHECK_OK(write.put(kOwn, key, {}));
   }
   return {};
 }

@@ -87,8 +87,7 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     }
     // After the new chain is in: its changes of these records are found, too.
     FP_CHECK_OK(drop_bases(write, refetch, actors));
-    FP_CHECK_OK(return_to_pending(write, lost));
-    return welcome == nullptr ? Status{} : put_exceptions(write, welcome->exceptions);
+    return welcome == nullptr ? Status{} : put_told(write, *welcome, lost);
   });
 }
 

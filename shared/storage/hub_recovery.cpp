@@ -1,7 +1,6 @@
 #include "storage/hub_recovery.h"
 
 #include <algorithm>
-#include <set>
 
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -325,8 +324,9 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
   return false;
 }
 
-Status stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedState>& states) {
-  std::set<std::string> units;
+Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
+                                   const std::vector<StagedState>& states) {
+  bool kept = false;
   for (const StagedState& one : states) {
     FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
     if (!lacks) continue;
@@ -334,15 +334,16 @@ Status stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedS
     FP_TRY(const Bytes canonical, wire::encode_record(one.state));
     const Bytes plain = Packer().i64(one.received.ms).raw(canonical).take();
     FP_CHECK_OK(write.put(kStaged, key, codec.encode(kStaged, key, plain)));
-    units.insert(one.state.unit);
+    kept = true;
   }
+  std::uint64_t end = 0;
+  if (!kept) return end;
   // The tablet's next cursor must tell a store that has this from one that was put back to before.
-  for (const std::string& unit : units) {
-    FP_TRY(const auto end, write.get(kFeedEnds, as_bytes(unit)));
-    const std::uint64_t next = (end ? Unpacker(*end).u64() : 0) + 1;
-    FP_CHECK_OK(write.put(kFeedEnds, as_bytes(unit), Packer().u64(next).bytes()));
-  }
-  return {};
+  const Bytes unit = to_bytes(as_bytes(states.front().state.unit));
+  FP_TRY(const auto last, write.get(kFeedEnds, unit));
+  end = (last ? Unpacker(*last).u64() : 0) + 1;
+  FP_CHECK_OK(write.put(kFeedEnds, unit, Packer().u64(end).bytes()));
+  return end;
 }
 
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,

@@ -335,8 +335,9 @@ class HubStore {
                                    const SignHead& sign) = 0;
 
   // ---- after a loss ----
-  /// Keeps those that say something this store lacks, until `recover` decides on them.
-  virtual Status stage(const std::vector<StagedState>& states) = 0;
+  /// Keeps those (of one unit) that say something this store lacks, until `recover` decides on them. Answers
+  /// where the unit's feed ends by this commit; 0 when nothing was kept.
+  virtual Result<std::uint64_t> stage(const std::vector<StagedState>& states) = 0;
   enum class Recovery : std::uint8_t {
     join,    ///< what was staged becomes part of the record
     refuse,  ///< it is kept aside for good

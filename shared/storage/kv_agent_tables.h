@@ -170,10 +170,7 @@ class KvAgentStore final : public AgentStore {
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
         next,
-        [&](KvWrite& write) -> Status {
-          FP_CHECK_OK(return_to_pending(write, lost));
-          return put_exceptions(write, facts.exceptions);
-        },
+        [&](KvWrite& write) { return put_told(write, facts, lost); },
         UpdateKind::freeing);
   }
 
@@ -372,6 +369,7 @@ class KvAgentStore final : public AgentStore {
   /// What the hub has again, by what it delivered or acknowledged since.
   Status settle_lost(KvWrite& write, const AgentState& state);
   Status note_delivered(KvWrite& write, const model::Record& incoming);
+  Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 

@@ -155,14 +155,16 @@ void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOut
   if (recovery_->at_writer == 0) ask_for_states(out);
 }
 
-HubOutput HubSession::on_staged(const Status& stored) {
+HubOutput HubSession::on_staged(const Result<std::uint64_t>& end) {
   HubOutput out;
   if (closed_ || !recovery_) return out;
-  if (!stored) {
+  if (!end) {
     refuse(wire::ErrorCode::busy,
            "the hub could not store this now; nothing is lost, it will be asked for again", out);
     return out;
   }
+  Feed& feed = feeds_.at(recovery_->unit);
+  feed.known_end = std::max(feed.known_end, *end);
   --recovery_->at_writer;
   if (recovery_->answered && recovery_->at_writer == 0) ask_for_states(out);
   return out;
@@ -183,9 +185,6 @@ void HubSession::ask_for_states(HubOutput& out) {
   const std::string unit = recovery_->unit;
   recovery_.reset();
   Feed& feed = feeds_.at(unit);
-  const auto end = here().reader->feed_end(unit);
-  if (!end) return refuse(wire::ErrorCode::internal, kUnreadable, out);
-  feed.known_end = std::max(feed.known_end, *end);
   feed.recovering = false;
   pump(unit, feed, out);
   recover_next(out);
