@@ -30,11 +30,11 @@ Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
   if (facts.new_epoch) {
     // They were judged by another life of the hub's data: this one tells what it says of them.
     std::vector<Bytes> old;
-    FP_CHECK_OK(write.scan(kExceptions, {}, {},
-                           [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-                             old.push_back(to_bytes(key));
-                             return KvRead::Step::more;
-                           }));
+    FP_CHECK_OK(
+        write.scan(kExceptions, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+          old.push_back(to_bytes(key));
+          return KvRead::Step::more;
+        }));
     for (const Bytes& key : old) FP_CHECK_OK(write.erase(kExceptions, key));
   }
   return put_exceptions(write, facts.exceptions);

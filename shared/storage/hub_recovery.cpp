@@ -13,8 +13,13 @@ namespace {
 
 using Step = KvRead::Step;
 
-Bytes staged_key(const RecordId& record, const DeviceId& device) {
-  return Packer().id(record).id(device).take();
+/// Two copies of one device may hold different states: each is kept.
+Bytes staged_key(const StagedState& staged, BytesView canonical) {
+  return Packer()
+      .id(staged.state.id)
+      .id(staged.device)
+      .raw(wire::state_digest(canonical).view().first(8))
+      .take();
 }
 
 Result<std::optional<model::Record>> load_record(const KvRead& read, ValueCodec& codec,
@@ -250,8 +255,13 @@ Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
   while (!held.empty()) {
     FP_TRY(const model::Record* record, run.peek(input.record));
     const model::VersionVector known = record == nullptr ? model::VersionVector{} : record->vv;
-    RecoveredEntry entry{RecoveredEntry::Kind::released, input.times.wall, input.author, input.note,
-                         {}, model::empty_record(input.record, held[0].type, held[0].unit), {}};
+    RecoveredEntry entry{RecoveredEntry::Kind::released,
+                         input.times.wall,
+                         input.author,
+                         input.note,
+                         {},
+                         model::empty_record(input.record, held[0].type, held[0].unit),
+                         {}};
     for (const model::Change& change : held) {
       const auto missing = missing_for(change, held, known);
       if (!missing) continue;
@@ -277,7 +287,6 @@ Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView va
   StagedState staged;
   Unpacker place(key.subspan(RecordId::kSize));
   staged.device = place.id<DeviceId>();
-  FP_CHECK_OK(place.finish("staged key"));
   FP_TRY(const Bytes plain, codec.decode(kStaged, key, value));
   Unpacker in(plain);
   staged.received = Instant{in.i64()};
@@ -330,8 +339,8 @@ Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
   for (const StagedState& one : states) {
     FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
     if (!lacks) continue;
-    const Bytes key = staged_key(one.state.id, one.device);
     FP_TRY(const Bytes canonical, wire::encode_record(one.state));
+    const Bytes key = staged_key(one, canonical);
     const Bytes plain = Packer().i64(one.received.ms).raw(canonical).take();
     FP_CHECK_OK(write.put(kStaged, key, codec.encode(kStaged, key, plain)));
     kept = true;

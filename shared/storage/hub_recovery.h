@@ -27,7 +27,8 @@ struct OwnChain {
 /// Whether `state` says something that the store lacks. Errors: the store's.
 Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Record& state);
 /// Where the feed of their unit ends then; 0 when nothing was kept.
-Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedState>& states);
+Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
+                                   const std::vector<StagedState>& states);
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain);
 

@@ -169,9 +169,7 @@ class KvAgentStore final : public AgentStore {
     const std::vector<Lost> lost = take_in(next.state, facts);
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
-        next,
-        [&](KvWrite& write) { return put_told(write, facts, lost); },
-        UpdateKind::freeing);
+        next, [&](KvWrite& write) { return put_told(write, facts, lost); }, UpdateKind::freeing);
   }
 
   Status acknowledge(ActorId actor, Sequence head,

@@ -277,9 +277,9 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   if (own != nullptr && own->closed && own->acked == own->head)
     return hear_of_closed(*own, ack.exceptions, out);
   if (own != nullptr && own->closed && ack.head > hub_may_have_[ack.actor]) {
-    return stop(fail(Errc::closed,
-                     "another copy of this tablet sends the same again; connecting again"),
-                out);
+    return stop(
+        fail(Errc::closed, "another copy of this tablet sends the same again; connecting again"),
+        out);
   }
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
@@ -390,9 +390,10 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
   const auto& cursors = store_.state().cursors;
   const auto& again = store_.state().again;
   const bool from_start = std::find(again.begin(), again.end(), deliver.unit) != again.end();
-  const bool moved = from_start || std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
-    return c.unit == deliver.unit && c.cursor == deliver.cursor;
-  });
+  const bool moved =
+      from_start || std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
+        return c.unit == deliver.unit && c.cursor == deliver.cursor;
+      });
   if (moved || !states.empty()) {
     if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states); !stored) {
       return stop(std::move(stored).error(), out);

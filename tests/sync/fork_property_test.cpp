@@ -21,8 +21,7 @@ constexpr std::size_t kHistories = 400;
 
 class ForkedDays {
  public:
-  explicit ForkedDays(std::uint64_t seed, bool hub_too = false)
-      : world_(seed), hub_too_(hub_too) {}
+  explicit ForkedDays(std::uint64_t seed, bool hub_too = false) : world_(seed), hub_too_(hub_too) {}
 
   void run() {
     add("T01", nullptr);
@@ -211,7 +210,8 @@ class ForkedDays {
   void note_acknowledged() {
     for (Tablet& tablet : world_.tablets()) {
       // Offline it cannot know that the hub was put back meanwhile.
-      if (tablet.waiting() == 0 && (!hub_too_ || tablet.in_sync())) acknowledged_.insert(here_[&tablet].begin(), here_[&tablet].end());
+      if (tablet.waiting() == 0 && (!hub_too_ || tablet.in_sync()))
+        acknowledged_.insert(here_[&tablet].begin(), here_[&tablet].end());
     }
   }
 
