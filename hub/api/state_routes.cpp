@@ -21,10 +21,10 @@ net::HttpResponse text_response(std::string text, std::string type = "text/plain
 }
 
 json counts_json(const storage::HubCounts& counts) {
-  return {{"records", counts.records},          {"changes", counts.changes},
-          {"conflicts", counts.conflicts},      {"held", counts.held},
-          {"quarantined", counts.quarantined},  {"store_bytes", counts.store_bytes},
-          {"store_map_bytes", counts.map_bytes}};
+  return {{"records", counts.records},         {"changes", counts.changes},
+          {"conflicts", counts.conflicts},     {"held", counts.held},
+          {"quarantined", counts.quarantined}, {"staged", counts.staged},
+          {"store_bytes", counts.store_bytes}, {"store_map_bytes", counts.map_bytes}};
 }
 
 struct Metrics {
