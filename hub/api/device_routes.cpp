@@ -50,7 +50,7 @@ json device_json(const ApiParts& parts, std::string_view compartment,
       {"last_complete_sync", time_json(device.last_complete)},
       {"last_error", device.last_error},
       {"last_error_at", time_json(device.last_error_at)}};
-  if (device.forks.times > 0 || device.forks.rewritten > 0) {
+  if (device.forks.times > 0) {
     const storage::ForkNotes& forks = device.forks;
     out["forks"] = {{"times", forks.times},
                     {"last_at", forks.times > 0 ? json(to_text(forks.last)) : json(nullptr)},
