@@ -45,14 +45,20 @@ Status KvAgentStore::drop_bases(KvWrite& write, const std::set<RecordId>& refetc
   return {};
 }
 
+Status KvAgentStore::extend(OwnActor& own, const NewChange& change) {
+  if (own.closed || change.change.dot != model::Dot{own.actor, own.head.next()})
+    return fail(Errc::conflict, "the change does not follow the chain's head");
+  own.head = change.change.dot.counter;
+  own.hash = change.hash;
+  return {};
+}
+
 Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
   StoredAgentState next = stored_;
   auto& actors = next.state.actors;
   const OwnActor* there = plan.fresh ? next.state.find(plan.fresh->actor) : nullptr;
   if (there != nullptr && (there != &actors.back() || there->head.value != 0 || there->closed))
     return fail(Errc::conflict, "the fresh chain is not fresh");
-  if (!plan.fresh && !plan.changes.empty())
-    return fail(Errc::conflict, "changes written anew need a chain to stand on");
   for (const Restamp::Cut& cut : plan.cuts) {
     const auto own = std::find_if(actors.begin(), actors.end(),
                                   [&](const OwnActor& a) { return a.actor == cut.actor; });
@@ -78,7 +84,12 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     std::set<RecordId> refetch;
     for (const Restamp::Cut& cut : plan.cuts) FP_CHECK_OK(cut_chain(write, cut, refetch));
     for (const Restamp::Rewritten& one : plan.changes) {
+      if (!plan.fresh) FP_CHECK_OK(extend(next.state.actors.back(), one.change));
       FP_CHECK_OK(put_chain(write, one.change));
+      // The old one is settled by this: kept in its chain, if that keeps it, but no longer waiting for anything.
+      const Bytes from = dot_key(one.from.actor, one.from.counter);
+      FP_CHECK_OK(write.erase(kOwn, Packer().id(one.change.change.record).raw(from).take()));
+      FP_CHECK_OK(write.erase(kExceptions, from));
       const model::Change& change = one.change.change;
       const Bytes key = own_key(change.record, one.from.actor, one.from.counter);
       const Bytes plain =
@@ -89,6 +100,25 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     FP_CHECK_OK(drop_bases(write, refetch, actors));
     return welcome == nullptr ? Status{} : put_told(write, *welcome, lost);
   });
+}
+
+Result<std::map<Sequence, model::Dot>> KvAgentStore::renames(const RecordId& record,
+                                                             ActorId actor) const {
+  std::map<Sequence, model::Dot> found;
+  FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+    return read.scan(kRenames, Packer().id(record).actor(actor).bytes(), {},
+                     [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                       Unpacker place(key.subspan(RecordId::kSize));
+                       place.actor();
+                       const Sequence old = place.seq();
+                       FP_TRY(const Bytes plain, codec_.decode(kRenames, key, value));
+                       Unpacker in(plain);
+                       const ActorId to = in.actor();
+                       found[old] = {to, in.seq()};
+                       return KvRead::Step::more;
+                     });
+  }));
+  return found;
 }
 
 Result<model::VersionVector> KvAgentStore::renamed(const RecordId& record,

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,9 @@
 #include "wire/messages.h"
 
 namespace fieldpost::storage {
+
+/// The rule of a refusal that is only for the change's predecessor: written anew without it, it may stand.
+inline constexpr const char* kPredecessorRefused = "predecessor_refused";
 
 /// One own chain.
 struct OwnActor {
@@ -70,7 +74,7 @@ struct NewChange {
 /// How the own history goes on after a fork or a lost tail.
 struct Restamp {
   /// A new chain with all of `changes` on it, which becomes the current one (or the current one, while
-  /// nothing stands on it); none when the current chain goes on and nothing had to be written anew.
+  /// nothing stands on it); none when the current chain goes on, with `changes` at its end.
   std::optional<OwnActor> fresh;
   struct Rewritten {
     NewChange change;
@@ -207,6 +211,10 @@ class AgentStore {
   virtual Result<model::VersionVector> renamed(const RecordId& record,
                                                const model::VersionVector& seen,
                                                ActorId seen_under) const = 0;
+
+  /// What changes of one chain on a record were written anew as: old counter → new dot.
+  virtual Result<std::map<Sequence, model::Dot>> renames(const RecordId& record,
+                                                         ActorId actor) const = 0;
 
   // ---- after the hub was put back ----
   /// Every confirmed base, by id, as the hub delivered it; `visit` does not write.

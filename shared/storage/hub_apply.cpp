@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "storage/agent_store.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -154,7 +155,41 @@ Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, m
 
 Result<bool> HubApply::refused_predecessor(const model::Change& change) {
   if (change.prev.value == 0) return false;
-  FP_TRY(const auto value, write_.get(kExceptions, dot_key(change.dot.actor, change.prev)));
+  return is_refused(dot_key(change.dot.actor, change.prev));
+}
+
+Result<bool> HubApply::advance_over_refused(Loaded& loaded, const model::Change& change) {
+  bool advanced = false;
+  for (const auto& seen : change.context.entries()) {
+    model::Record& record = loaded.built();
+    const Sequence known = record.vv[seen.actor];
+    if (seen.counter <= known) continue;
+    bool only_refused = true;
+    bool reached = false;
+    FP_CHECK_OK(write_.scan(kByRecord, Packer().id(record.id).actor(seen.actor).bytes(),
+                            record_dot_key(record.id, seen.actor, known.next()),
+                            [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+                              const BytesView dot = key.subspan(RecordId::kSize);
+                              Unpacker in(dot);
+                              in.actor();
+                              const Sequence counter = in.seq();
+                              if (counter > seen.counter) return KvRead::Step::stop;
+                              reached = counter == seen.counter;
+                              FP_TRY(const bool refused, is_refused(dot));
+                              only_refused = only_refused && refused;
+                              return KvRead::Step::more;
+                            }));
+    if (!reached || !only_refused) continue;
+    record.vv.add({seen.actor, seen.counter});
+    advanced = true;
+    loaded.drained =
+        true;  // the state is not what its author's tablet has: it is to be delivered there, too
+  }
+  return advanced;
+}
+
+Result<bool> HubApply::is_refused(BytesView dot) {
+  FP_TRY(const auto value, write_.get(kExceptions, dot));
   if (!value) return false;
   FP_TRY(const StoredException stored, unpack_stored_exception(*value));
   return stored.exception.kind == wire::ExceptionKind::unauthorised;
@@ -231,14 +266,20 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
     case model::Applied::held_for_predecessor: {
       FP_TRY(const bool refused, refused_predecessor(change));
       if (refused) {
-        return unauthorised("predecessor_refused", "rests on this tablet's change " +
-                                                       std::to_string(change.prev.value) +
-                                                       ", which was refused");
+        return unauthorised(kPredecessorRefused, "rests on this tablet's change " +
+                                                     std::to_string(change.prev.value) +
+                                                     ", which was refused");
       }
       return hold(batch, change, outcome.applied, result);
     }
-    case model::Applied::held_for_context:
-      return hold(batch, change, outcome.applied, result);
+    case model::Applied::held_for_context: {
+      FP_TRY(const bool advanced, advance_over_refused(loaded, change));
+      const Outcome again =
+          advanced ? apply_within(loaded, change, incoming.frame.size()) : outcome;
+      if (again.applied != model::Applied::applied || again.too_large)
+        return hold(batch, change, again.applied, result);
+      break;
+    }
     case model::Applied::applied:
       break;
   }

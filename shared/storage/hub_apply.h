@@ -86,6 +86,10 @@ class HubApply {
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
+  Result<bool> is_refused(BytesView dot);
+  /// Refused changes that the author of `change` had seen, on its own tablet, count as known from here on,
+  /// without what they said. True when the vector moved.
+  Result<bool> advance_over_refused(Loaded& loaded, const model::Change& change);
   /// True when these very changes are durable already; fills in the answer of the first time.
   Result<bool> replayed(const IncomingBatch& batch, const ActorHeadState& durable,
                         BatchResult& result);

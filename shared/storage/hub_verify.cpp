@@ -62,26 +62,37 @@ struct Verifier {
     return {};
   }
 
-  /// True when the change was kept but never merged.
-  Result<bool> set_aside(BytesView dot) {
+  /// How a change that was kept but never merged was judged; nothing of any other.
+  Result<std::optional<wire::ExceptionKind>> set_aside(BytesView dot) {
+    std::optional<wire::ExceptionKind> aside;
     FP_TRY(const auto value, read.get(kExceptions, dot));
-    if (!value) return false;
+    if (!value) return aside;
     FP_TRY(const StoredException stored, unpack_stored_exception(*value));
-    return stored.exception.kind == wire::ExceptionKind::quarantined ||
-           stored.exception.kind == wire::ExceptionKind::unauthorised;
+    if (stored.exception.kind == wire::ExceptionKind::quarantined ||
+        stored.exception.kind == wire::ExceptionKind::unauthorised)
+      aside = stored.exception.kind;
+    return aside;
   }
 
   Status replay(const RecordId& id, const model::Record& stored) {
     std::vector<model::Change> changes;
+    std::vector<model::Dot> passed_over;
     FP_CHECK_OK(read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
       const BytesView dot = key.subspan(RecordId::kSize);
-      FP_TRY(const bool aside, set_aside(dot));
-      if (aside) return Step::more;
+      FP_TRY(const auto aside, set_aside(dot));
+      if (aside == wire::ExceptionKind::quarantined) return Step::more;
       FP_TRY(const auto value, read.get(kLog, dot));
       if (!value) return fail(Errc::corrupt, "change " + to_hex(dot) + " is not in the log");
       FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
-      FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
-      changes.push_back(std::move(change));
+      auto change = wire::decode_change(entry.actor, entry.frame);
+      if (!change && !aside) return change.error();
+      if (!aside) {
+        changes.push_back(std::move(*change));
+        return Step::more;
+      }
+      // Refused: it says nothing, but the vector may have passed over it for one that had seen it.
+      const bool passed = change && stored.vv.covers(change->dot);
+      if (passed) passed_over.push_back(change->dot);
       return Step::more;
     }));
     model::Record replayed = model::empty_record(id, stored.type, stored.unit);
@@ -95,6 +106,11 @@ struct Verifier {
       const bool joined = entry.kind == RecoveredEntry::Kind::joined ||
                           entry.kind == RecoveredEntry::Kind::released;
       if (joined) FP_CHECK_OK(model::join(replayed, entry.state));
+      model::drain(replayed, changes);
+    }
+    // One at a time, in order: a later one must not make an earlier change count as known.
+    for (const model::Dot& dot : passed_over) {
+      if (!replayed.vv.covers(dot) && !changes.empty()) replayed.vv.add(dot);
       model::drain(replayed, changes);
     }
     if (!(replayed == stored)) {

@@ -59,6 +59,14 @@ Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read,
   return std::optional<RecordView>(std::move(view));
 }
 
+Result<bool> KvAgentStore::is_refused(const KvRead& read, BytesView dot) const {
+  FP_TRY(const auto value, read.get(kExceptions, dot));
+  if (!value) return false;
+  FP_TRY(const Bytes plain, codec_.decode(kExceptions, dot, *value));
+  FP_TRY(const auto exception, unpack_exception(plain));
+  return exception.kind == wire::ExceptionKind::unauthorised;
+}
+
 Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
                                StoredAgentState& next) {
   const RecordId& id = incoming.id;
@@ -83,8 +91,12 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
         return KvRead::Step::more;
       }));
   for (const Bytes& key : covered) {
+    const BytesView dot = BytesView(key).subspan(RecordId::kSize);
+    FP_TRY(const bool refused, is_refused(write, dot));
+    // The vector passes over a refused change without what it said: it stays on the list of problems.
+    if (refused) continue;
     FP_CHECK_OK(write.erase(kOwn, key));
-    FP_CHECK_OK(write.erase(kExceptions, BytesView(key).subspan(RecordId::kSize)));
+    FP_CHECK_OK(write.erase(kExceptions, dot));
   }
   if (!known) ++next.records;
   if (base && *base == joined) return {};

@@ -64,15 +64,10 @@ class KvAgentStore final : public AgentStore {
     return commit(next, [&](KvWrite& write) -> Status {
       OwnActor& own = next.state.actors.back();
       for (const NewChange& change : changes) {
-        if (change.change.dot != model::Dot{own.actor, own.head.next()}) {
-          return fail(Errc::conflict, "the change does not follow the chain's head");
-        }
+        FP_CHECK_OK(extend(own, change));
         FP_TRY(const bool known, knows(write, change.change.record));
         if (!known) ++next.records;
         FP_CHECK_OK(put_chain(write, change));
-        own.head = change.change.dot.counter;
-        own.hash = change.hash;
-        ++next.state.waiting;
       }
       for (const RecordId& id : finished_drafts) FP_CHECK_OK(write.erase(kDrafts, id.view()));
       return {};
@@ -221,6 +216,9 @@ class KvAgentStore final : public AgentStore {
   Result<model::VersionVector> renamed(const RecordId& record, const model::VersionVector& seen,
                                        ActorId seen_under) const override;
 
+  Result<std::map<Sequence, model::Dot>> renames(const RecordId& record,
+                                                 ActorId actor) const override;
+
   Result<AgentCounts> counts() const override {
     AgentCounts counts;
     counts.records = stored_.records;
@@ -322,6 +320,8 @@ class KvAgentStore final : public AgentStore {
     return own.has_value();
   }
 
+  /// Errors: `conflict` when the change does not follow.
+  static Status extend(OwnActor& own, const NewChange& change);
   Status put_chain(KvWrite& write, const NewChange& change) {
     const model::Dot dot = change.change.dot;
     const Bytes key = dot_key(dot.actor, dot.counter);
@@ -369,11 +369,14 @@ class KvAgentStore final : public AgentStore {
   Status note_delivered(KvWrite& write, const model::Record& incoming);
   Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
+  Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
   Status put_exceptions(KvWrite& write, const std::vector<wire::ChangeException>& exceptions) {
     for (const wire::ChangeException& e : exceptions) {
       const Bytes key = dot_key(e.actor, e.counter);
+      FP_TRY(const auto renamed, write.get(kRenames, own_key(e.record, e.actor, e.counter)));
+      if (renamed && e.rule == kPredecessorRefused) continue;  // written anew already
       FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
       // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
       FP_TRY(const auto entry, write.get(kChain, key));

@@ -293,6 +293,8 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   if (auto stored = store_.acknowledge(ack.actor, ack.head, ack.exceptions); !stored) {
     return stop(std::move(stored).error(), out);
   }
+  if (auto written = write_again_what_may_stand(ack.exceptions); !written)
+    return stop(std::move(written).error(), out);
   settle(ack.actor, ack.head);
   out.changed = true;
   confirm(ack.exceptions, out);

@@ -128,6 +128,8 @@ class AgentSession {
   Status begin_epoch(const wire::Challenge& challenge);
   void name_chains();
   void go_live(AgentOutput& out);
+  /// Writes anew what was refused only for what it rests on. Errors: the store's.
+  Status write_again_what_may_stand(const std::vector<wire::ChangeException>& exceptions);
   /// Asks on for the last common points, or writes anew what stands above them and leaves.
   void go_on_apart(AgentOutput& out);
   Status check_type(const std::string& type) const;

@@ -123,8 +123,20 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   go_live(out);
 }
 
+Status AgentSession::write_again_what_may_stand(
+    const std::vector<wire::ChangeException>& exceptions) {
+  const bool any = std::any_of(exceptions.begin(), exceptions.end(), [](const auto& e) {
+    return e.kind == wire::ExceptionKind::unauthorised && e.rule == storage::kPredecessorRefused;
+  });
+  if (!any) return {};
+  FP_TRY(const auto plan, plan_reauthoring(store_));
+  return plan.changes.empty() ? Status{} : store_.restamp(plan, nullptr);
+}
+
 void AgentSession::go_live(AgentOutput& out) {
   phase_ = Phase::live;
+  if (auto written = write_again_what_may_stand(told_->exceptions); !written)
+    return stop(std::move(written).error(), out);
   confirm(told_->exceptions, out);
   told_.reset();
   fill_window(out);
@@ -169,8 +181,11 @@ void AgentSession::hear_of_closed(const storage::OwnActor& own,
   const Sequence head = own.head;
   if (auto stored = store_.acknowledge(actor, head, ours); !stored)
     return stop(std::move(stored).error(), out);
+  if (auto written = write_again_what_may_stand(ours); !written)
+    return stop(std::move(written).error(), out);
   out.changed = true;
   confirm(ours, out);
+  fill_window(out);
 }
 
 void AgentSession::on_hashes(const wire::HashReply& reply, AgentOutput& out) {

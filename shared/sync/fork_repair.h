@@ -67,4 +67,9 @@ Result<storage::Restamp> plan_restamp(const storage::AgentStore& store, const Hu
                                       const DeviceId& device, const std::vector<Closing>& closings,
                                       const RandomSource& random);
 
+/// After changes were refused: those that rest on them, and only for that were refused, written anew at the end
+/// of the current chain, with `prev` and contexts that leave out what was refused. Each was judged before its
+/// author could know. Errors: as plan_restamp.
+Result<storage::Restamp> plan_reauthoring(const storage::AgentStore& store);
+
 }  // namespace fieldpost::sync

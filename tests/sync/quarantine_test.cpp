@@ -226,6 +226,86 @@ TEST_CASE("a refused change is set aside: later edits of its record leave it out
   CHECK(world.reader("PPT").held(10)->empty());
 }
 
+TEST_CASE(
+    "an edit after a refused change on the same record is written anew without it, and arrives") {
+  SyncWorld world(39);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  Tablet& other = world.add_tablet("T02", "PPT");
+  const RecordId id = world.record(tablet, {field("note", std::string("first"))});
+  world.sync(tablet);
+  world.sync(other);
+  world.cut(tablet);
+  tablet.unit = "BTB";  // a change that lies about the record's unit
+  REQUIRE(world.edit(tablet, id, {field("note", std::string("refused"))}));
+  tablet.unit = "PPT";
+  const model::Dot refused{tablet.store->state().current()->actor,
+                           tablet.store->state().current()->head};
+  // Each by somebody who saw what stood on the screen before, the refused words too.
+  for (const char* plate : {"2A-1", "2A-2"}) {
+    auto seen = tablet.view(id).record.vv;
+    seen.add({refused.actor, tablet.store->state().current()->head});
+    REQUIRE(world.edit(tablet, id, {field("plate", std::string(plate))}, seen));
+  }
+  const bool hub_killed = GENERATE(false, true);
+  const bool acks_lost = GENERATE(false, true);
+  CAPTURE(hub_killed, acks_lost);
+  if (hub_killed) world.restart_hub();  // what is unacknowledged goes onto a fresh chain
+  if (acks_lost) {
+    greet(world, tablet);
+    move_down_through(world, tablet, "welcome");
+    while (world.move_up(tablet)) {
+    }
+    world.write(true);
+    world.restart_tablet(tablet);
+  }
+  world.sync(tablet);
+  world.settle();
+  heal_and_check(world);
+  const auto at_hub = world.reader("PPT").record(id)->value();
+  CHECK(*model::shown(at_hub, "note") == model::Value(std::string("first")));
+  CHECK(*model::shown(at_hub, "plate") == model::Value(std::string("2A-2")));
+  CHECK(model::siblings(at_hub, "plate").size() == 1);
+  CHECK(world.reader("PPT").held(10)->empty());
+  CHECK(world.reader("PPT").conflicts(RecordId{}, 10)->empty());
+  CHECK(*model::shown(other.view(id).record, "plate") == model::Value(std::string("2A-2")));
+  // The refused one alone stays among the tablet's problems, whatever the record gains.
+  for (int round = 0; round < 2; ++round) {
+    const auto exceptions = *tablet.store->exceptions();
+    REQUIRE(exceptions.size() == 1);
+    CHECK(exceptions[0].kind == wire::ExceptionKind::unauthorised);
+    if (!hub_killed) CHECK(exceptions[0].counter == refused.counter);
+    CHECK_FALSE(tablet.view(id).at_hub);
+    REQUIRE(world.edit(other, id, {field("note", std::string("by the other"))}));
+    heal_and_check(world);
+  }
+}
+
+TEST_CASE("a later change that had seen a refused one takes the hub's vector over it") {
+  SyncWorld world(42);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  const RecordId id = world.record(tablet, {field("note", std::string("first"))});
+  world.sync(tablet);
+  tablet.unit = "BTB";
+  REQUIRE(world.edit(tablet, id, {field("note", std::string("refused"))}));
+  tablet.unit = "PPT";
+  world.settle();
+  REQUIRE(tablet.store->exceptions()->size() == 1);
+  world.cut(tablet);
+  // As a form that was opened before the refusal was known, on another chain than the refused change's.
+  auto seen = tablet.view(id).record.vv;
+  seen.add({tablet.store->state().current()->actor, tablet.store->state().current()->head});
+  const ActorId fresh = random_actor(world.random());
+  REQUIRE(tablet.store->add_actor(
+      fresh, wire::chain_start(world.hub_id(), tablet.identity.device, fresh)));
+  REQUIRE(world.edit(tablet, id, {field("plate", std::string("2A-3"))}, seen));
+  heal_and_check(world);
+  CHECK(world.reader("PPT").held(10)->empty());
+  const auto at_hub = world.reader("PPT").record(id)->value();
+  CHECK(*model::shown(at_hub, "plate") == model::Value(std::string("2A-3")));
+  CHECK(*model::shown(at_hub, "note") == model::Value(std::string("first")));
+  CHECK(at_hub.vv.covers(seen));
+}
+
 TEST_CASE("what one tablet may not do decides nothing for another in the same commit") {
   SyncWorld world(36);
   Tablet& liar = world.add_tablet("T01", "PPT");
