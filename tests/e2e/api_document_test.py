@@ -4,6 +4,7 @@
 import json
 import re
 import pathlib
+import shutil
 import sys
 import unittest
 
@@ -94,6 +95,22 @@ class ApiDocument(scenario.Scenario):
             tablet.sync()
         return record, bad
 
+    def lose_a_record(self):
+        """One that another tablet's copy still holds, by putting the hub back."""
+        hub, gone, witness = self.the_hub, self.tablet(self.the_hub, "T08"), self.tablet(self.the_hub, "T09")
+        hub.stop()
+        shutil.copytree(hub.path / "enforcement", self.folder / "kept")
+        hub.start()
+        lost = gone.record()
+        gone.sync()
+        witness.sync()
+        hub.stop()
+        shutil.rmtree(hub.path / "enforcement")
+        shutil.copytree(self.folder / "kept", hub.path / "enforcement")
+        hub.start()  # nothing in the copy says that it is old: the tablet's cursor does, and the hub begins anew
+        witness.sync()
+        return lost
+
     def test_every_operation_answers_the_members_its_document_names(self):
         record, bad = self.something_of_everything()
         for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/units"):
@@ -124,6 +141,11 @@ class ApiDocument(scenario.Scenario):
         self.check("POST", "/v1/invitations", None, {"name": "T03", "unit": "01-PPT", "valid_minutes": 5})
         self.checked.add(("post", "/v1/enrol"))  # by the tablets above; refused here
         self.check("POST", "/v1/enrol", None, {"secret": "00" * 16, "device": "11" * 32, "signature": "22" * 64}, status=403)
+        lost = self.lose_a_record()
+        entry = self.check("GET", "/v1/recovery")["recovery"][0]
+        self.assertEqual((entry["record"], len(entry["copies"]), entry["here"]), (lost, 1, None))
+        self.check("POST", "/v1/recovery/{id}", f"/v1/recovery/{lost}", {"decision": "join", "note": "why"})
+        self.assertEqual(self.check("GET", "/v1/records/{id}", f"/v1/records/{lost}")["recovered"][0]["kind"], "joined")
         every = {(method, path) for path, methods in self.document.document["paths"].items() for method in methods}
         self.assertEqual(self.checked, every)
 
