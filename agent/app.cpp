@@ -130,7 +130,7 @@ Result<json> App::status() {
            {"in_sync", progress.in_sync},
            {"device", identity_.device_name},
            {"device_id", identity_.device().hex()},
-           {"unit", identity_.unit},
+           {"unit", desk_->home_unit()},
            {"compartment", identity_.compartment},
            {"hub", identity_.host + ":" + std::to_string(identity_.port)},
            {"records", counts.records},

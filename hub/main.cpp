@@ -193,6 +193,16 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   device->add_subcommand("list", "List the devices and when each was last heard")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/devices"), print_devices);
   });
+  auto* move = device->add_subcommand(
+      "move", "Give a device to another unit. Example: device move T07 --unit 01-BVL");
+  move->add_option("name", o.name)->required();
+  move->add_option("--unit", o.unit, "The unit it belongs to from now on")->required();
+  move->callback([&] {
+    code = show(o,
+                Client(o.data).call("POST", net::make_target({"v1", "devices", o.name, "move"}),
+                                    {{"unit", o.unit}}),
+                print_device);
+  });
   auto* one = device->add_subcommand("show", "One device");
   one->add_option("name", o.name)->required();
   one->callback([&] {

@@ -26,7 +26,7 @@ RecordId new_record_id(const RandomSource& random, Instant now) {
 Status Desk::fill(json& document, const schema::Form& form, const Asker& asker) {
   if (!document.contains("id"))
     document["id"] = to_text(new_record_id(parts_.random, parts_.clock().wall));
-  if (!document.contains("unit")) document["unit"] = parts_.identity->unit;
+  if (!document.contains("unit")) document["unit"] = home_unit();
   if (!document.contains("author")) {
     if (asker.author.empty()) {
       return fail(Errc::invalid_argument,
@@ -204,7 +204,7 @@ Result<json> Desk::defaults(const std::string& type) {
   }
   return json{{"type", type},
               {"last", std::move(last)},
-              {"unit", parts_.identity->unit},
+              {"unit", home_unit()},
               {"device", parts_.identity->device_name},
               {"offset_minutes", parts_.offset_minutes}};
 }

@@ -1,5 +1,7 @@
 #include "agent/records/desk.h"
 
+#include <algorithm>
+
 #include "agent/health/sealing.h"
 #include "schema/calendar.h"
 
@@ -40,13 +42,21 @@ Result<const schema::Form*> Desk::form_for(const json& document) const {
   return form;
 }
 
+std::string Desk::home_unit() const {
+  const auto& grants = parts_.store->state().grants;
+  const std::string& enrolled = parts_.identity->unit;
+  const bool still =
+      grants.empty() ||
+      std::any_of(grants.begin(), grants.end(), [&](const auto& g) { return g.unit == enrolled; });
+  return still ? enrolled : grants.front().unit;
+}
+
 Status Desk::ensure_unit(const std::string& unit) const {
-  if (unit == parts_.identity->unit) return {};
+  if (unit == home_unit()) return {};
   for (const auto& grant : parts_.store->state().grants) {
     if (grant.unit == unit) return {};
   }
-  return fail(Errc::unauthorised, "unit '" + unit + "' is not this tablet's (" +
-                                      parts_.identity->unit +
+  return fail(Errc::unauthorised, "unit '" + unit + "' is not this tablet's (" + home_unit() +
                                       "): leave 'unit' out, or record it on a tablet of that unit");
 }
 
@@ -84,8 +94,7 @@ std::string Desk::next_ref_no(std::uint64_t counter) const {
   const std::string year = to_text(parts_.clock().wall).substr(0, 4);
   std::string number = std::to_string(counter);
   if (number.size() < 5) number.insert(0, 5 - number.size(), '0');
-  std::string ref =
-      parts_.identity->unit + "-" + parts_.identity->device_name + "-" + year + "-" + number;
+  std::string ref = home_unit() + "-" + parts_.identity->device_name + "-" + year + "-" + number;
   // A cloned or restored store gives its numbers out twice: from then on they carry a suffix.
   for (const auto& actor : state.actors) {
     if (!actor.forked && (!actor.closed || actor.outlived)) continue;

@@ -101,6 +101,9 @@ class Desk {
   Result<nlohmann::json> list(const ListQuery& query, const std::string& language) const;
   Result<nlohmann::json> digests() const;
 
+  /// The unit for which new records are made: that of the enrolment until the hub moves this tablet.
+  std::string home_unit() const;
+
   const schema::Registry& registry() const { return *parts_.registry; }
   void replace_registry(std::shared_ptr<const schema::Registry> registry) {
     parts_.registry = std::move(registry);

@@ -50,6 +50,7 @@ Result<Outcome> Desk::edit_draft(const storage::Draft& draft, const EditOrder& o
 
 Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditOrder& order,
                                     const char* kind, const Asker& asker) {
+  FP_CHECK_OK(ensure_unit(view.record.unit));
   const model::Record& record = view.record;
   FP_TRY(const schema::Form* form, form_for({{"type", record.type}}));
   if (asker.author.empty()) {

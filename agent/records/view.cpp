@@ -207,9 +207,9 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
 
 Result<json> Desk::digests() const {
   json out = json::object();
-  std::vector<std::string> units{parts_.identity->unit};
+  std::vector<std::string> units{home_unit()};
   for (const auto& grant : parts_.store->state().grants) {
-    if (grant.unit != parts_.identity->unit) units.push_back(grant.unit);
+    if (grant.unit != units.front()) units.push_back(grant.unit);
   }
   for (const auto& unit : units) {
     FP_TRY(const auto digest, parts_.store->digest(unit));

@@ -206,6 +206,46 @@ Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::strin
   return *target;
 }
 
+Result<json> DeviceRoutes::move(const Api& api, const net::HttpRequest& request) {
+  const json body = body_of(request);
+  if (!body.is_object() || !body.contains("unit") || !body["unit"].is_string())
+    return fail(Errc::malformed, "the body must be a JSON object {\"unit\"}");
+  const std::string unit = body["unit"];
+  const std::string& name = request.params.at("name");
+  std::optional<std::pair<std::size_t, storage::Device>> found;
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto devices, api.readers_[i]->devices());
+    for (const storage::Device& device : devices) {
+      if (device.name != name && device.id.hex() != name) continue;
+      if (found)
+        return fail(Errc::conflict, "two units have a device " + name +
+                                        ": name it by its id, as `fieldpost-hub device list "
+                                        "--json` shows it");
+      found.emplace(i, device);
+    }
+  }
+  if (!found)
+    return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
+  const std::size_t store = found->first;
+  if (api.parts_.stores[store].name == "health")
+    return fail(
+        Errc::invalid_argument,
+        "a rehab unit's tablet holds the keys of its unit and cannot be moved: enrol it anew "
+        "in the other unit");
+  FP_TRY(const auto units, api.readers_[store]->units());
+  if (std::none_of(units.begin(), units.end(), [&](const auto& u) { return u.code == unit; }))
+    return fail(Errc::not_found, "no unit " + unit +
+                                     " of this compartment; add it with: "
+                                     "fieldpost-hub unit add " +
+                                     unit + " --name NAME");
+  FP_TRY(const auto moved, api.write<storage::Device>(store, [&](storage::HubStore& s) {
+    return s.move_device(found->second.id, unit, api.parts_.clock());
+  }));
+  // Its connection was greeted with the old unit.
+  if (api.parts_.sync != nullptr) api.parts_.sync->device_changed(moved.id);
+  return device_json(api.parts_, api.parts_.stores[store].name, moved);
+}
+
 Result<json> DeviceRoutes::invite(const Api& api, const net::HttpRequest& request) {
   const json body = body_of(request);
   if (!body.is_object() || !body.contains("name") || !body["name"].is_string() ||
@@ -280,6 +320,8 @@ void DeviceRoutes::add(Api& api) {
   api.add("GET", "/v1/devices", [&api](const net::HttpRequest& r) { return devices(api, r); });
   api.add("GET", "/v1/devices/{name}",
           [&api](const net::HttpRequest& r) { return device(api, r); });
+  api.add("POST", "/v1/devices/{name}/move",
+          [&api](const net::HttpRequest& r) { return move(api, r); });
   api.add("POST", "/v1/invitations", [&api](const net::HttpRequest& r) { return invite(api, r); });
   api.add("POST", "/v1/enrol", [&api](const net::HttpRequest& r) { return enrol(api, r); });
 }

@@ -25,6 +25,7 @@ struct DeviceRoutes {
   static Result<nlohmann::json> device(const Api& api, const net::HttpRequest& request);
   /// Those of one store, with what was heard of them up to this moment.
   static Result<std::vector<storage::Device>> heard(const Api& api, std::size_t store);
+  static Result<nlohmann::json> move(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> invite(const Api& api, const net::HttpRequest& request);
   /// The store of a unit in which the name is free. Errors: `not_found`, `already_exists`.
   static Result<std::size_t> store_of_unit(const Api& api, const std::string& unit,

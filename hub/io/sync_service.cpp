@@ -60,6 +60,12 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     emit(session_.on_outcomes(changes));
   }
 
+  void device_changed(const DeviceId& device) {
+    if (gone_ || !session_.greeted() || session_.device()->id != device) return;
+    emit(session_.stop_with(wire::ErrorCode::shutting_down,
+                            "what this device may see was changed; connect again"));
+  }
+
  private:
   void expect_greeting() {
     greeting_.emplace(lane_.context, service_.kGreeting);
@@ -233,6 +239,15 @@ void SyncService::outcomes(std::size_t store, const std::vector<model::Dot>& cha
     asio::post(lane->context, [lane = lane.get(), store, changes] {
       const auto connections = lane->connections;
       for (const auto& connection : connections) connection->outcomes(store, changes);
+    });
+  }
+}
+
+void SyncService::device_changed(const DeviceId& device) {
+  for (const auto& lane : lanes_) {
+    asio::post(lane->context, [lane = lane.get(), device] {
+      const auto connections = lane->connections;
+      for (const auto& connection : connections) connection->device_changed(device);
     });
   }
 }

@@ -51,6 +51,8 @@ class SyncService {
   void feed_moved(std::size_t store, Writer::FeedEnds ends);
   /// The exceptions of these changes are others now: whose tablet is connected is told at once.
   void outcomes(std::size_t store, const std::vector<model::Dot>& changes);
+  /// Grants or standing are others now: its connections end, and it is greeted anew.
+  void device_changed(const DeviceId& device);
   std::size_t sessions() const;
 
  private:

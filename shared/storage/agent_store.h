@@ -197,6 +197,9 @@ class AgentStore {
   /// cursor, all in one commit. `last_sync` is set when given.
   virtual Status integrate(const std::string& unit, const Bytes& cursor,
                            const std::vector<model::Record>& states) = 0;
+  /// Removes what is no longer granted and fully settled: delivered states, what is known of own changes that
+  /// the hub acknowledged and merged, cursors. What waits or has a problem stays.
+  virtual Status forget_ungranted() = 0;
   virtual Status set_last_sync(Instant hub_time) = 0;
 
   // ---- after a fork ----

@@ -238,7 +238,8 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
                    wire::ExceptionKind::unauthorised, std::move(rule), "", std::move(detail)},
                   result);
   };
-  if (!std::binary_search(batch.granted.begin(), batch.granted.end(), loaded.record.unit)) {
+  welcome_ = std::max(welcome_, change.welcome);
+  if (!may_write(batch, loaded.record.unit)) {
     return unauthorised("not_granted", "this device may not write records of this unit");
   }
   // Only after the authority: an operator's ruling must not apply what the device may not write.
@@ -285,6 +286,13 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   }
   touch(*entry);
   return drain_held(*entry);
+}
+
+bool HubApply::may_write(const IncomingBatch& batch, const std::string& unit) const {
+  if (std::binary_search(batch.granted.begin(), batch.granted.end(), unit)) return true;
+  return std::any_of(batch.former.begin(), batch.former.end(), [&](const FormerGrant& former) {
+    return former.unit == unit && former.until_welcome >= welcome_;
+  });
 }
 
 void HubApply::touch(Entry& entry) {
@@ -365,7 +373,7 @@ Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot, wire::Ex
 Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   BatchResult result;
   result.actor = batch.actor;
-  ActorHeadState head{batch.device, {}, batch.previous};
+  ActorHeadState head{batch.device, {}, batch.previous, 0};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(batch.actor).bytes()));
   if (stored) {
     FP_TRY(head, unpack_actor(*stored));
@@ -387,7 +395,9 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
     ++index_;
     return result;
   }
+  welcome_ = head.welcome;
   for (const IncomingChange& change : batch.changes) FP_CHECK_OK(merge(batch, change, result));
+  head.welcome = welcome_;
   head.head = batch.changes.back().counter;
   head.hash = batch.head;
   result.head = head.head;
@@ -405,7 +415,7 @@ Status HubApply::add_own(
     Instant received) {
   const ActorId actor = change.dot.actor;
   FP_TRY(const DeviceId device, DeviceId::from(hub.view()));
-  ActorHeadState head{device, {}, wire::chain_start(hub, device, actor)};
+  ActorHeadState head{device, {}, wire::chain_start(hub, device, actor), 0};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(actor).bytes()));
   if (stored) {
     FP_TRY(head, unpack_actor(*stored));

@@ -83,6 +83,8 @@ class HubApply {
 
   Result<Entry*> load(const RecordId& id, const std::string& type, const std::string& unit);
   void touch(Entry& entry);
+  /// By the unit that the stored record has, and the newest welcome that the chain named so far.
+  bool may_write(const IncomingBatch& batch, const std::string& unit) const;
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
@@ -112,6 +114,7 @@ class HubApply {
   std::vector<model::Dot> outcomes_;
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
+  std::uint64_t welcome_ = 0;     ///< of the batch being merged
   std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
 };
 

@@ -41,6 +41,12 @@ struct IncomingChange {
   std::optional<PreparedChange> prepared;           ///< absent: the writer does that work itself
 };
 
+/// A unit that a device could write before it was moved, and the last welcome that may have told it so.
+struct FormerGrant {
+  std::string unit;
+  std::uint64_t until_welcome = 0;
+};
+
 struct IncomingBatch {
   DeviceId device;
   ActorId actor;
@@ -51,6 +57,8 @@ struct IncomingBatch {
   Instant received;
   std::vector<IncomingChange> changes;
   std::vector<std::string> granted;  ///< units the device may write, sorted
+  /// Those it could write: a change may still do so that names a welcome up to the last one that granted it.
+  std::vector<FormerGrant> former;
 };
 
 /// A record that a batch moved in its unit's feed.
@@ -116,8 +124,9 @@ struct ForkNotes {
 
 struct Device {
   DeviceId id;       ///< zero while only invited
-  std::string name;  ///< "T07": unique, part of reference numbers
+  std::string name;  ///< "T07": unique in its unit, part of reference numbers
   std::string unit;
+  std::vector<FormerGrant> former;  ///< by age
   DeviceStanding standing = DeviceStanding::active;
   Instant enrolled;
   std::uint64_t last_welcome = 0;
@@ -143,6 +152,8 @@ struct ActorHeadState {
   DeviceId device;
   Sequence head;
   Hash hash;
+  std::uint64_t welcome =
+      0;  ///< the newest that a change of this chain named: later ones know no older
 };
 
 struct FeedEntry {
@@ -292,6 +303,9 @@ class HubStore {
   /// standing stay as stored: an operator may have changed them meanwhile. `forks` is what is new, added to
   /// what is stored: two copies of one device may be connected.
   virtual Status note_contacts(const std::vector<Device>& devices) = 0;
+  /// Moves a device to another unit of this store. What it wrote before it could know stays granted.
+  /// Errors: `not_found` (device, unit), `already_exists` (the unit has a device of that name).
+  virtual Result<Device> move_device(const DeviceId& id, const std::string& unit, Instant now) = 0;
   virtual Status put_invitation(const Invitation& invitation) = 0;
   /// Consumes the code and stores the device in one commit. The device that used it gets the same answer
   /// again as long as the code lives: the first may have been lost on the way.

@@ -32,7 +32,7 @@ Bytes feed_key(std::string_view unit, std::uint64_t position) {
 }
 
 Bytes pack_actor(const ActorHeadState& actor) {
-  return Packer().id(actor.device).seq(actor.head).id(actor.hash).take();
+  return Packer().id(actor.device).seq(actor.head).id(actor.hash).u64(actor.welcome).take();
 }
 
 Result<ActorHeadState> unpack_actor(BytesView bytes) {
@@ -41,6 +41,7 @@ Result<ActorHeadState> unpack_actor(BytesView bytes) {
   actor.device = in.id<DeviceId>();
   actor.head = in.seq();
   actor.hash = in.id<Hash>();
+  if (in.left() > 0) actor.welcome = in.u64();  // written by an earlier version without it
   FP_CHECK_OK(in.finish("actor"));
   return actor;
 }
@@ -95,7 +96,7 @@ Result<Unit> unpack_unit(BytesView bytes) {
 
 Bytes pack_device(const Device& d) {
   Packer out;
-  out.u8(1).id(d.id).text(d.name).text(d.unit).u8(static_cast<std::uint8_t>(d.standing));
+  out.u8(2).id(d.id).text(d.name).text(d.unit).u8(static_cast<std::uint8_t>(d.standing));
   out.i64(d.enrolled.ms).u64(d.last_welcome);
   pack_time(out, d.last_contact);
   pack_time(out, d.last_complete);
@@ -105,13 +106,16 @@ Bytes pack_device(const Device& d) {
   // The status is kept in its wire form: one encoding of it is enough.
   out.blob(d.status ? wire::encode_message(wire::StatusReport{*d.status}) : Bytes{});
   out.u64(d.forks.times).i64(d.forks.last.ms).seq(d.forks.hub_head).seq(d.forks.device_head);
-  out.u64(d.forks.rewritten);
+  out.u64(d.forks.rewritten).u64(d.former.size());
+  for (const FormerGrant& former : d.former) out.text(former.unit).u64(former.until_welcome);
   return out.take();
 }
 
 Result<Device> unpack_device(BytesView bytes) {
   Unpacker in(bytes);
-  if (in.u8() != 1) return fail(Errc::unsupported, "device entry of an unknown format");
+  const std::uint8_t format = in.u8();
+  if (format != 1 && format != 2)
+    return fail(Errc::unsupported, "device entry of an unknown format");
   Device d;
   d.id = in.id<DeviceId>();
   d.name = in.text();
@@ -135,6 +139,12 @@ Result<Device> unpack_device(BytesView bytes) {
   d.forks.hub_head = in.seq();
   d.forks.device_head = in.seq();
   d.forks.rewritten = in.u64();
+  for (std::uint64_t n = format < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n) {
+    FormerGrant former;
+    former.unit = in.text();
+    former.until_welcome = in.u64();
+    d.former.push_back(std::move(former));
+  }
   FP_CHECK_OK(in.finish("device"));
   return d;
 }

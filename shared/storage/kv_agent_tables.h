@@ -201,6 +201,8 @@ class KvAgentStore final : public AgentStore {
     });
   }
 
+  Status forget_ungranted() override;
+
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;
     next.state.last_sync = hub_time;

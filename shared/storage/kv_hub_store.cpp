@@ -103,6 +103,27 @@ class KvHubStore final : public HubStore {
     });
   }
 
+  Result<Device> move_device(const DeviceId& id, const std::string& unit, Instant now) override {
+    Device device;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(const auto value, write.get(kDevices, id.view()));
+      if (!value) return fail(Errc::not_found, "no device " + id.hex());
+      FP_TRY(device, unpack_device(*value));
+      FP_TRY(const auto known, write.get(kUnits, as_bytes(unit)));
+      if (!known) return fail(Errc::not_found, "no unit " + unit + " in this compartment");
+      if (device.unit == unit) return {};
+      FP_CHECK_OK(name_is_free(write, device.name, unit, id));
+      // Any welcome up to now may have told it of the old unit: their ids follow the hub's clock.
+      const auto until = std::max<std::uint64_t>(
+          device.last_welcome, static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.ms)));
+      device.former.push_back({device.unit, until});
+      device.unit = unit;
+      device.last_welcome = std::max(device.last_welcome, until);
+      return write.put(kDevices, id.view(), pack_device(device));
+    }));
+    return device;
+  }
+
   Status put_invitation(const Invitation& invitation) override {
     return kv_.update([&](KvWrite& write) {
       return write.put(kInvitations, invitation.code_hash.view(), pack_invitation(invitation));
@@ -122,7 +143,7 @@ class KvHubStore final : public HubStore {
                                        "; ask for a new one");
       }
       if (!invitation.used_by.is_zero()) return answer_again(write, invitation, id, device);
-      FP_CHECK_OK(name_is_free(write, invitation, id));
+      FP_CHECK_OK(name_is_free(write, invitation.device_name, invitation.unit, id));
       device = Device{};
       device.id = id;
       device.name = invitation.device_name;
@@ -247,10 +268,11 @@ class KvHubStore final : public HubStore {
   }
 
   /// Two codes may have been made for one name: the first device to come has it.
-  Status name_is_free(const KvRead& read, const Invitation& invitation, const DeviceId& id) const {
+  static Status name_is_free(const KvRead& read, const std::string& name, const std::string& unit,
+                             const DeviceId& id) {
     return read.scan(kDevices, {}, {}, [&](BytesView, BytesView value) -> Result<KvRead::Step> {
       FP_TRY(const Device other, unpack_device(value));
-      if (other.name == invitation.device_name && other.unit == invitation.unit && other.id != id) {
+      if (other.name == name && other.unit == unit && other.id != id) {
         return fail(Errc::already_exists, "unit " + other.unit + " already has a device " +
                                               other.name + "; ask for a code with another name");
       }

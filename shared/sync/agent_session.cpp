@@ -523,6 +523,14 @@ void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
     return;
   }
   if (synced_noted_) return;
+  const storage::AgentState& state = store_.state();
+  const bool ungranted =
+      std::any_of(state.cursors.begin(), state.cursors.end(),
+                  [&](const wire::UnitCursor& c) { return !caught_up_.contains(c.unit); });
+  if (ungranted) {
+    if (auto forgotten = store_.forget_ungranted(); !forgotten)
+      return stop(std::move(forgotten).error(), out);
+  }
   synced_noted_ = true;
   progressed_ = true;
   out.changed = true;

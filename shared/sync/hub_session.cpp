@@ -351,6 +351,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   batch.signature = push.signature;
   batch.received = now;
   batch.granted = granted_;
+  batch.former = device_->former;
   Hash running = chain.hash;
   for (std::size_t i = *known; i < push.changes.size(); ++i) {
     running = wire::chain_next(running, push.changes[i]);

@@ -139,6 +139,8 @@ class ApiDocument(scenario.Scenario):
         self.check("POST", "/v1/verify")
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-MRU1", {"name": "Mobile unit 1", "compartment": "health"})
         self.check("POST", "/v1/invitations", None, {"name": "T03", "unit": "01-PPT", "valid_minutes": 5})
+        self.check("PUT", "/v1/units/{code}", "/v1/units/02-BVL", {})
+        self.check("POST", "/v1/devices/{name}/move", "/v1/devices/T02/move", {"unit": "02-BVL"})
         self.checked.add(("post", "/v1/enrol"))  # by the tablets above; refused here
         self.check("POST", "/v1/enrol", None, {"secret": "00" * 16, "device": "11" * 32, "signature": "22" * 64}, status=403)
         lost = self.lose_a_record()

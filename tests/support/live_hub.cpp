@@ -42,6 +42,10 @@ class LiveHub::HookedStore final : public storage::HubStore {
   Status note_contacts(const std::vector<storage::Device>& devices) override {
     return store_.note_contacts(devices);
   }
+  Result<storage::Device> move_device(const DeviceId& id, const std::string& unit,
+                                      Instant now) override {
+    return store_.move_device(id, unit, now);
+  }
   Status put_invitation(const storage::Invitation& invitation) override {
     return store_.put_invitation(invitation);
   }
