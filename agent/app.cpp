@@ -1,8 +1,10 @@
 #include "agent/app.h"
 
 #include <algorithm>
+#include <spdlog/spdlog.h>
 
 #include "agent/io/device_facts.h"
+#include "agent/store/hub_time.h"
 #include "base/text.h"
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -65,6 +67,10 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
                                  app->random_));
   FP_TRY(app->start_, mark_start(options.data, *app->open_.store, app->identity_.hub,
                                  app->identity_.device(), this_machine(), app->random_));
+  app->hub_time_ = load_hub_time(options.data);
+  // Before there was such a file, and when it is lost: of another boot, as far as anybody knows.
+  if (!app->hub_time_ && app->open_.store->state().last_sync)
+    app->hub_time_ = sync::HubAnchor{{*app->open_.store->state().last_sync, 0}, 0};
   app->sync_identity_ = {
       app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
       app->identity_.hub,      kAppVersion,
@@ -76,7 +82,7 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   parts.registry = std::move(registry);
   parts.random = app->random_;
   parts.clock = [self] { return self->read_clock(); };
-  parts.anchor = [self] { return self->hooks.anchor ? self->hooks.anchor() : std::nullopt; };
+  parts.anchor = [self] { return self->hooks.anchor ? self->hooks.anchor() : self->hub_time_; };
   parts.recorded = [self] {
     if (self->hooks.recorded) self->hooks.recorded();
   };
@@ -102,6 +108,20 @@ const net::Router& App::router() {
 
 SyncTarget App::sync_target() const {
   return {identity_.host, identity_.port, identity_.server_name, identity_.ca_pem};
+}
+
+SyncDriver::Clocks App::clocks() {
+  SyncDriver::Clocks clocks;
+  clocks.read = [this] { return read_clock(); };
+  clocks.facts = [this] { return read_device_facts(options_.data.path); };
+  clocks.hub = hub_time_;
+  clocks.learned = [this](const sync::HubAnchor& heard) {
+    hub_time_ = heard;
+    // On a full disk the older one stands: it judges as well, only less narrowly.
+    if (auto kept = save_hub_time(options_.data, heard); !kept)
+      spdlog::warn("the hub's time was not kept: {}", kept.error().message());
+  };
+  return clocks;
 }
 
 sync::TimeReading App::read_clock() const {

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/api/guard.h"
-#include "agent/io/device_facts.h"
 #include "keys/clock.h"
 #include "net/server.h"
 
@@ -31,10 +30,7 @@ class Engine {
   explicit Engine(App& app)
       : app_(app),
         driver_(store_side, network, app.sync_identity(), app.sync_target(), app.store(),
-                app.random(),
-                {[&app] { return app.read_clock(); },
-                 [&app] { return read_device_facts(app.data().path); }},
-                [this] { changed(); }),
+                app.random(), app.clocks(), [this] { changed(); }),
         network_work_(asio::make_work_guard(network)),
         store_work_(asio::make_work_guard(store_side)) {
     app_.hooks.progress = [this] { return driver_.progress(); };

@@ -5,7 +5,9 @@
 
 #include "agent/api/answers.h"
 #include "agent/cli/session.h"
+#include "agent/store/hub_time.h"
 #include "base/text.h"
+#include "keys/clock.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "net/client.h"
@@ -145,6 +147,11 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   if (shown != compare)
     return fail(Errc::bad_signature,
                 "the hub's answer does not belong to this tablet's key: ask for a new code");
+  // Heard over the pinned connection: from here on certificates are not judged by this tablet's own clock.
+  if (const auto hub_ms = schema::integer_field(answer, "hub_time_ms", 0, INT64_MAX)) {
+    FP_TRY(const std::uint64_t boot, keys::boot_id());
+    FP_CHECK_OK(save_hub_time(data, {{Instant{*hub_ms}, keys::monotonic_ms()}, boot}));
+  }
   FP_CHECK_OK(save_identity(data, identity));
   std::error_code ignored;  // left over, it holds nothing that identity.json does not
   std::filesystem::remove(data.enrolment(), ignored);

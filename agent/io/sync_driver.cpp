@@ -42,6 +42,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
         clocks(std::move(clocks_in)),
         on_change(std::move(on_change_in)),
         compressor(wire::Dictionary::v1()),
+        session_anchor(clocks.hub),
+        certificate_anchor(clocks.hub),
         retry(store_side_in),
         tick(store_side_in) {}
 
@@ -60,15 +62,23 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     to.port = target.port;
     to.server_name = target.server_name;
     to.trust = trust;
-    if (session_anchor) to.verification_time = hub_now();
+    to.connect_timeout_ms = target.connect_timeout_ms;
+    to.handshake_timeout_ms = target.handshake_timeout_ms;
+    to.idle_timeout_ms = target.silence_ms;
+    if (certificate_anchor)
+      to.hub_time_at_least = sync::hub_time_at_least(*certificate_anchor, clocks.read());
     asio::post(network,
                [self = shared_from_this(), to = std::move(to), mine] { self->connect(to, mine); });
   }
 
-  Instant hub_now() const {
-    const sync::TimeReading now = clocks.read();
-    return Instant{session_anchor->time.at.ms +
-                   static_cast<std::int64_t>(now.monotonic_ms - session_anchor->time.monotonic_ms)};
+  /// A welcome's signed time. What lies past the end of the certificate it came with is used for times of
+  /// changes, as it was signed, and not for judging certificates.
+  void learn(const sync::HubAnchor& heard) {
+    session_anchor = heard;
+    const auto end = stream->certificate_end();
+    if (end && heard.time.at > *end) return;
+    certificate_anchor = heard;
+    if (clocks.learned) clocks.learned(heard);
   }
 
   void connected(std::shared_ptr<net::MessageStream> made, std::uint64_t mine) {
@@ -77,6 +87,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     dialling = false;
     stream = std::move(made);
     if (stopping) return close_stream("the agent stops");
+    heard_hub_time = false;
     session.emplace(identity, store, compressor, stream->channel_binding(), random, link);
   }
 
@@ -123,7 +134,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   }
 
   void emit(sync::AgentOutput out) {
-    if (session->anchor()) session_anchor = session->anchor();
+    if (session->anchor() && !std::exchange(heard_hub_time, true)) learn(*session->anchor());
     const bool live = session->phase() == sync::AgentSession::Phase::live;
     if (live && !progress.online) {
       progress.last_error.clear();
@@ -226,7 +237,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   sync::LinkEstimate link;
   sync::Backoff backoff;
   std::optional<sync::AgentSession> session;
-  std::optional<sync::HubAnchor> session_anchor;
+  std::optional<sync::HubAnchor> session_anchor;      ///< as signed
+  std::optional<sync::HubAnchor> certificate_anchor;  ///< what certificates are judged by
+  bool heard_hub_time = false;                        ///< on this connection
   std::shared_ptr<net::MessageStream> stream;
   std::optional<End> pending_end;
   asio::steady_timer retry;

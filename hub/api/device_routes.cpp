@@ -268,6 +268,7 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
               {"unit", enrolled->unit},
               {"compartment", compartment},
               {"server_name", api.parts_.settings.name},
+              {"hub_time_ms", api.parts_.clock().ms},
               {"compare", compare_code(hub, device)}};
 }
 
