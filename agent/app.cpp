@@ -19,6 +19,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kPlacesBytesMax = 4 * 1024 * 1024;
+constexpr std::int64_t kDayMs = 86'400'000;
 
 /// "13:16", or with its date when it was not today.
 std::string short_time(Instant at, Instant now, int offset_minutes) {
@@ -173,6 +174,13 @@ Result<json> App::status() {
       progress.last_attempt ? json(to_text(*progress.last_attempt)) : json(nullptr);
   out["next_attempt"] =
       progress.next_attempt ? json(to_text(*progress.next_attempt)) : json(nullptr);
+  out["certificate_end"] =
+      progress.certificate_end ? json(to_text(*progress.certificate_end)) : json(nullptr);
+  out["certificate_days"] = nullptr;  // by hub time
+  if (progress.certificate_end && hub_time_) {
+    const Instant hub_now = sync::hub_time_at_least(*hub_time_, read_clock());
+    out["certificate_days"] = (progress.certificate_end->ms - hub_now.ms) / kDayMs;
+  }
   if (identity_.compartment == "health")
     out["visits"] = identity_.health ? "sealed to the authority and the unit" : "no grant yet";
   return out;

@@ -71,14 +71,17 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
                [self = shared_from_this(), to = std::move(to), mine] { self->connect(to, mine); });
   }
 
-  /// A welcome's signed time. What lies past the end of the certificate it came with is used for times of
-  /// changes, as it was signed, and not for judging certificates.
-  void learn(const sync::HubAnchor& heard) {
+  /// A welcome's signed time. Errors: `expired` when it lies past the end of the certificate it came with.
+  Status learn(const sync::HubAnchor& heard) {
     session_anchor = heard;
     const auto end = stream->certificate_end();
-    if (end && heard.time.at > *end) return;
-    certificate_anchor = heard;
-    if (clocks.learned) clocks.learned(heard);
+    certificate_anchor = sync::up_to(heard, end);
+    if (clocks.learned) clocks.learned(*certificate_anchor);
+    if (!end || heard.time.at <= *end) return {};
+    return fail(Errc::expired, "the hub's certificate ended on " + to_text(*end) +
+                                   ", and by its own clock it is " + to_text(heard.time.at) +
+                                   ". Ask the hub's operator to look at its clock and to renew the "
+                                   "certificate (fieldpost-hub certificate renew)");
   }
 
   void connected(std::shared_ptr<net::MessageStream> made, std::uint64_t mine) {
@@ -86,6 +89,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (mine != generation) return asio::post(network, [made] { made->abort(); });
     dialling = false;
     stream = std::move(made);
+    progress.certificate_end = stream->certificate_end();
     if (stopping) return close_stream("the agent stops");
     heard_hub_time = false;
     session.emplace(identity, store, compressor, stream->channel_binding(), random, link);
@@ -134,7 +138,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   }
 
   void emit(sync::AgentOutput out) {
-    if (session->anchor() && !std::exchange(heard_hub_time, true)) learn(*session->anchor());
+    if (session->anchor() && !std::exchange(heard_hub_time, true)) {
+      if (auto sound = learn(*session->anchor()); !sound) return refuse(sound.error());
+    }
     const bool live = session->phase() == sync::AgentSession::Phase::live;
     if (live && !progress.online) {
       progress.last_error.clear();
@@ -153,6 +159,15 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
+  }
+
+  /// Nothing more goes to this peer; what was on its way is sent again one day.
+  void refuse(const Error& error) {
+    pending_end = End{error, true, 0};
+    session->on_closed();
+    session.reset();
+    close_stream(error.message());
+    on_change();
   }
 
   void close_stream(const std::string& why) {

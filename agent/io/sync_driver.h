@@ -43,8 +43,9 @@ struct Progress {
   /// How the last attempt ended, when only a person can change that (revoked, another hub, another
   /// version …). The driver goes on trying, ever more rarely: the person may do it at the hub.
   std::optional<Error> verdict;
-  std::optional<Instant> next_attempt;  ///< wall clock, while waiting
-  std::uint64_t bytes_sent = 0;         ///< TCP payload of the current or last connection
+  std::optional<Instant> next_attempt;     ///< wall clock, while waiting
+  std::optional<Instant> certificate_end;  ///< of the hub's, as last seen
+  std::uint64_t bytes_sent = 0;            ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
 };
 

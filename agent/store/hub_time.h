@@ -4,8 +4,8 @@
 // Thread rule: the store's thread; reading and writing touch the disk.
 // Invariants:
 //   1. The last hub time wins, not the latest: a hub whose clock ran ahead for an hour is believed again.
-//   2. A hub time past the end of the certificate it came with is not kept: that hub's clock is wrong, and would
-//      lock this tablet out of the hub for as long.
+//   2. What is kept never lies past the end of the certificate it came with (sync::up_to): a hub whose clock was
+//      wrong must not lock this tablet out until that time has come.
 //   3. A file that is missing or damaged costs knowledge, never a start: the wall clock judges then.
 #pragma once
 

@@ -88,6 +88,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void on_connected(Connected connected) {
     transport_ = std::move(connected.transport);
     result_.ca_pem = std::move(connected.ca_pem);
+    result_.certificate_end = connected.certificate_end;
     if (!build_head()) {
       transport_->close();
       return finish(fail(Errc::invalid_argument,

@@ -75,6 +75,7 @@ struct ClientResponse {
   HttpResponse response;
   std::string
       ca_pem;  ///< the CA certificate that was matched (trust_fingerprint) or used (trust_ca)
+  std::optional<Instant> certificate_end;  ///< of the server's
 };
 
 using RequestCallback = std::function<void(Result<ClientResponse>)>;

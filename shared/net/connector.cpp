@@ -104,7 +104,7 @@ class Connector : public std::enable_shared_from_this<Connector> {
     }
     error_code ignored;
     tcp_.set_option(tcp::no_delay(true), ignored);
-    if (!settings_.trust) return finish(Connected{make_transport(std::move(tcp_)), {}});
+    if (!settings_.trust) return finish(Connected{make_transport(std::move(tcp_)), {}, {}});
     arm(settings_.handshake_timeout_ms,
         where_ + " accepts connections but did not finish the TLS handshake within " +
             std::to_string(settings_.handshake_timeout_ms / 1000) +
@@ -127,7 +127,8 @@ class Connector : public std::enable_shared_from_this<Connector> {
       return finish(handshake_error(ec, verification_,
                                     {where_, settings_.server_name, settings_.hub_time_at_least}));
     }
-    finish(Connected{make_transport(std::move(*tls_)), std::move(verification_.ca_pem)});
+    const auto end = certificate_end_of(*tls_);
+    finish(Connected{make_transport(std::move(*tls_)), std::move(verification_.ca_pem), end});
   }
 
   ConnectSettings settings_;

@@ -27,6 +27,7 @@ struct ConnectSettings {
 struct Connected {
   std::unique_ptr<Transport> transport;
   std::string ca_pem;
+  std::optional<Instant> certificate_end;
 };
 
 using ConnectCallback = std::function<void(Result<Connected>)>;
