@@ -113,6 +113,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     stream.reset();
     progress.bytes_sent = sent;
     progress.bytes_received = received;
+    note_pushes();
     ended(std::exchange(pending_end, std::nullopt).value_or(End{error, false, 0}));
   }
 
@@ -149,6 +150,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (session->progressed()) backoff.succeeded();
     progress.online = live;
     progress.in_sync = session->in_sync();
+    note_pushes();
     if (!out.frames.empty()) {
       asio::post(network, [to = stream, frames = std::move(out.frames)]() mutable {
         for (Bytes& frame : frames) to->send(std::move(frame));
@@ -159,6 +161,11 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
+  }
+
+  void note_pushes() {
+    progress.pushed_bytes = link.pushed_bytes();
+    progress.lost_bytes = link.lost_bytes();
   }
 
   /// Nothing more goes to this peer; what was on its way is sent again one day.

@@ -47,6 +47,8 @@ struct Progress {
   std::optional<Instant> certificate_end;  ///< of the hub's, as last seen
   std::uint64_t bytes_sent = 0;            ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
+  std::uint64_t pushed_bytes = 0;  ///< frames of pushes, over all connections
+  std::uint64_t lost_bytes = 0;    ///< of them: unacknowledged when their connection ended
 };
 
 class SyncDriver {

@@ -33,6 +33,55 @@ class Clocks(scenario.Scenario):
         stores = hub.get("/v1/status")["stores"]
         self.assertEqual((stores["enforcement"]["quarantined"], stores["enforcement"]["held"]), (0, 0))
 
+    def change_of(self, hub, record):
+        return hub.get(f"/v1/records/{record}/history")["changes"][0]
+
+    def assert_time_told(self, hub, record, shift_s):
+        """The estimate by hub time lies in the interval, and the device's own clock is said to be off."""
+        change = self.change_of(hub, record)
+        interval = change["interval"]
+        self.assertEqual(change["clock"], "hub time carried forward by the device")
+        self.assertLessEqual(interval["earliest"], change["time"])
+        self.assertLessEqual(change["time"], interval["latest"])
+        self.assertFalse(interval["outside"])
+        self.assertLess(interval["error_ms"], 10_000)
+        self.assertLess(abs(interval["clock_error_ms"] / 1000 - shift_s), 120)
+        said = world.must(hub.cli("records", record, "--history")).out
+        self.assertIn("made between", said)
+        self.assertIn("the device's own clock was", said)
+        self.assertIn("ahead" if shift_s > 0 else "behind", said)
+
+    def assert_flagged(self, hub, name, shift_s):
+        reported = hub.get(f"/v1/devices/{name}")["reported"]
+        self.assertTrue(reported["clock_wrong"])
+        self.assertLess(abs(reported["clock_error_ms"] / 1000 - shift_s), 120)
+        self.assertIn("WRONG CLOCK", world.must(hub.cli("device", "list")).out)
+
+    def test_a_time_that_cannot_be_true_is_shown_with_what_contradicts_it(self):
+        hub = self.hub()
+        clock = self.clock("T01")
+        tablet = self.newcomer("T01", clock).enrol(hub, "T01")
+        tablet.sync()
+        self.assertFalse(hub.get("/v1/devices/T01")["reported"]["clock_wrong"])
+        self.assertNotIn("WRONG CLOCK", hub.cli("device", "list").out)
+        (tablet.path / "hub-time.json").unlink()  # as after a restart: this boot has met no hub
+        clock.shift(-TEN_YEARS_S)
+        lied = tablet.record()
+        clock.shift(0)
+        honest = tablet.record()
+        tablet.sync()
+        change = self.change_of(hub, lied)
+        self.assertEqual(change["clock"], "device clock, not compared with the hub")
+        self.assertTrue(change["interval"]["outside"])
+        self.assertIsNone(change["interval"]["error_ms"])
+        self.assertLess(change["time"], change["interval"]["earliest"])  # of the last welcome it had
+        self.assertIn("WRONG CLOCK: the time stated cannot be true",
+                      world.must(hub.cli("records", lied, "--history")).out)
+        change = self.change_of(hub, honest)
+        self.assertFalse(change["interval"]["outside"])
+        self.assertLessEqual(change["interval"]["earliest"], change["time"])
+        self.assertLessEqual(change["time"], change["interval"]["latest"])
+
     def test_a_clock_that_is_far_off_saves_and_syncs_everything_also_after_restarts(self):
         hub = self.hub()
         for number, (name, shift_s) in enumerate(WRONG.items()):
@@ -52,7 +101,9 @@ class Clocks(scenario.Scenario):
                 tablet.daemon.wait_line("connected to the hub")
                 tablet.stop()
                 self.assert_whole(hub, tablet, before | set(made))
-                tablet.stop()
+                for record in made:
+                    self.assert_time_told(hub, record, shift_s)
+                self.assert_flagged(hub, f"T0{number}", shift_s)
 
     def test_a_clock_that_is_set_back_between_records_loses_and_doubles_nothing(self):
         hub = self.hub()
