@@ -317,18 +317,19 @@ void Fleet::come_back_by_themselves() {
 
 void Fleet::until_all_in_sync(const std::function<void()>& meanwhile) {
   std::atomic<bool> done{false};
-  auto other = std::async(std::launch::async, [&] {
-    meanwhile();
-    done = true;
+  auto agents = std::async(std::launch::async, [&] {
+    each([&](Lane& lane) {
+      lane.run_until(
+          [&] {
+            return done && lane.all([](const Agent& a) { return a.attempts() > 0 && a.in_sync(); });
+          },
+          std::chrono::seconds(180), "the fleet's return");
+    });
   });
-  each([&](Lane& lane) {
-    lane.run_until(
-        [&] {
-          return done && lane.all([](const Agent& a) { return a.attempts() > 0 && a.in_sync(); });
-        },
-        std::chrono::seconds(180), "the fleet's return");
-  });
-  other.get();
+  // On the caller's thread: a process that it starts ends with the thread that started it.
+  meanwhile();
+  done = true;
+  agents.get();
 }
 
 std::size_t Fleet::attempts() const {
