@@ -1,8 +1,10 @@
 #include "agent/app.h"
 
 #include <algorithm>
+#include <spdlog/spdlog.h>
 
 #include "agent/io/device_facts.h"
+#include "agent/store/hub_time.h"
 #include "base/text.h"
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -17,6 +19,7 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kPlacesBytesMax = 4 * 1024 * 1024;
+constexpr std::int64_t kDayMs = 86'400'000;
 
 /// "13:16", or with its date when it was not today.
 std::string short_time(Instant at, Instant now, int offset_minutes) {
@@ -65,6 +68,10 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
                                  app->random_, app->identity_.epoch));
   FP_TRY(app->start_, mark_start(options.data, *app->open_.store, app->identity_.hub,
                                  app->identity_.device(), this_machine(), app->random_));
+  app->hub_time_ = load_hub_time(options.data);
+  // Before there was such a file, and when it is lost: of another boot, as far as anybody knows.
+  if (!app->hub_time_ && app->open_.store->state().last_sync)
+    app->hub_time_ = sync::HubAnchor{{*app->open_.store->state().last_sync, 0}, 0};
   app->sync_identity_ = {
       app->identity_.device(), crypto::signing_key(app->identity_.device_seed),
       app->identity_.hub,      kAppVersion,
@@ -76,7 +83,7 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   parts.registry = std::move(registry);
   parts.random = app->random_;
   parts.clock = [self] { return self->read_clock(); };
-  parts.anchor = [self] { return self->hooks.anchor ? self->hooks.anchor() : std::nullopt; };
+  parts.anchor = [self] { return self->hooks.anchor ? self->hooks.anchor() : self->hub_time_; };
   parts.recorded = [self] {
     if (self->hooks.recorded) self->hooks.recorded();
   };
@@ -102,6 +109,20 @@ const net::Router& App::router() {
 
 SyncTarget App::sync_target() const {
   return {identity_.host, identity_.port, identity_.server_name, identity_.ca_pem};
+}
+
+SyncDriver::Clocks App::clocks() {
+  SyncDriver::Clocks clocks;
+  clocks.read = [this] { return read_clock(); };
+  clocks.facts = [this] { return read_device_facts(options_.data.path); };
+  clocks.hub = hub_time_;
+  clocks.learned = [this](const sync::HubAnchor& heard) {
+    hub_time_ = heard;
+    // On a full disk the older one stands: it judges as well, only less narrowly.
+    if (auto kept = save_hub_time(options_.data, heard); !kept)
+      spdlog::warn("the hub's time was not kept: {}", kept.error().message());
+  };
+  return clocks;
 }
 
 sync::TimeReading App::read_clock() const {
@@ -153,6 +174,13 @@ Result<json> App::status() {
       progress.last_attempt ? json(to_text(*progress.last_attempt)) : json(nullptr);
   out["next_attempt"] =
       progress.next_attempt ? json(to_text(*progress.next_attempt)) : json(nullptr);
+  out["certificate_end"] =
+      progress.certificate_end ? json(to_text(*progress.certificate_end)) : json(nullptr);
+  out["certificate_days"] = nullptr;  // by hub time
+  if (progress.certificate_end && hub_time_) {
+    const Instant hub_now = sync::hub_time_at_least(*hub_time_, read_clock());
+    out["certificate_days"] = (progress.certificate_end->ms - hub_now.ms) / kDayMs;
+  }
   if (identity_.compartment == "health")
     out["visits"] = identity_.health ? "sealed to the authority and the unit" : "no grant yet";
   return out;

@@ -38,6 +38,8 @@ class App {
   const Identity& identity() const { return identity_; }
   const sync::AgentIdentity& sync_identity() const { return sync_identity_; }
   SyncTarget sync_target() const;
+  /// For the driver: the clocks, and what is known of the hub's.
+  SyncDriver::Clocks clocks();
   storage::AgentStore& store() { return *open_.store; }
   storage::LmdbKv& kv() { return *open_.kv; }
   const RandomSource& random() const { return random_; }
@@ -60,6 +62,7 @@ class App {
   sync::AgentIdentity sync_identity_;
   OpenStore open_;
   StartFound start_;
+  std::optional<sync::HubAnchor> hub_time_;  ///< as last heard, by this process or an earlier one
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<net::Router> router_;
 };

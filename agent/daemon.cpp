@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/api/guard.h"
-#include "agent/io/device_facts.h"
 #include "keys/clock.h"
 #include "net/server.h"
 
@@ -31,10 +30,7 @@ class Engine {
   explicit Engine(App& app)
       : app_(app),
         driver_(store_side, network, app.sync_identity(), app.sync_target(), app.store(),
-                app.random(),
-                {[&app] { return app.read_clock(); },
-                 [&app] { return read_device_facts(app.data().path); }},
-                [this] { changed(); }),
+                app.random(), app.clocks(), [this] { changed(); }),
         network_work_(asio::make_work_guard(network)),
         store_work_(asio::make_work_guard(store_side)) {
     app_.hooks.progress = [this] { return driver_.progress(); };
@@ -186,10 +182,20 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
   const auto& state = app->store().state();
   if (last.seen.verdict) return Error(*last.seen.verdict);
   if (!last.seen.in_sync) {
-    return fail(Errc::timeout,
-                "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +
-                    std::to_string(state.waiting) + " waiting" +
-                    (last.seen.last_error.empty() ? std::string() : ": " + last.seen.last_error));
+    std::string why = last.seen.last_error;
+    if (why.empty() && !last.seen.online) {
+      const SyncTarget hub = app->sync_target();
+      why = hub.host;
+      why.append(":")
+          .append(std::to_string(hub.port))
+          .append(
+              " has not answered yet: a very poor link, or the login page of this network. Try "
+              "with "
+              "more time (--timeout), or on another network");
+    }
+    return fail(Errc::timeout, "not in sync after " + std::to_string(timeout_ms / 1000) + " s, " +
+                                   std::to_string(state.waiting) + " waiting" +
+                                   (why.empty() ? std::string() : ": " + why));
   }
   return nlohmann::json{
       {"in_sync", true},

@@ -68,6 +68,8 @@ struct RunningHub {
   std::unique_ptr<SyncService> sync;
   std::unique_ptr<Api> api;
   std::unique_ptr<net::HttpsServer> server;
+  std::filesystem::path directory;
+  std::string certificate_pem;  ///< what the server shows now
 };
 
 Status housekeeping(RunningHub& hub) {
@@ -110,7 +112,19 @@ void begin_anew(RunningHub& hub, const char* why) {
   hub.control.stop();
 }
 
+/// A renewed certificate is shown to whom connects from now on; connections that stand go on.
+void renew(RunningHub& hub) {
+  const auto now = load_keys(hub.directory);
+  if (!now) return spdlog::warn("the certificate was not looked at: {}", now.error().message());
+  if (now->server_pem == hub.certificate_pem) return;
+  if (auto taken = hub.server->replace_certificate({now->server_pem, now->server_key_pem}); !taken)
+    return spdlog::warn("the renewed certificate is not used yet: {}", taken.error().message());
+  hub.certificate_pem = now->server_pem;
+  spdlog::info("a renewed certificate is in use");
+}
+
 Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new_epoch) {
+  hub.directory = directory;
   FP_TRY(hub.keys, load_keys(directory));
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
@@ -138,6 +152,7 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
                                                           "than its data does");
                                              });
                                            });
+  hub.certificate_pem = hub.keys.server_pem;
   net::ServerConfig config;
   config.address = hub.settings.listen;
   config.port = hub.settings.port;
@@ -172,6 +187,15 @@ void run_until_signal(RunningHub& hub) {
   asio::io_context& control = hub.control;
   asio::signal_set signals(control, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { control.stop(); });
+  asio::signal_set hang_up(control, SIGHUP);
+  std::function<void()> await_hang_up = [&] {
+    hang_up.async_wait([&](const boost::system::error_code& error, int) {
+      if (error) return;
+      renew(hub);
+      await_hang_up();
+    });
+  };
+  await_hang_up();
   asio::steady_timer minute(control);
   std::function<void()> each_minute = [&] {
     minute.expires_after(std::chrono::minutes(1));
@@ -179,6 +203,7 @@ void run_until_signal(RunningHub& hub) {
       if (error) return;
       if (auto done = housekeeping(hub); !done)
         spdlog::warn("housekeeping: {}", done.error().message());
+      renew(hub);
       each_minute();
     });
   };

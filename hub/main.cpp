@@ -1,11 +1,13 @@
 // fieldpost-hub: the command line. Every command but init, run and doctor is a request to the API.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 
 #include "hub/cli/client.h"
 #include "hub/cli/doctor.h"
 #include "hub/cli/export.h"
 #include "hub/cli/print.h"
+#include "hub/store/certificate.h"
 #include "keys/clock.h"
 #include "keys/random.h"
 #include "net/http.h"
@@ -40,6 +42,7 @@ struct Options {
                                 after, type, author, file;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
+  int days = 365;
 };
 
 using Printer = void (*)(const json&);
@@ -150,6 +153,31 @@ int export_sealed_command(const Options& o) {
         "%llu sealed visits. On the health authority's own machine:  fieldpost-health open "
         "--dir KEYS %s\n",
         static_cast<unsigned long long>(*count), o.file.c_str());
+  return 0;
+}
+
+int renew_command(const Options& o) {
+  const auto settings = load_settings(o.data);
+  if (!settings) return complain(settings.error());
+  const auto made =
+      renew_certificate(std::filesystem::path(o.data) / "keys", certificate_names(settings->name),
+                        keys::system_now(), o.days);
+  if (!made) return complain(made.error());
+  const auto run = running(o.data);
+  // The lock on run.json says that this process is the hub.
+  const bool told = run && ::kill(run->pid, SIGHUP) == 0;
+  if (o.as_json) {
+    std::printf("%s\n", json{{"valid_until", to_text(made->new_end)},
+                             {"replaces_valid_until", to_text(made->old_end)},
+                             {"running_hub_told", told}}
+                            .dump()
+                            .c_str());
+  } else {
+    std::printf("Renewed: the certificate is valid until %s (the old one until %s).\n%s\n",
+                to_text(made->new_end).c_str(), to_text(made->old_end).c_str(),
+                told ? "The running hub shows it to whom connects from now on; nobody is cut off."
+                     : "The hub shows it from its next start on.");
+  }
   return 0;
 }
 
@@ -331,6 +359,16 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
     const auto done = run_hub(o.data, o.run);
     code = done ? 0 : complain(done.error());
   });
+  auto* certificate = app.add_subcommand("certificate", "The TLS certificate that tablets see")
+                          ->require_subcommand(1);
+  auto* renew = certificate->add_subcommand(
+      "renew",
+      "Make a new key and certificate, signed by the hub's own authority; tablets notice nothing. "
+      "Example: certificate renew");
+  renew->add_option("--days", o.days, "How long it is to be valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+  renew->callback([&] { code = renew_command(o); });
   app.add_subcommand("status", "Counts, connections, sizes")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/status"), print_status);
   });

@@ -5,7 +5,9 @@
 
 #include "agent/api/answers.h"
 #include "agent/cli/session.h"
+#include "agent/store/hub_time.h"
 #include "base/text.h"
+#include "keys/clock.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
 #include "net/client.h"
@@ -63,7 +65,13 @@ std::string compare_code(const HubId& hub, const DeviceId& device) {
   return text.substr(0, 4) + "-" + text.substr(4, 4);
 }
 
-Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca_pem) {
+struct Told {
+  json body;
+  std::string ca_pem;
+  std::optional<Instant> certificate_end;
+};
+
+Result<Told> ask_hub(const Code& code, const Identity& identity) {
   const auto key = crypto::signing_key(identity.device_seed);
   const DeviceId device = identity.device();
   const auto signature = crypto::sign(key, "fieldpost.v1.enrol", {code.secret, device.view()});
@@ -85,12 +93,11 @@ Result<json> ask_hub(const Code& code, const Identity& identity, std::string& ca
     const Error error = error_of(answer.response);
     return Error(error.code, "the hub refused: " + error.detail);
   }
-  ca_pem = answer.ca_pem;
   auto body = json::parse(answer.response.body, nullptr, false);
   if (!body.is_object())
     return fail(Errc::malformed,
                 "the hub's answer is not JSON: is " + code.host + " a fieldpost-hub?");
-  return body;
+  return Told{std::move(body), std::move(answer.ca_pem), answer.certificate_end};
 }
 
 /// The keys this tablet will have, on disk before any hub hears of them: if the answer is lost, the code
@@ -130,7 +137,9 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   FP_CHECK_OK(prepare_keys(data, random, identity));
   identity.host = code.host;
   identity.port = code.port;
-  FP_TRY(const json answer, ask_hub(code, identity, identity.ca_pem));
+  FP_TRY(const Told told, ask_hub(code, identity));
+  const json& answer = told.body;
+  identity.ca_pem = told.ca_pem;
   FP_TRY(identity.hub, schema::id_field<HubId>(answer, "hub"));
   FP_TRY(identity.device_name, schema::text_field(answer, "device_name"));
   FP_TRY(identity.unit, schema::text_field(answer, "unit"));
@@ -148,6 +157,12 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   if (shown != compare)
     return fail(Errc::bad_signature,
                 "the hub's answer does not belong to this tablet's key: ask for a new code");
+  // Heard over the pinned connection: from here on certificates are not judged by this tablet's own clock.
+  if (const auto hub_ms = schema::integer_field(answer, "hub_time_ms", 0, INT64_MAX)) {
+    FP_TRY(const std::uint64_t boot, keys::boot_id());
+    FP_CHECK_OK(save_hub_time(
+        data, sync::up_to({{Instant{*hub_ms}, keys::monotonic_ms()}, boot}, told.certificate_end)));
+  }
   FP_CHECK_OK(save_identity(data, identity));
   std::error_code ignored;  // left over, it holds nothing that identity.json does not
   std::filesystem::remove(data.enrolment(), ignored);

@@ -1,5 +1,6 @@
 // status and verify.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
 #include "agent/cli/session.h"
@@ -7,6 +8,12 @@
 namespace fieldpost::agent {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kCertificateDaysMin = 30;
+
+}  // namespace
 
 void add_status(CLI::App& app, Session& session) {
   auto* status =
@@ -34,6 +41,10 @@ void add_status(CLI::App& app, Session& session) {
                "what the hub has of it.\n";
       if (answer["daemon"] == false)
         std::cout << "Nothing syncs by itself: 'fieldpost-agent run' is not running.\n";
+      const json& days = answer["certificate_days"];
+      if (days.is_number_integer() && days < kCertificateDaysMin)
+        std::cout << "The hub's certificate ends in " << std::max<std::int64_t>(0, days)
+                  << " days: tell the hub's operator to renew it.\n";
       const std::string error = answer.value("last_error", "");
       if (!error.empty()) std::cout << "Last attempt failed: " << printable(error) << '\n';
       return {};

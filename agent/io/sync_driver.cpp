@@ -42,6 +42,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
         clocks(std::move(clocks_in)),
         on_change(std::move(on_change_in)),
         compressor(wire::Dictionary::v1()),
+        session_anchor(clocks.hub),
+        certificate_anchor(clocks.hub),
         retry(store_side_in),
         tick(store_side_in) {}
 
@@ -60,15 +62,26 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     to.port = target.port;
     to.server_name = target.server_name;
     to.trust = trust;
-    if (session_anchor) to.verification_time = hub_now();
+    to.connect_timeout_ms = target.connect_timeout_ms;
+    to.handshake_timeout_ms = target.handshake_timeout_ms;
+    to.idle_timeout_ms = target.silence_ms;
+    if (certificate_anchor)
+      to.hub_time_at_least = sync::hub_time_at_least(*certificate_anchor, clocks.read());
     asio::post(network,
                [self = shared_from_this(), to = std::move(to), mine] { self->connect(to, mine); });
   }
 
-  Instant hub_now() const {
-    const sync::TimeReading now = clocks.read();
-    return Instant{session_anchor->time.at.ms +
-                   static_cast<std::int64_t>(now.monotonic_ms - session_anchor->time.monotonic_ms)};
+  /// A welcome's signed time. Errors: `expired` when it lies past the end of the certificate it came with.
+  Status learn(const sync::HubAnchor& heard) {
+    session_anchor = heard;
+    const auto end = stream->certificate_end();
+    certificate_anchor = sync::up_to(heard, end);
+    if (clocks.learned) clocks.learned(*certificate_anchor);
+    if (!end || heard.time.at <= *end) return {};
+    return fail(Errc::expired, "the hub's certificate ended on " + to_text(*end) +
+                                   ", and by its own clock it is " + to_text(heard.time.at) +
+                                   ". Ask the hub's operator to look at its clock and to renew the "
+                                   "certificate (fieldpost-hub certificate renew)");
   }
 
   void connected(std::shared_ptr<net::MessageStream> made, std::uint64_t mine) {
@@ -76,7 +89,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (mine != generation) return asio::post(network, [made] { made->abort(); });
     dialling = false;
     stream = std::move(made);
+    progress.certificate_end = stream->certificate_end();
     if (stopping) return close_stream("the agent stops");
+    heard_hub_time = false;
     session.emplace(identity, store, compressor, stream->channel_binding(), random, link);
   }
 
@@ -98,6 +113,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     stream.reset();
     progress.bytes_sent = sent;
     progress.bytes_received = received;
+    note_pushes();
     ended(std::exchange(pending_end, std::nullopt).value_or(End{error, false, 0}));
   }
 
@@ -123,7 +139,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   }
 
   void emit(sync::AgentOutput out) {
-    if (session->anchor()) session_anchor = session->anchor();
+    if (session->anchor() && !std::exchange(heard_hub_time, true)) {
+      if (auto sound = learn(*session->anchor()); !sound) return refuse(sound.error());
+    }
     const bool live = session->phase() == sync::AgentSession::Phase::live;
     if (live && !progress.online) {
       progress.last_error.clear();
@@ -132,6 +150,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (session->progressed()) backoff.succeeded();
     progress.online = live;
     progress.in_sync = session->in_sync();
+    note_pushes();
     if (!out.frames.empty()) {
       asio::post(network, [to = stream, frames = std::move(out.frames)]() mutable {
         for (Bytes& frame : frames) to->send(std::move(frame));
@@ -142,6 +161,20 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
+  }
+
+  void note_pushes() {
+    progress.pushed_bytes = link.pushed_bytes();
+    progress.lost_bytes = link.lost_bytes();
+  }
+
+  /// Nothing more goes to this peer; what was on its way is sent again one day.
+  void refuse(const Error& error) {
+    pending_end = End{error, true, 0};
+    session->on_closed();
+    session.reset();
+    close_stream(error.message());
+    on_change();
   }
 
   void close_stream(const std::string& why) {
@@ -226,7 +259,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   sync::LinkEstimate link;
   sync::Backoff backoff;
   std::optional<sync::AgentSession> session;
-  std::optional<sync::HubAnchor> session_anchor;
+  std::optional<sync::HubAnchor> session_anchor;      ///< as signed
+  std::optional<sync::HubAnchor> certificate_anchor;  ///< what certificates are judged by
+  bool heard_hub_time = false;                        ///< on this connection
   std::shared_ptr<net::MessageStream> stream;
   std::optional<End> pending_end;
   asio::steady_timer retry;

@@ -7,6 +7,9 @@
 //   2. A connection that ends, however, is followed by a jittered wait, never by a tight loop; the wait
 //      grows until a connection was of use (AgentSession::progressed), and is what a busy hub asks for at least.
 //   3. Every failure ends in a sentence in `Progress::last_error`; nothing recorded is ever lost by it.
+//   4. Online is what was heard from within `SyncTarget::silence_ms`: a half-open link is offline after that.
+//   5. Certificates are judged by the last hub time kept (agent/store/hub_time.h), never by the wall clock once
+//      a hub time is known.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -25,6 +28,10 @@ struct SyncTarget {
   std::uint16_t port = 0;
   std::string server_name;
   std::string ca_pem;
+  /// Nothing came back for so long (half of it after the last byte, a ping asks): the link is dead.
+  std::int64_t silence_ms = 60'000;
+  std::int64_t connect_timeout_ms = 15'000;
+  std::int64_t handshake_timeout_ms = 20'000;
 };
 
 /// What a screen may say. `online` is a live, welcomed session.
@@ -36,9 +43,12 @@ struct Progress {
   /// How the last attempt ended, when only a person can change that (revoked, another hub, another
   /// version …). The driver goes on trying, ever more rarely: the person may do it at the hub.
   std::optional<Error> verdict;
-  std::optional<Instant> next_attempt;  ///< wall clock, while waiting
-  std::uint64_t bytes_sent = 0;         ///< TCP payload of the current or last connection
+  std::optional<Instant> next_attempt;     ///< wall clock, while waiting
+  std::optional<Instant> certificate_end;  ///< of the hub's, as last seen
+  std::uint64_t bytes_sent = 0;            ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
+  std::uint64_t pushed_bytes = 0;  ///< frames of pushes, over all connections
+  std::uint64_t lost_bytes = 0;    ///< of them: unacknowledged when their connection ended
 };
 
 class SyncDriver {
@@ -46,6 +56,10 @@ class SyncDriver {
   struct Clocks {
     std::function<sync::TimeReading()> read;
     std::function<sync::DeviceFacts()> facts;
+    /// The hub's clock as it was last heard, in this process or an earlier one.
+    std::optional<sync::HubAnchor> hub = {};
+    /// Called with each hub time that is worth keeping. May be null.
+    std::function<void(const sync::HubAnchor&)> learned = {};
   };
 
   SyncDriver(boost::asio::io_context& store_side, boost::asio::io_context& network,
@@ -63,7 +77,7 @@ class SyncDriver {
   void stop(std::function<void()> done);
 
   const Progress& progress() const;
-  /// The last signed hub time of this boot, for the times of changes.
+  /// The last signed hub time, for the times of changes made in the same boot.
   const std::optional<sync::HubAnchor>& anchor() const;
 
  private:

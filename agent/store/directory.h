@@ -27,6 +27,8 @@ struct DataDirectory {
   std::filesystem::path run() const { return path / "run.json"; }
   /// Counts the starts, beside the store: see start_mark.h.
   std::filesystem::path start_mark() const { return path / "start.json"; }
+  /// The hub's clock as last heard: see hub_time.h.
+  std::filesystem::path hub_time() const { return path / "hub-time.json"; }
   std::filesystem::path places() const { return path / "places"; }
 };
 

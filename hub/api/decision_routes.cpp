@@ -178,7 +178,8 @@ Result<json> DecisionRoutes::conflicts(const Api& api, const net::HttpRequest& r
   json records = json::array();
   for (const auto& [id, store] : page.found) {
     FP_TRY(const auto record, api.readers_[store]->record(id));
-    if (record) records.push_back(record_json(*api.parts_.registry, *record));
+    if (record)
+      records.push_back(record_json(*api.parts_.registry, *record, api.readers_[store].get()));
   }
   json out = {{"records", std::move(records)}};
   if (more) out["next_after"] = to_text(page.found.back().first);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "hub/api/routes.h"
 #include "keys/pki.h"
+#include "model/time_interval.h"
 
 namespace fieldpost::hub {
 
@@ -13,6 +14,8 @@ namespace {
 /// An enrolment code lives at most a week: longer, and it will be found on a desk.
 constexpr std::int64_t kValidMinutesMax = 7 * 24 * 60;
 constexpr std::size_t kLabelBytesMax = 200;
+/// Further off, a device's clock is wrong: a report takes seconds on a poor link, not minutes.
+constexpr std::int64_t kClockErrorMsMax = 120'000;
 
 json time_json(const std::optional<Instant>& time) {
   return time ? json(to_text(*time)) : json(nullptr);
@@ -68,7 +71,10 @@ json device_json(const ApiParts& parts, std::string_view compartment,
                    {"app_version", status.app_version},
                    {"wall_clock", to_text(status.wall)}};
   if (status.battery_percent) reported["battery_percent"] = *status.battery_percent;
-  if (device.status_at) reported["clock_error_ms"] = status.wall.ms - device.status_at->ms;
+  if (const auto error = clock_error_ms(device)) {
+    reported["clock_error_ms"] = *error;
+    reported["clock_wrong"] = *error > kClockErrorMsMax || *error < -kClockErrorMsMax;
+  }
   out["reported"] = std::move(reported);
   return out;
 }
@@ -95,6 +101,11 @@ bool is_device_name(std::string_view name) {
 Hash secret_hash(BytesView secret) { return crypto::hash("fieldpost.v1.invitation", {secret}); }
 
 }  // namespace
+
+std::optional<std::int64_t> clock_error_ms(const storage::Device& device) {
+  if (!device.status || !device.status_at) return std::nullopt;
+  return model::ms_between(*device.status_at, device.status->wall);
+}
 
 std::string compare_code(const HubId& hub, const DeviceId& device) {
   const std::string text =
@@ -310,6 +321,7 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
               {"unit", enrolled->unit},
               {"compartment", compartment},
               {"server_name", api.parts_.settings.name},
+              {"hub_time_ms", api.parts_.clock().ms},
               {"compare", compare_code(hub, device)}};
 }
 

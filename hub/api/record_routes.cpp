@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "hub/api/routes.h"
+#include "model/time_interval.h"
 
 namespace fieldpost::hub {
 
@@ -21,18 +22,59 @@ std::string_view clock_text(model::ClockKind kind) {
   return "unknown";
 }
 
-json sibling_json(const schema::SiblingView& sibling) {
-  return {{"value", sibling.value},
-          {"sealed", sibling.sealed},
-          {"author", sibling.author},
-          {"time", to_text(sibling.time.at)},
-          {"clock", clock_text(sibling.time.clock)},
-          {"actor", sibling.dot.actor.hex()},
-          {"counter", sibling.dot.counter.value},
-          {"shown", sibling.shown}};
+/// The members that say when a change was made, as far as it can be said.
+json interval_json(const model::TimeInterval& interval) {
+  const auto number = [](const std::optional<std::int64_t>& ms) {
+    return ms ? json(*ms) : json(nullptr);
+  };
+  return {{"earliest", interval.earliest ? json(to_text(*interval.earliest)) : json(nullptr)},
+          {"latest", to_text(interval.latest)},
+          {"error_ms", number(interval.error_ms)},
+          {"clock_error_ms", number(interval.wall_error_ms)},
+          {"outside", interval.outside}};
 }
 
-json history_json(const storage::LogEntry& entry) {
+/// What bounds the change in the log; null when it is not there or unreadable. A clock that the change itself does
+/// not compare with the hub's is said to be off as much as its device last reported.
+json interval_json(const storage::HubReader& reader, const storage::LogEntry& entry,
+                   const model::Change& change) {
+  model::TimeInterval interval =
+      model::time_interval(change.times, model::welcome_time(change.welcome), entry.received);
+  json out = interval_json(interval);
+  if (interval.wall_error_ms) return out;
+  const auto actor = reader.actor(entry.actor);
+  if (!actor || !*actor) return out;
+  const auto device = reader.device((*actor)->device);
+  if (!device || !*device) return out;
+  if (const auto error = clock_error_ms(**device)) out["device_clock_error_ms"] = *error;
+  return out;
+}
+
+json sibling_interval(const storage::HubReader& reader, const model::Dot& dot) {
+  const auto entry = reader.log(dot.actor, dot.counter);
+  if (!entry || !*entry) return nullptr;
+  const auto change = wire::decode_change((*entry)->actor, (*entry)->frame);
+  if (!change) return nullptr;
+  return interval_json(reader, **entry, *change);
+}
+
+json sibling_json(const schema::SiblingView& sibling, const storage::HubReader* reader) {
+  json out = {{"value", sibling.value},
+              {"sealed", sibling.sealed},
+              {"author", sibling.author},
+              {"time", to_text(sibling.time.at)},
+              {"clock", clock_text(sibling.time.clock)},
+              {"actor", sibling.dot.actor.hex()},
+              {"counter", sibling.dot.counter.value},
+              {"shown", sibling.shown}};
+  if (reader != nullptr && sibling.time.clock != model::ClockKind::receipt) {
+    if (json interval = sibling_interval(*reader, sibling.dot); !interval.is_null())
+      out["interval"] = std::move(interval);
+  }
+  return out;
+}
+
+json history_json(const storage::HubReader& reader, const storage::LogEntry& entry) {
   json out = {{"actor", entry.actor.hex()},
               {"counter", entry.counter.value},
               {"received_at", to_text(entry.received)},
@@ -46,6 +88,7 @@ json history_json(const storage::LogEntry& entry) {
   const model::EstimatedTime time = model::estimate(change->times);
   out["time"] = to_text(time.at);
   out["clock"] = clock_text(time.clock);
+  out["interval"] = interval_json(reader, entry, *change);
   if (!std::holds_alternative<model::Null>(change->reason))
     out["reason"] = schema::to_json(change->reason);
   json& edits = out["edits"] = json::object();
@@ -67,14 +110,15 @@ std::string version_text(const model::VersionVector& vv) {
   return text;
 }
 
-json record_json(const schema::Registry& registry, const model::Record& record) {
+json record_json(const schema::Registry& registry, const model::Record& record,
+                 const storage::HubReader* reader) {
   const schema::DocumentView view = schema::to_document(registry, record);
   json conflicts = json::array();
   for (const schema::SiblingView& sibling : view.conflicts) {
     if (conflicts.empty() || conflicts.back()["path"] != sibling.path) {
       conflicts.push_back({{"path", sibling.path}, {"siblings", json::array()}});
     }
-    conflicts.back()["siblings"].push_back(sibling_json(sibling));
+    conflicts.back()["siblings"].push_back(sibling_json(sibling, reader));
   }
   json faults = json::array();
   for (const schema::Fault& fault : schema::check_record(registry, record)) {
@@ -127,7 +171,7 @@ Result<json> RecordRoutes::list(const Api& api, const net::HttpRequest& request)
 
 Result<json> RecordRoutes::show(const Api& api, const net::HttpRequest& request) {
   FP_TRY(const auto found, api.find(request.params.at("id")));
-  json out = record_json(*api.parts_.registry, found.second);
+  json out = record_json(*api.parts_.registry, found.second, api.readers_[found.first].get());
   out["compartment"] = api.parts_.stores[found.first].name;
   FP_TRY(const auto decided, api.readers_[found.first]->recovered(found.second.id));
   for (const storage::RecoveredEntry& entry : decided)
@@ -139,7 +183,8 @@ Result<json> RecordRoutes::history(const Api& api, const net::HttpRequest& reque
   FP_TRY(const auto found, api.find(request.params.at("id")));
   json changes = json::array();
   FP_TRY(const auto entries, api.readers_[found.first]->history(found.second.id));
-  for (const storage::LogEntry& entry : entries) changes.push_back(history_json(entry));
+  for (const storage::LogEntry& entry : entries)
+    changes.push_back(history_json(*api.readers_[found.first], entry));
   return json{{"id", to_text(found.second.id)}, {"changes", std::move(changes)}};
 }
 

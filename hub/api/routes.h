@@ -68,7 +68,11 @@ struct ExportRoutes {
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.
 std::string version_text(const model::VersionVector& vv);
 /// A record for people and scripts: document, conflicts with every sibling, sealed paths, raw state.
-nlohmann::json record_json(const schema::Registry& registry, const model::Record& record);
+/// With `reader`, each value of a conflict also has the interval in which its change was made.
+nlohmann::json record_json(const schema::Registry& registry, const model::Record& record,
+                           const storage::HubReader* reader = nullptr);
+/// A device's wall clock minus hub time, as of its last report.
+std::optional<std::int64_t> clock_error_ms(const storage::Device& device);
 /// What was decided on a record's losses.
 nlohmann::json recovered_json(const storage::RecoveredEntry& entry);
 /// The code both sides compare after enrolment: 8 characters, "abcd-efgh".

@@ -43,14 +43,17 @@ std::optional<bool> encrypted(const fs::path& directory) {
   return text.starts_with("CRYPT-");
 }
 
-void check_certificate(Report& report, const std::string& name, const std::string& pem) {
+void check_certificate(Report& report, const std::string& name, const std::string& pem,
+                       const std::string& remedy) {
   const auto info = keys::read_certificate(pem);
   if (!info) return report.mend(name + " cannot be read: " + info.error().message());
-  const std::int64_t days = (info->not_after.ms - keys::system_now().ms) / kDayMs;
-  if (days < 0)
-    report.mend(name + " expired on " + to_text(info->not_after) + "; tablets cannot connect");
+  const std::int64_t left_ms = info->not_after.ms - keys::system_now().ms;
+  const std::int64_t days = left_ms / kDayMs;
+  if (left_ms < 0)
+    report.mend(name + " expired on " + to_text(info->not_after) + "; tablets cannot connect. " +
+                remedy);
   else if (days < 30)
-    report.mend(name + " expires in " + std::to_string(days) + " days; renew it");
+    report.mend(name + " expires in " + std::to_string(days) + " days. " + remedy);
   else
     report.good(name + " is valid for " + std::to_string(days) + " more days");
 }
@@ -76,8 +79,10 @@ Result<int> doctor(const fs::path& directory) {
     report.mend("keys: " + keys.error().message());
   } else {
     report.good("keys are complete and closed to others");
-    check_certificate(report, "server certificate", keys->server_pem);
-    check_certificate(report, "certificate authority", keys->ca_pem);
+    check_certificate(report, "server certificate", keys->server_pem,
+                      "Renew it: fieldpost-hub certificate renew");
+    check_certificate(report, "certificate authority", keys->ca_pem,
+                      "Every tablet has to be enrolled anew at a new hub before that");
   }
   check_disk(report, directory);
   const auto volume = encrypted(directory);

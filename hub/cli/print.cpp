@@ -1,5 +1,7 @@
 #include "hub/cli/print.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 
@@ -32,6 +34,40 @@ std::string duration(std::int64_t ms) {
   if (minutes < 120) return std::to_string(minutes) + " minutes";
   if (minutes < 48 * 60) return std::to_string(minutes / 60) + " hours";
   return std::to_string(minutes / (24 * 60)) + " days";
+}
+
+/// "3 hours ahead".
+std::string offset(std::int64_t ms) {
+  const auto size = ms < 0 ? 0 - static_cast<std::uint64_t>(ms) : static_cast<std::uint64_t>(ms);
+  return duration(static_cast<std::int64_t>(std::min<std::uint64_t>(size, INT64_MAX))) +
+         (ms < 0 ? " behind" : " ahead");
+}
+
+constexpr std::int64_t kWorthSayingMs = 60'000;
+
+/// "made after … and before …; estimated within 3 s", and what of the claimed time contradicts it.
+void print_interval(const json& interval, const std::string& indent) {
+  std::string said_of =
+      indent + (interval["earliest"].is_null() ? "made before " + text(interval["latest"])
+                                               : "made between " + text(interval["earliest"]) +
+                                                     " and " + text(interval["latest"]));
+  if (interval["error_ms"].is_number()) {
+    said_of += "; the time stated is an estimate, within ";
+    said_of += std::to_string((interval["error_ms"].get<std::int64_t>() + 999) / 1000) + " s";
+  }
+  line(said_of);
+  if (interval["outside"].get<bool>())
+    line(indent + "WRONG CLOCK: the time stated cannot be true, it lies outside of that");
+  const auto off = [&](const char* name) {
+    return interval.contains(name) && interval[name].is_number() &&
+           (interval[name].get<std::int64_t>() >= kWorthSayingMs ||
+            interval[name].get<std::int64_t>() <= -kWorthSayingMs);
+  };
+  if (off("clock_error_ms"))
+    line(indent + "the device's own clock was " + offset(interval["clock_error_ms"]));
+  else if (off("device_clock_error_ms"))
+    line(indent + "the device's own clock was " + offset(interval["device_clock_error_ms"]) +
+         " when it last reported");
 }
 
 std::string summary(const json& record) {
@@ -73,6 +109,7 @@ void print_siblings(const json& conflict) {
          (sealed ? std::string()
                  : "   choose " + text(sibling["actor"]) + ":" + text(sibling["counter"])) +
          (sibling["shown"].get<bool>() ? "   shown meanwhile" : ""));
+    if (sibling.contains("interval")) print_interval(sibling["interval"], "      ");
   }
   if (any_sealed)
     line(
@@ -113,6 +150,10 @@ void print_device(const json& device) {
   const json& reported = device["reported"];
   line("  it said at " + text(reported["as_of"]) + ": " + text(reported["waiting"]) +
        " waiting, app " + text(reported["app_version"]));
+  if (reported.value("clock_wrong", false))
+    line("  WRONG CLOCK         " + offset(reported["clock_error_ms"]) +
+         ", at that report; nothing is lost by it. Have it set: times of records made before the "
+         "tablet's next contact are guesses");
 }
 
 void print_devices(const json& answer) {
@@ -163,6 +204,7 @@ void print_history(const json& answer) {
     }
     line("  by " + text(change["author"]) + " at " + text(change["time"]) + " (" +
          text(change["clock"]) + ")");
+    if (change.contains("interval")) print_interval(change["interval"], "  ");
     if (change.contains("reason")) line("  reason: " + text(change["reason"]));
     for (const auto& [path, value] : change["edits"].items())
       line("  " + path + " = " + text(value));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "hub/store/certificate.h"
 #include "keys/pki.h"
 #include "keys/secret_file.h"
 #include "storage/kv_hub_store.h"
@@ -44,10 +45,7 @@ Status write_keys(const fs::path& keys, const Settings& settings, const RandomSo
   FP_CHECK_OK(keys::write_secret_file(keys / "store.key", store.view()));
   FP_CHECK_OK(keys::write_secret_file(keys / "admin.token", as_bytes(to_base32(token.view()))));
   FP_TRY(const keys::KeyAndCertificate ca, keys::make_ca("Fieldpost hub " + settings.name, now));
-  std::vector<std::string> names = {settings.name};
-  for (const char* local : {"localhost", "127.0.0.1"}) {
-    if (settings.name != local) names.emplace_back(local);
-  }
+  const auto names = certificate_names(settings.name);
   FP_TRY(const keys::KeyAndCertificate server, keys::issue_server_certificate(ca, names, now));
   FP_CHECK_OK(keys::write_secret_file(keys / "ca.key", as_bytes(ca.key_pem)));
   FP_CHECK_OK(keys::write_file_atomically(keys / "ca.pem", as_bytes(ca.certificate_pem)));
@@ -162,6 +160,7 @@ Result<Keys> load_keys(const fs::path& directory) {
   out.signing = crypto::signing_key(secret);
   FP_TRY(const Nonce store, key_of(folder / "store.key"));
   out.store.bytes = store.bytes;
+  FP_CHECK_OK(finish_renewal(folder));
   FP_TRY(out.ca_pem, text_of(folder / "ca.pem", false));
   FP_TRY(const std::string server, text_of(folder / "server.pem", false));
   for (const auto& [name, pem] : {std::pair<const char*, const std::string*>{"ca.pem", &out.ca_pem},

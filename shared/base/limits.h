@@ -82,6 +82,8 @@ inline constexpr std::uint32_t kWindowBytes = 2 * 1024 * 1024;
 inline constexpr std::uint32_t kDeliverWindow = 8;
 /// Uncompressed bytes an agent aims at for one push on a good link.
 inline constexpr std::size_t kPushTargetBytes = 512 * 1024;
+/// Uncompressed bytes of the first deliver of a connection: 5 kB on the wire pass the poorest link in a second.
+inline constexpr std::size_t kDeliverFirstBytes = 16 * 1024;
 /// Uncompressed bytes a hub aims at for one deliver.
 inline constexpr std::size_t kDeliverTargetBytes = 512 * 1024;
 

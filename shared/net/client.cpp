@@ -42,7 +42,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     const std::int64_t longer_ms = request_.timeout_ms + 1000;
     cancel_connect_ = connect(executor_,
                               {request_.host, request_.port, request_.server_name, request_.trust,
-                               request_.verification_time, longer_ms, longer_ms},
+                               request_.hub_time_at_least, longer_ms, longer_ms},
                               [self = shared_from_this()](Result<Connected> connected) {
                                 if (!self->callback_) return;
                                 if (!connected) return self->finish(std::move(connected).error());
@@ -88,6 +88,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void on_connected(Connected connected) {
     transport_ = std::move(connected.transport);
     result_.ca_pem = std::move(connected.ca_pem);
+    result_.certificate_end = connected.certificate_end;
     if (!build_head()) {
       transport_->close();
       return finish(fail(Errc::invalid_argument,
@@ -198,7 +199,7 @@ Cancel connect_stream(asio::any_io_executor executor, ClientTarget target,
                            target.port,
                            target.server_name,
                            target.trust,
-                           target.verification_time,
+                           target.hub_time_at_least,
                            target.connect_timeout_ms,
                            target.handshake_timeout_ms};
   auto on_connected = [attempt, target = std::move(target)](Result<Connected> connected) {

@@ -6,6 +6,10 @@
 //   1. TLS 1.3 only; the peer is verified against exactly the trust given, never the system's store.
 //   2. Every error is a sentence that says what was tried, what was found and, where known, what to do.
 //   3. The callback is called exactly once, also after cancel() (`Errc::closed`).
+//   4. A certificate's dates are judged by hub time, of which a tablet knows only that it is at least so late.
+//      Past its end by that: expired, whatever the wall clock says. Before its start by that: not refused, for
+//      it may have been renewed since the hub was last met, and its authority dates none ahead. While no hub
+//      time is known (enrolment) the wall clock judges both ends, and the sentence says so.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -35,8 +39,8 @@ struct ClientTarget {
   std::string server_name;  ///< the name or IP the certificate must carry; empty: `host`
   std::string path = "/v1/sync";
   std::shared_ptr<const TlsTrust> trust;
-  /// Judge certificate dates at this time (the last signed hub time) instead of the system's clock.
-  std::optional<Instant> verification_time;
+  /// It is at least so late, by hub time (see invariant 4); nothing known: the wall clock judges.
+  std::optional<Instant> hub_time_at_least;
   std::int64_t connect_timeout_ms = 15'000;    ///< name look-up and TCP
   std::int64_t handshake_timeout_ms = 15'000;  ///< TLS, then again for the upgrade
   std::int64_t idle_timeout_ms = 120'000;      ///< as ServerConfig::stream_idle_timeout_ms
@@ -61,7 +65,7 @@ struct ClientRequest {
   std::string body;
   std::string content_type = "application/json";  ///< sent when there is a body
   std::shared_ptr<const TlsTrust> trust;  ///< null: plain HTTP, allowed to loopback addresses only
-  std::optional<Instant> verification_time;
+  std::optional<Instant> hub_time_at_least;
   std::int64_t timeout_ms = 30'000;  ///< for everything together
   std::size_t header_bytes_max = 16 * 1024;
   std::size_t body_bytes_max = 16 * 1024 * 1024;
@@ -71,6 +75,7 @@ struct ClientResponse {
   HttpResponse response;
   std::string
       ca_pem;  ///< the CA certificate that was matched (trust_fingerprint) or used (trust_ca)
+  std::optional<Instant> certificate_end;  ///< of the server's
 };
 
 using RequestCallback = std::function<void(Result<ClientResponse>)>;

@@ -28,9 +28,10 @@ class Connector : public std::enable_shared_from_this<Connector> {
 
   void run() {
     if (!callback_) return;  // cancelled before it began
-    arm(settings_.connect_timeout_ms, where_ + " did not answer within " +
-                                          std::to_string(settings_.connect_timeout_ms / 1000) +
-                                          " s: no link, a wrong address, or a firewall between");
+    arm(settings_.connect_timeout_ms,
+        where_ + " did not answer within " + std::to_string(settings_.connect_timeout_ms / 1000) +
+            " s: no link, a wrong address, or a firewall between. Look "
+            "for a better signal or another network");
     error_code is_name;
     const auto address = asio::ip::make_address(settings_.host, is_name);
     if (!is_name) return connect({tcp::endpoint(address, settings_.port)});
@@ -66,7 +67,9 @@ class Connector : public std::enable_shared_from_this<Connector> {
   void on_resolved(error_code ec, const tcp::resolver::results_type& found) {
     if (ec) {
       return finish(fail(Errc::not_found, "the name " + settings_.host + " is not known here (" +
-                                              ec.message() + "): no link, or a wrong address"));
+                                              ec.message() +
+                                              "): no link, or a wrong address. Look for a "
+                                              "better signal or another network"));
     }
     std::vector<tcp::endpoint> endpoints;
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
@@ -90,19 +93,27 @@ class Connector : public std::enable_shared_from_this<Connector> {
   void on_connected(error_code ec) {
     if (ec == asio::error::connection_refused) {
       return finish(Error{
-          ec,
-          where_ + " refuses connections: the program is not running there, or the port is wrong"});
+          ec, where_ +
+                  " refuses connections: the hub is not running there, or the port is wrong. It is "
+                  "tried again; if it stays so, ask the hub's operator"});
     }
-    if (ec) return finish(Error{ec, where_ + " cannot be reached"});
+    if (ec) {
+      return finish(Error{ec, where_ +
+                                  " cannot be reached: no link, or a wrong address. Look for a "
+                                  "better signal or another network"});
+    }
     error_code ignored;
     tcp_.set_option(tcp::no_delay(true), ignored);
-    if (!settings_.trust) return finish(Connected{make_transport(std::move(tcp_)), {}});
+    if (!settings_.trust) return finish(Connected{make_transport(std::move(tcp_)), {}, {}});
     arm(settings_.handshake_timeout_ms,
         where_ + " accepts connections but did not finish the TLS handshake within " +
-            std::to_string(settings_.handshake_timeout_ms / 1000) + " s");
+            std::to_string(settings_.handshake_timeout_ms / 1000) +
+            " s: a very poor link, a hub under load, or the login page of this network. It is "
+            "tried "
+            "again; if this network asks for a login, open a browser and log in");
     tls_.emplace(std::move(tcp_), context_of(*settings_.trust));
     if (auto attached = attach_verification(*tls_, *settings_.trust, settings_.server_name,
-                                            settings_.verification_time, verification_);
+                                            settings_.hub_time_at_least, verification_);
         !attached) {
       return finish(std::move(attached).error());
     }
@@ -114,9 +125,10 @@ class Connector : public std::enable_shared_from_this<Connector> {
   void on_handshake(error_code ec) {
     if (ec) {
       return finish(handshake_error(ec, verification_,
-                                    {where_, settings_.server_name, settings_.verification_time}));
+                                    {where_, settings_.server_name, settings_.hub_time_at_least}));
     }
-    finish(Connected{make_transport(std::move(*tls_)), std::move(verification_.ca_pem)});
+    const auto end = certificate_end_of(*tls_);
+    finish(Connected{make_transport(std::move(*tls_)), std::move(verification_.ca_pem), end});
   }
 
   ConnectSettings settings_;

@@ -19,7 +19,7 @@ struct ConnectSettings {
   std::uint16_t port = 0;
   std::string server_name;
   std::shared_ptr<const TlsTrust> trust;
-  std::optional<Instant> verification_time;
+  std::optional<Instant> hub_time_at_least;
   std::int64_t connect_timeout_ms = 0;
   std::int64_t handshake_timeout_ms = 0;
 };
@@ -27,6 +27,7 @@ struct ConnectSettings {
 struct Connected {
   std::unique_ptr<Transport> transport;
   std::string ca_pem;
+  std::optional<Instant> certificate_end;
 };
 
 using ConnectCallback = std::function<void(Result<Connected>)>;

@@ -18,10 +18,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 #include "base/result.h"
 #include "wire/messages.h"
 
@@ -68,6 +70,8 @@ class MessageStream {
   virtual void abort() = 0;
   /// RFC 9266 tls-exporter: equal on both ends of one TLS connection, and on no other.
   virtual const wire::ChannelBinding& channel_binding() const = 0;
+  /// When the certificate ends that the peer showed; nothing when it showed none.
+  virtual std::optional<Instant> certificate_end() const { return std::nullopt; }
   /// "address:port" of the peer.
   virtual const std::string& remote() const = 0;
   /// TCP payload of this connection so far, handshake included.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/ssl/error.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <openssl/err.h>
@@ -126,6 +127,18 @@ X509* find_by_fingerprint(STACK_OF(X509) * sent, const X509* own, const Fingerpr
   return nullptr;
 }
 
+/// The one fault passed over: hub time known is a lower bound, and says nothing of a start that lies after it.
+int pass_over_start(int good, X509_STORE_CTX* store) {
+  if (good == 1 || X509_STORE_CTX_get_error(store) != X509_V_ERR_CERT_NOT_YET_VALID) return good;
+  X509_STORE_CTX_set_error(store, X509_V_OK);
+  return 1;
+}
+
+Instant wall_clock() {
+  using namespace std::chrono;
+  return {duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count()};
+}
+
 /// Replaces OpenSSL's chain verification: the same, but against the trust's roots only.
 int verify_chain(X509_STORE_CTX* store, void* argument) {
   const auto& trust = *static_cast<const TlsTrust*>(argument);
@@ -147,6 +160,7 @@ int verify_chain(X509_STORE_CTX* store, void* argument) {
     sk_X509_push(pinned, ca);
   }
   X509_STORE_CTX_set0_trusted_stack(store, pinned != nullptr ? pinned : trust.roots);
+  if (!verification.start_counts) X509_STORE_CTX_set_verify_cb(store, pass_over_start);
   const int verified = X509_verify_cert(store);
   verification.error = verified == 1 ? X509_V_OK : X509_STORE_CTX_get_error(store);
   if (X509* at = X509_STORE_CTX_get_current_cert(store); verified != 1 && at != nullptr) {
@@ -173,24 +187,42 @@ Result<std::shared_ptr<TlsTrust>> empty_trust() {
   return trust;
 }
 
+/// "2026-03-14", enough for people who compare it with a calendar.
+std::string day(Instant at) { return to_text(at).substr(0, 10); }
+
+Error date_error(const Verification& found, const HandshakePlace& place) {
+  const bool expired = found.error == X509_V_ERR_CERT_HAS_EXPIRED;
+  const std::string dates = place.where + " showed the hub's certificate (\"" + found.subject +
+                            "\", valid from " + day(found.not_before) + " to " +
+                            day(found.not_after) + "), ";
+  if (!found.start_counts) {
+    return fail(Errc::expired,
+                dates + "which has expired: by the hub's own time it is " + day(found.judged_at) +
+                    " or later. Ask the hub's operator to renew it (fieldpost-hub certificate "
+                    "renew); this device's clock plays no part");
+  }
+  const std::string clock = "this device's clock says " + to_text(found.judged_at);
+  if (expired) {
+    return fail(Errc::expired, dates + "and " + clock +
+                                   ". If that is not today, set the clock and try again; if it is, "
+                                   "ask the hub's operator to renew the certificate");
+  }
+  return fail(Errc::expired, dates + "which is not valid yet: " + clock +
+                                 ". Set date and time of this device and try again");
+}
+
 Error verification_error(const Verification& found, const HandshakePlace& place) {
-  const std::string time_source = place.time ? "the last known hub time" : "this machine's clock";
-  const std::string judged = place.time ? time_source + " is " + to_text(*place.time)
-                                        : "this machine's clock says otherwise";
-  const std::string dates = "the certificate of \"" + found.subject + "\" at " + place.where +
-                            " is valid from " + to_text(found.not_before) + " to " +
-                            to_text(found.not_after);
   switch (found.error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return fail(Errc::expired, dates + ", and " + judged + ": renew it at the hub");
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return fail(Errc::expired, dates + ", and " + judged +
-                                     ": it is not valid yet; check the clocks of hub and device");
+      return date_error(found, place);
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return fail(Errc::bad_signature, place.where + " showed a certificate for " + found.names +
-                                           ", not for " + place.server_name +
-                                           ": check the hub's address");
+      return fail(Errc::bad_signature,
+                  place.where + " showed a certificate for " + found.names + ", not for " +
+                      place.server_name +
+                      ": another server answers under the hub's address, or the hub was given "
+                      "another name. Nothing was sent; ask the hub's operator");
     default:
       break;
   }
@@ -198,13 +230,18 @@ Error verification_error(const Verification& found, const HandshakePlace& place)
     return fail(Errc::bad_signature,
                 place.where + " showed a certificate (\"" + found.subject +
                     "\") whose CA does not have the fingerprint of the enrolment code: "
-                    "this is not the hub that made the code, or something stands between");
+                    "this is not the hub that made the code, or something stands between. Nothing "
+                    "was sent; use the hub's own network, or ask for a new code");
   }
-  return fail(Errc::bad_signature,
-              place.where + " showed a certificate (\"" + found.subject +
-                  "\") that does not come from this hub's CA (" +
-                  X509_verify_cert_error_string(found.error) +
-                  "): a captive portal, or something else between, answered instead of the hub");
+  return fail(
+      Errc::bad_signature,
+      place.where + " showed a certificate (\"" + found.subject +
+          "\") that does not come from this hub's CA (" +
+          X509_verify_cert_error_string(found.error) +
+          "): a captive portal, or something else between, answered instead of the hub. Nothing "
+          "was "
+          "sent. If this network asks for a login, open a browser and log in; else use another "
+          "network");
 }
 
 }  // namespace
@@ -251,12 +288,15 @@ Result<std::shared_ptr<const TlsTrust>> trust_fingerprint(const Fingerprint& fin
 TlsContext& context_of(const TlsTrust& trust) { return trust.context; }
 
 Status attach_verification(TlsSocket& socket, const TlsTrust&, const std::string& server_name,
-                           std::optional<Instant> time, Verification& verification) {
+                           std::optional<Instant> hub_time_at_least, Verification& verification) {
   SSL* ssl = socket.native_handle();
   SSL_set_ex_data(ssl, verification_index(), &verification);
   X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl);
   X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (time) X509_VERIFY_PARAM_set_time(parameters, static_cast<std::time_t>(time->ms / 1000));
+  verification.start_counts = !hub_time_at_least;
+  verification.judged_at = hub_time_at_least.value_or(wall_clock());
+  X509_VERIFY_PARAM_set_time(parameters,
+                             static_cast<std::time_t>(verification.judged_at.ms / 1000));
   boost::system::error_code not_address;
   asio::ip::make_address(server_name, not_address);
   const bool taken = not_address
@@ -276,16 +316,21 @@ Error handshake_error(const boost::system::error_code& ec, const Verification& v
     switch (ERR_GET_REASON(static_cast<unsigned long>(ec.value()))) {
       case SSL_R_UNSUPPORTED_PROTOCOL:
       case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-        return fail(Errc::unsupported,
-                    place.where +
-                        " does not speak TLS 1.3: this is not a Fieldpost hub, or "
-                        "something between downgrades the connection");
+        return fail(
+            Errc::unsupported,
+            place.where +
+                " does not speak TLS 1.3: this is not a Fieldpost hub, or something between "
+                "downgrades the connection. Use another network, or ask the hub's operator");
       case SSL_R_WRONG_VERSION_NUMBER:
       case SSL_R_HTTP_REQUEST:
       case SSL_R_PACKET_LENGTH_TOO_LONG:
       case SSL_R_BAD_RECORD_TYPE:
-        return fail(Errc::unsupported,
-                    place.where + " does not answer with TLS: wrong port, or a captive portal");
+        return fail(
+            Errc::unsupported,
+            place.where +
+                " does not answer with TLS: the login page of this network (a captive "
+                "portal), or a wrong port. Open a browser and log in; if there is no login, "
+                "ask the hub's operator for the port");
       default:
         return {ec, "the TLS handshake with " + place.where + " failed"};
     }
@@ -293,8 +338,15 @@ Error handshake_error(const boost::system::error_code& ec, const Verification& v
   return {
       ec,
       place.where +
-          " closed the connection during the TLS handshake: wrong port, a hub that is full, or a "
-          "firewall between"};
+          " closed the connection during the TLS handshake: a hub that is full or stops, a wrong "
+          "port, or a firewall between. It is tried again; if it stays so on another network too, "
+          "ask the hub's operator"};
+}
+
+std::optional<Instant> certificate_end_of(TlsSocket& socket) {
+  const X509* shown = SSL_get0_peer_certificate(socket.native_handle());
+  if (shown == nullptr) return std::nullopt;
+  return instant_of(X509_get0_notAfter(shown));
 }
 
 wire::ChannelBinding channel_binding_of(TlsSocket& socket) {

@@ -3,7 +3,8 @@
 // Thread rule: a context is filled once and then shared by connections on any thread.
 // Invariants:
 //   1. TLS 1.3 only; no session is ever resumed; X25519 is offered first.
-//   2. A client verifies against its TlsTrust and nothing else: chain, purpose, dates and name.
+//   2. A client verifies against its TlsTrust and nothing else: chain, purpose, name, and the dates by the
+//      rule of client.h.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -32,23 +33,28 @@ struct Verification {
   std::string names;            ///< its names, for people
   Instant not_before;
   Instant not_after;
-  std::string ca_pem;  ///< the trusted CA that the chain leads to
+  Instant judged_at;         ///< hub time known, or the wall clock
+  bool start_counts = true;  ///< the dates are judged by the wall clock
+  std::string ca_pem;        ///< the trusted CA that the chain leads to
 };
 
 /// Puts trust, name and time on a connection before its handshake. Errors: `invalid_argument` name.
 Status attach_verification(TlsSocket& socket, const TlsTrust& trust, const std::string& server_name,
-                           std::optional<Instant> time, Verification& verification);
+                           std::optional<Instant> hub_time_at_least, Verification& verification);
 
 TlsContext& context_of(const TlsTrust& trust);
 
 struct HandshakePlace {
   std::string where;  ///< "host:port"
   std::string server_name;
-  std::optional<Instant> time;
+  std::optional<Instant> hub_time_at_least;
 };
 /// The sentence for a client's failed handshake.
 Error handshake_error(const boost::system::error_code& ec, const Verification& verification,
                       const HandshakePlace& place);
+
+/// When the peer's certificate ends; nothing when it showed none.
+std::optional<Instant> certificate_end_of(TlsSocket& socket);
 
 /// RFC 9266, of an established connection.
 wire::ChannelBinding channel_binding_of(TlsSocket& socket);

@@ -32,6 +32,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   TlsWebSocket(TlsSocket socket, const StreamSettings& settings, std::shared_ptr<void> guard)
       : remote_(remote_text(socket.next_layer())),
         binding_(channel_binding_of(socket)),
+        certificate_end_(certificate_end_of(socket)),
         settings_(settings),
         guard_(std::move(guard)),
         socket_(std::move(socket)),
@@ -85,6 +86,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   }
 
   const wire::ChannelBinding& channel_binding() const override { return binding_; }
+  std::optional<Instant> certificate_end() const override { return certificate_end_; }
   const std::string& remote() const override { return remote_; }
   // Asio's engine writes each TLS record into this BIO and sends what comes out, so it counts TCP payload.
   std::uint64_t bytes_sent() const override { return BIO_number_written(SSL_get_wbio(ssl())); }
@@ -214,6 +216,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
 
   std::string remote_;
   wire::ChannelBinding binding_;
+  std::optional<Instant> certificate_end_;
   StreamSettings settings_;
   std::shared_ptr<void> guard_;
   Socket socket_;
@@ -244,13 +247,15 @@ Error upgrade_error(error_code ec, const websocket::response_type& response,
   if (ec == websocket::error::upgrade_declined) {
     return fail(Errc::unsupported,
                 where + " answered HTTP " + std::to_string(response.result_int()) +
-                    " instead of opening "
-                    "the sync connection: a captive portal or proxy, or not a Fieldpost hub");
+                    " instead of opening the sync connection: a proxy between, or another service "
+                    "on the hub's machine. Use another network, or ask the hub's operator");
   }
   if (ec == beast::error::timeout)
     return fail(Errc::timeout, where + " did not answer the upgrade in time");
   return {ec,
-          where + " did not open the sync connection: not a Fieldpost hub, or something between"};
+          where +
+              " did not open the sync connection: not a Fieldpost hub, or something between. "
+              "It is tried again; if it stays so on another network too, ask the hub's operator"};
 }
 
 }  // namespace

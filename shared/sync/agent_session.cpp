@@ -47,14 +47,6 @@ Result<std::vector<model::Dot>> unsettled_changes(const storage::AgentStore& sto
 
 }  // namespace
 
-void LinkEstimate::push_acknowledged() {
-  push_bytes = std::min(limits::kPushTargetBytes, push_bytes * 2);
-}
-
-void LinkEstimate::connection_lost(bool with_pushes_in_flight) {
-  if (with_pushes_in_flight) push_bytes = std::max(kPushBytesMin, push_bytes / 4);
-}
-
 AgentSession::AgentSession(const AgentIdentity& identity, storage::AgentStore& store,
                            wire::Compressor& compressor, const wire::ChannelBinding& binding,
                            RandomSource random, LinkEstimate& link)
@@ -127,7 +119,7 @@ void AgentSession::refused(const wire::ErrorMessage& message, AgentOutput& out) 
 }
 
 void AgentSession::on_closed() {
-  link_.connection_lost(!in_flight_.empty());
+  link_.connection_lost(now_ms_, in_flight_bytes_);
   phase_ = Phase::closed;
 }
 
@@ -136,6 +128,7 @@ AgentOutput AgentSession::on_frame(const TimeReading& now, const DeviceFacts& fa
   AgentOutput out;
   if (phase_ == Phase::closed) return out;
   facts_ = facts;
+  now_ms_ = now.monotonic_ms;
   auto message = compressor_.decode_frame(frame);
   if (!message) {
     stop(std::move(message).error(), out);
@@ -238,6 +231,7 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   }
   challenge_ = challenge;
   if (auto begun = begin_epoch(challenge); !begun) return stop(std::move(begun).error(), out);
+  link_.connected(now.monotonic_ms);
   const storage::AgentState& state = store_.state();
   hello_.device = identity_.device;
   hello_.agent_nonce = random_id<Nonce>(random_);
@@ -252,6 +246,7 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   hello_.status = status(now);
   send_bytes(wire::encode_hello(hello_, challenge_, binding_, identity_.key), out);
   phase_ = Phase::greeting;
+  hello_ms_ = now.monotonic_ms;
   fill_window(out);
 }
 
@@ -266,9 +261,10 @@ void AgentSession::confirm(const std::vector<wire::ChangeException>& exceptions,
 void AgentSession::settle(ActorId actor, Sequence head) {
   while (!in_flight_.empty() && in_flight_.front().actor == actor &&
          in_flight_.front().last <= head) {
-    in_flight_bytes_ -= in_flight_.front().bytes;
+    const InFlight& done = in_flight_.front();
+    in_flight_bytes_ -= done.bytes;
+    link_.acknowledged(done.sent, now_ms_, done.bytes);
     in_flight_.pop_front();
-    link_.push_acknowledged();
   }
 }
 
@@ -461,7 +457,10 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
     frame_fits_bytes_ = 0;
     for (const Bytes& change : push.changes) frame_fits_bytes_ += change.size();
   }
-  in_flight_.push_back({own.actor, last, frame.size()});
+  std::size_t change_bytes = 0;
+  for (const Bytes& change : push.changes) change_bytes += change.size();
+  in_flight_.push_back(
+      {own.actor, last, frame.size(), link_.sent(now_ms_, frame.size(), change_bytes)});
   in_flight_bytes_ += frame.size();
   out.frames.push_back(std::move(frame));
   pushed_to_ = model::Dot{own.actor, last};
@@ -483,7 +482,11 @@ void AgentSession::fill_window(AgentOutput& out) {
   for (const storage::OwnActor& own : actors) {
     if (own.acked == own.head) continue;
     if (own.forked) return;
-    while (in_flight_.size() < pushes && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
+    const auto room = [&] {
+      return in_flight_.size() < pushes &&
+             in_flight_bytes_ < std::min<std::size_t>(window_bytes_, link_.flight_bytes());
+    };
+    while (room() && push_some(own, out)) {
     }
     return;  // a later chain waits until this one is acknowledged
   }
@@ -492,6 +495,7 @@ void AgentSession::fill_window(AgentOutput& out) {
 AgentOutput AgentSession::on_local_change(const TimeReading& now) {
   AgentOutput out;
   if (phase_ == Phase::live) {
+    now_ms_ = now.monotonic_ms;
     synced_noted_ = false;
     fill_window(out);
     note_sync(now, out);

@@ -5,7 +5,8 @@
 //   1. No delivered state is taken in before the hub's verdict on every own chain (welcome).
 //   2. No chain is pushed while an earlier own chain has unacknowledged changes.
 //   3. A cursor is answered (`got`) only after its states are durable here.
-//   4. At most window_pushes and window_bytes are unacknowledged; before the welcome, one push.
+//   4. At most window_pushes, window_bytes and what the link is good for (sync/link_estimate.h) are unacknowledged;
+//      before the welcome, one push.
 //   5. Frames leave in the order produced. After `close` is set nothing more is produced.
 //   6. When the hub knows another history of an own chain, the histories' last common point is found, what
 //      stands above it is written anew on a fresh chain in one commit, and the connection begins again. Until
@@ -28,6 +29,7 @@
 #include "base/random_source.h"
 #include "storage/agent_store.h"
 #include "sync/fork_repair.h"
+#include "sync/link_estimate.h"
 #include "sync/time_reading.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
@@ -43,15 +45,6 @@ struct AgentIdentity {
   Hash schema_digest;
   /// Record types of the other compartment: never taken in. A type that nobody knows yet is.
   std::vector<std::string> foreign_types;
-};
-
-/// How much to put in one push; survives connections so that a poor link keeps small batches.
-struct LinkEstimate {
-  std::size_t push_bytes = 256 * 1024;
-  static constexpr std::size_t kPushBytesMin = 4 * 1024;
-
-  void push_acknowledged();
-  void connection_lost(bool with_pushes_in_flight);
 };
 
 /// The figures only the program's root knows.
@@ -98,6 +91,7 @@ class AgentSession {
     ActorId actor;
     Sequence last;
     std::size_t bytes = 0;
+    LinkEstimate::Sent sent;
   };
   struct Chunks {
     Hash digest;
@@ -160,6 +154,8 @@ class AgentSession {
 
   Phase phase_ = Phase::connecting;
   DeviceFacts facts_;
+  std::uint64_t now_ms_ = 0;  ///< monotonic, of the event being handled
+  std::uint64_t hello_ms_ = 0;
   wire::Challenge challenge_;
   wire::Hello hello_;
   std::optional<HubAnchor> anchor_;

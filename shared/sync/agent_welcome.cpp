@@ -92,6 +92,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   if (!new_epoch_) {
     if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
   }
+  link_.greeted(now.monotonic_ms - std::min(now.monotonic_ms, hello_ms_));
   anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
   // Never more than fits the memory of a small tablet, whatever is granted.
   window_pushes_ = std::clamp<std::uint32_t>(welcome.window_pushes, 1, limits::kWindowPushes);

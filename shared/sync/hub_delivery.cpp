@@ -15,6 +15,7 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   }
   feed.got = feed.unanswered.front();
   feed.unanswered.pop_front();
+  deliver_bytes_ = std::min(deliver_bytes_ * 2, deliver_bytes_max_);
   feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
   pump(it->first, feed, out);
 }
@@ -55,7 +56,8 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
     page.entries.resize(page.entries.size() / 2);
     page.end_position = page.entries.back().position;
     page.caught_up = false;
-    deliver_bytes_ = std::max(limits::kFrameBytesMax / 2, deliver_bytes_ / 2);
+    deliver_bytes_max_ = std::max(limits::kFrameBytesMax / 2, deliver_bytes_max_ / 2);
+    deliver_bytes_ = std::min(deliver_bytes_, deliver_bytes_max_);
   }
   for (const storage::FeedEntry& entry : page.entries) {
     if (entry.state.size() > limits::kChunkBytesMax) send_chunks(unit, entry, out);

@@ -179,7 +179,11 @@ class HubSession {
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
   std::size_t hash_queries_ = 0;
-  std::size_t deliver_bytes_ = limits::kDeliverTargetBytes;  ///< less when states do not compress
+  /// Of the next deliver, before compression: small at first, so that a link of a few seconds moves the cursor;
+  /// twice as much with each answer.
+  std::size_t deliver_bytes_ = limits::kDeliverFirstBytes;
+  std::size_t deliver_bytes_max_ =
+      limits::kDeliverTargetBytes;  ///< less when states do not compress
 };
 
 }  // namespace fieldpost::sync

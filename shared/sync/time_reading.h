@@ -21,6 +21,22 @@ struct HubAnchor {
   std::uint64_t boot = 0;
 };
 
+/// Hub time now, as far as it can be said: carried forward in the boot in which it was learned, else a bound
+/// below which it cannot be.
+inline Instant hub_time_at_least(const HubAnchor& anchor, const TimeReading& now) {
+  if (anchor.boot != now.boot || now.monotonic_ms < anchor.time.monotonic_ms) return anchor.time.at;
+  return Instant{anchor.time.at.ms +
+                 static_cast<std::int64_t>(now.monotonic_ms - anchor.time.monotonic_ms)};
+}
+
+/// As far as it may be kept for judging certificates: a hub's word is not taken past the end of the certificate it
+/// came with. That certificate is refused from then on, and a renewed one is believed, also when it was the hub's
+/// clock that was wrong.
+inline HubAnchor up_to(HubAnchor heard, const std::optional<Instant>& certificate_end) {
+  if (certificate_end && heard.time.at > *certificate_end) heard.time.at = *certificate_end;
+  return heard;
+}
+
 /// The times of a change made now. An anchor of another boot says nothing and is left out.
 inline model::ChangeTimes change_times(const TimeReading& now,
                                        const std::optional<HubAnchor>& anchor) {

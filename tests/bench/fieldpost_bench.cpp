@@ -46,6 +46,8 @@ const std::vector<Group>& groups() {
       {{"push_rtt100_s"}, measure_rtt},
       {{"visit_push_bytes_per_record"}, measure_visits},
       {{"fleet_records_per_s", "fleet_p99_s"}, measure_fleet},
+      {{"reconnect_storm_2000_s", "reconnect_storm_api_p95_ms"}, measure_storm},
+      {{"link_resent_percent", "link_goodput_percent"}, measure_link},
       {{"deliver_p50_ms", "deliver_p99_ms", "hub_idle_conn_kib", "hub_idle_cpu_percent_1000"},
        measure_deliver},
       {{"hub_apply_vs_lmdb"}, measure_hub_apply},

@@ -1,6 +1,8 @@
 #include "tests/bench/fleet.h"
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <future>
 
 #include "keys/clock.h"
@@ -11,6 +13,7 @@
 #include "storage/kv_agent_store.h"
 #include "storage/memory_kv.h"
 #include "sync/agent_session.h"
+#include "sync/backoff.h"
 #include "sync/recorder.h"
 #include "tests/bench/workload.h"
 
@@ -76,7 +79,8 @@ class Agent : public std::enable_shared_from_this<Agent> {
   }
 
   void dial(boost::asio::io_context& context) {
-    start_ = Clock::now();
+    if (start_ == Clock::time_point{}) start_ = Clock::now();
+    ++attempts_;
     net::ClientTarget target;
     target.host = "127.0.0.1";
     target.port = shared_.port;
@@ -84,10 +88,17 @@ class Agent : public std::enable_shared_from_this<Agent> {
     target.handshake_timeout_ms = 60'000;
     target.connect_timeout_ms = 60'000;
     net::connect_stream(context.get_executor(), target, [self = shared_from_this()](auto made) {
-      if (!made) return self->fail(made.error().message());
+      if (!made) return self->ended(made.error().message());
       self->opened(*made);
     });
   }
+
+  void come_back(boost::asio::io_context& context) {
+    retry_.emplace(context);
+    context_ = &context;
+    attempts_ = 0;
+  }
+  std::size_t attempts() const { return attempts_; }
 
   void send_new() { emit(session_->on_local_change(shared_.now())); }
   bool settled() const { return live() && store_->state().waiting == 0; }
@@ -95,6 +106,7 @@ class Agent : public std::enable_shared_from_this<Agent> {
   bool in_sync() const { return live() && session_->in_sync(); }
   double settled_s() const { return settled_s_; }
   void abort() {
+    retry_.reset();
     if (stream_) stream_->abort();
     stream_.reset();
   }
@@ -112,21 +124,40 @@ class Agent : public std::enable_shared_from_this<Agent> {
     net::MessageStream::Handlers handlers;
     handlers.on_message = [self = shared_from_this()](Bytes&& frame) { self->message(frame); };
     handlers.on_closed = [self = shared_from_this()](const Error& error) {
-      if (self->stream_) self->fail(error.message());
+      if (self->stream_) self->ended(error.message());
     };
     stream_->start(std::move(handlers));
   }
 
   void message(const Bytes& frame) {
     if (!stream_) return;  // let go of already
+    if (!session_) return;
     emit(session_->on_frame(shared_.now(), {}, frame));
+    if (!session_) return;
+    if (session_->progressed()) backoff_.succeeded();
     if (settled_s_ == 0 && settled()) settled_s_ = seconds_since(start_);
     if (!awaited.is_zero() && !arrived && need(store_->load(awaited))) arrived = Clock::now();
   }
 
   void emit(sync::AgentOutput out) {
     for (Bytes& one : out.frames) stream_->send(std::move(one));
-    if (out.close) fail(out.close->message());
+    if (!out.close) return;
+    if (!retry_) return fail(out.close->message());
+    stream_->close(net::CloseCode::normal, "");
+  }
+
+  /// The connection, or the attempt at one, is over.
+  void ended(const std::string& why) {
+    if (!retry_) return fail(why);
+    if (session_) session_->on_closed();
+    session_.reset();
+    stream_.reset();
+    retry_->expires_after(std::chrono::milliseconds(backoff_.next_ms(shared_.random)));
+    retry_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      const auto self = weak.lock();
+      if (!self || cancelled || !self->retry_) return;
+      self->dial(*self->context_);
+    });
   }
 
   void fail(const std::string& why) {
@@ -142,7 +173,11 @@ class Agent : public std::enable_shared_from_this<Agent> {
   sync::LinkEstimate link_;
   std::optional<sync::AgentSession> session_;
   std::shared_ptr<net::MessageStream> stream_;
-  Clock::time_point start_;
+  sync::Backoff backoff_;
+  std::optional<boost::asio::steady_timer> retry_;  ///< there: it comes back by itself
+  boost::asio::io_context* context_ = nullptr;
+  std::size_t attempts_ = 0;
+  Clock::time_point start_{};
   double settled_s_ = 0;
 };
 
@@ -167,6 +202,9 @@ class Fleet::Lane {
   bool all(const std::function<bool(const Agent&)>& holds) const {
     return std::all_of(agents_.begin(), agents_.end(),
                        [&](const auto& agent) { return holds(*agent); });
+  }
+  void come_back() {
+    for (const auto& agent : agents_) agent->come_back(context_);
   }
   void dial() {
     for (const auto& agent : agents_) agent->dial(context_);
@@ -271,6 +309,35 @@ std::vector<double> Fleet::deliver_one() {
     }
   }
   return times;
+}
+
+void Fleet::come_back_by_themselves() {
+  each([](Lane& lane) { lane.come_back(); });
+}
+
+void Fleet::until_all_in_sync(const std::function<void()>& meanwhile) {
+  std::atomic<bool> done{false};
+  auto agents = std::async(std::launch::async, [&] {
+    each([&](Lane& lane) {
+      lane.run_until(
+          [&] {
+            return done && lane.all([](const Agent& a) { return a.attempts() > 0 && a.in_sync(); });
+          },
+          std::chrono::seconds(180), "the fleet's return");
+    });
+  });
+  // On the caller's thread: a process that it starts ends with the thread that started it.
+  meanwhile();
+  done = true;
+  agents.get();
+}
+
+std::size_t Fleet::attempts() const {
+  std::size_t total = 0;
+  for (const auto& lane : lanes_) {
+    for (const auto& agent : lane->agents()) total += agent->attempts();
+  }
+  return total;
 }
 
 void Fleet::idle(std::chrono::seconds how_long) {

@@ -4,6 +4,7 @@
 // Thread rule: called from one thread; while a call runs, each lane has a thread for its half of the agents.
 // Invariants:
 //   1. Stores are prepared and signed before the first connection.
+//   2. Waits between dials are those of the program (sync/backoff.h).
 #pragma once
 
 #include <functional>
@@ -27,6 +28,12 @@ class Fleet {
   std::vector<double> connect_and_push();
   /// Agent 0 records one more; milliseconds until it is in the store of each of the others.
   std::vector<double> deliver_one();
+  /// From here on an agent whose connection ends waits and dials again, as the program does.
+  void come_back_by_themselves();
+  /// Runs `meanwhile` while the agents live; returns when it has returned and every agent is in sync.
+  void until_all_in_sync(const std::function<void()>& meanwhile);
+  /// Dials since come_back_by_themselves.
+  std::size_t attempts() const;
   /// Lets the connections live for so long.
   void idle(std::chrono::seconds how_long);
   std::size_t live() const;

@@ -112,8 +112,19 @@ void HubProcess::start() {
       need(stores[unit->compartment == "health" ? 1 : 0].store->put_device(device));
     }
   }
+  await_start();
+}
+
+void HubProcess::restart() {
+  stop();
+  await_start();
+}
+
+void HubProcess::await_start() {
+  const auto data = directory_.path() / "hub";
   child_ = std::make_unique<Child>(
-      "hub/fieldpost-hub", std::vector<std::string>{"--data", data.string(), "run", "--port", "0"},
+      "hub/fieldpost-hub",
+      std::vector<std::string>{"--data", data.string(), "run", "--port", std::to_string(port_)},
       (directory_.path() / "hub.log").string());
   for (int i = 0; i < 400; ++i) {
     const auto found = hub::running(data);
@@ -139,6 +150,27 @@ void HubProcess::set_delay(std::chrono::microseconds one_way) {
     done.set_value();
   });
   done.get_future().wait();
+}
+
+void HubProcess::set_line(std::uint64_t bytes_per_s, std::chrono::milliseconds cut_every) {
+  std::promise<void> done;
+  boost::asio::post(context_, [&] {
+    proxy_.set_rate(bytes_per_s);
+    cut_every_ = cut_every;
+    cut_.cancel();
+    if (cut_every.count() > 0) cut_later();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void HubProcess::cut_later() {
+  cut_.expires_after(cut_every_);
+  cut_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (cancelled) return;
+    proxy_.cut_all();
+    cut_later();
+  });
 }
 
 std::uint64_t HubProcess::store_bytes(const std::string& compartment) const {

@@ -8,6 +8,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <thread>
 
@@ -33,10 +34,16 @@ class HubProcess {
                                            const std::function<std::string(std::size_t)>& unit_of);
   void start();
   void stop();
+  /// As an operator does it: SIGTERM, and again at the same port. Returns when it listens.
+  void restart();
 
   test::TcpProxy& proxy() { return proxy_; }
   /// On the proxy's thread.
   void set_delay(std::chrono::microseconds one_way);
+  /// A slow line that breaks every so often, until the next call; on the proxy's thread. 0: neither.
+  void set_line(std::uint64_t bytes_per_s, std::chrono::milliseconds cut_every);
+  /// The hub's own way to ask: its CA and token.
+  const hub::Keys& keys() const { return keys_; }
   std::uint16_t port() const { return port_; }
   Child& process() { return *child_; }
   /// Bytes on the disk of a compartment's store.
@@ -45,6 +52,8 @@ class HubProcess {
  private:
   agent::Identity identity(const std::string& name, const std::string& unit,
                            const std::string& compartment);
+  void await_start();
+  void cut_later();
 
   test::TempDir directory_;
   hub::Keys keys_;
@@ -53,6 +62,8 @@ class HubProcess {
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   test::TcpProxy proxy_;
+  boost::asio::steady_timer cut_{context_};
+  std::chrono::milliseconds cut_every_{0};
   std::thread thread_;
   std::unique_ptr<Child> child_;
   std::uint16_t port_ = 0;

@@ -27,6 +27,8 @@ void measure_push_and_pull(const Plan& plan, Report& report);
 void measure_rtt(const Plan& plan, Report& report);
 void measure_visits(const Plan& plan, Report& report);
 void measure_fleet(const Plan& plan, Report& report);
+void measure_storm(const Plan& plan, Report& report);
+void measure_link(const Plan& plan, Report& report);
 void measure_deliver(const Plan& plan, Report& report);
 void measure_hub_apply(const Plan& plan, Report& report);
 void measure_idle_agent(const Plan& plan, Report& report);

@@ -72,6 +72,8 @@ Tablet::Moments Tablet::sync(const std::function<void()>& at_ack,
     const auto& progress = driver_seen->progress();
     const std::lock_guard lock(mutex);
     if (!progress.last_error.empty()) last_error = progress.last_error;
+    moments.pushed_bytes = progress.pushed_bytes;
+    moments.lost_bytes = progress.lost_bytes;
     if (!moments.acknowledged && progress.online && store().state().waiting == 0) {
       moments.acknowledged = Clock::now();
       if (at_ack) at_ack();

@@ -38,6 +38,8 @@ class Tablet {
     Clock::time_point start;
     std::optional<Clock::time_point> acknowledged;  ///< nothing waits for the hub any more
     std::optional<Clock::time_point> in_sync;
+    std::uint64_t pushed_bytes = 0;  ///< frames of pushes
+    std::uint64_t lost_bytes = 0;    ///< of them: unacknowledged when their connection ended
   };
   /// Connects and returns when in sync. `at_sync` is called on the store thread at that moment, `at_ack`
   /// when the last own change was acknowledged.

@@ -139,23 +139,59 @@ TEST_CASE("a certificate for another name or address is refused, with both names
   }
 }
 
-TEST_CASE("certificate dates are judged at the time given, and the sentence says which") {
+TEST_CASE(
+    "a certificate past its end by hub time is refused, and the sentence says by which clock") {
   HubFixture hub;
   auto target = hub.target();
-  target.verification_time = in_days(700);
+  target.hub_time_at_least = in_days(700);
   auto expired = hub.connect(target);
   REQUIRE_FALSE(expired);
   CHECK(expired.error().is(Errc::expired));
   const auto dates = keys::read_certificate(test::hub_certificate().certificate_chain_pem).value();
-  CHECK(says(expired.error().message(), to_text(dates.not_after).substr(0, 10)));
-  CHECK(says(expired.error().message(),
-             "the last known hub time is " + to_text(*target.verification_time)));
-  target.verification_time = Instant{0};
-  CHECK(says(hub.connect_error(target), "not valid yet"));
-  target.verification_time = in_days(100);
-  auto stream = hub.connect(target);
-  REQUIRE(stream);
-  (*stream)->abort();
+  const std::string sentence = expired.error().message();
+  INFO(sentence);
+  CHECK(says(sentence, to_text(dates.not_after).substr(0, 10)));
+  CHECK(says(sentence, "by the hub's own time it is " +
+                           to_text(*target.hub_time_at_least).substr(0, 10) + " or later"));
+  CHECK(says(sentence, "fieldpost-hub certificate renew"));
+}
+
+TEST_CASE("a certificate that begins after the hub time known is believed: it was renewed since") {
+  HubFixture hub;
+  auto target = hub.target();
+  for (const Instant known : {Instant{0}, in_days(-400), in_days(100)}) {
+    target.hub_time_at_least = known;
+    auto stream = hub.connect(target);
+    INFO(to_text(known) << (stream ? "" : stream.error().message()));
+    REQUIRE(stream);
+    const auto dates =
+        keys::read_certificate(test::hub_certificate().certificate_chain_pem).value();
+    CHECK((*stream)->certificate_end() == dates.not_after);
+    (*stream)->abort();
+  }
+}
+
+TEST_CASE("while no hub time is known the wall clock judges both ends, and is named as suspect") {
+  for (const int days : {-800, 800}) {
+    const auto ca = keys::make_ca("Fieldpost hub CA", in_days(days - 1)).value();
+    const auto made =
+        keys::issue_server_certificate(ca, std::vector<std::string>{"hub.example"}, in_days(days))
+            .value();
+    HubFixture hub({}, true, {made.certificate_pem + ca.certificate_pem, made.key_pem});
+    auto target = hub.target();
+    target.trust = net::trust_ca(ca.certificate_pem).value();
+    const auto refused = hub.connect(target);
+    REQUIRE_FALSE(refused);
+    INFO(refused.error().message());
+    CHECK(refused.error().is(Errc::expired));
+    CHECK(says(refused.error().message(), "this device's clock says "));
+    CHECK(says(refused.error().message(),
+               days < 0 ? "set the clock" : "Set date and time of this device"));
+    // The other faults are not passed over with the start.
+    target.hub_time_at_least = Instant{0};
+    target.server_name = "other.example";
+    CHECK(says(hub.connect_error(target), "not for other.example"));
+  }
 }
 
 TEST_CASE("a port that answers with plain HTTP is named as such") {

@@ -119,6 +119,7 @@ void LiveHub::start() {
       [this] { return now(); });
   net::ServerConfig config;
   config.port = port_;
+  config.stream_idle_timeout_ms = silence_ms;
   server_ = std::make_unique<net::HttpsServer>(
       std::vector<asio::io_context*>{context_.get()}, config,
       net::TlsServerConfig{keys_.server_pem, keys_.server_key_pem},

@@ -50,6 +50,8 @@ class LiveHub {
   // What the enforcement store holds; while it runs.
   const storage::HubReader& reader() const { return *reader_; }
 
+  /// For the next `start`: a peer that is silent for so long is gone.
+  std::int64_t silence_ms = net::ServerConfig{}.stream_idle_timeout_ms;
   /// Before and after each commit of pushes, on the writer's thread. `before` false: the commit does not
   /// happen. Set while the hub does not run.
   std::function<bool()> before_commit;

@@ -17,14 +17,25 @@ using Clock = std::chrono::steady_clock;
 namespace {
 /// Held back at most: more than a fast line carries in a long round trip.
 constexpr std::size_t kHeldBytesMax = 32 * 1024 * 1024;
+/// One read of a slow line: a packet.
+constexpr std::size_t kPacketBytes = 1024;
+/// Of the kernel's, before a slow line: the least it grants is about twice that.
+constexpr int kSocketBytes = 2048;
 }  // namespace
 
 class TcpProxy::Link : public std::enable_shared_from_this<Link> {
  public:
   Link(TcpProxy& proxy, tcp::socket from)
-      : proxy_(&proxy), sockets_{std::move(from), tcp::socket(proxy.context_)} {}
+      : proxy_(&proxy),
+        rate_(proxy.bytes_per_s_),
+        buffer_bytes_(proxy.buffer_bytes_),
+        sockets_{std::move(from), tcp::socket(proxy.context_)} {}
 
   void run() {
+    error_code unset;
+    sockets_[1].open(tcp::v4(), unset);
+    if (rate_ != 0)
+      sockets_[1].set_option(asio::socket_base::receive_buffer_size(kSocketBytes), unset);
     sockets_[1].async_connect({asio::ip::address_v4::loopback(), proxy_->target_port_},
                               [self = shared_from_this()](error_code ec) {
                                 if (self->proxy_ == nullptr) return;
@@ -67,6 +78,7 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
     explicit Lane(asio::io_context& context) : timer(context) {}
     std::vector<unsigned char> buffer = std::vector<unsigned char>(64 * 1024);
     std::deque<Piece> pieces;
+    Clock::time_point line_free{};  ///< when the last piece has left a slow line
     std::size_t held_bytes = 0;
     std::uint64_t passed = 0;
     asio::steady_timer timer;
@@ -88,11 +100,21 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
     for (auto& one : lanes_) one.timer.cancel();
   }
 
+  /// What may wait here: a slow line's buffer, and what is on a long line.
+  std::size_t held_bytes_max() const {
+    if (rate_ == 0) return kHeldBytesMax;
+    const auto on_the_way = rate_ * static_cast<std::uint64_t>(proxy_->delay_.count()) / 1'000'000;
+    return buffer_bytes_ + static_cast<std::size_t>(on_the_way);
+  }
+
   void read(Direction d) {
     Lane& at = lane(d);
-    if (at.reading || at.ended || at.held_bytes > kHeldBytesMax) return;
+    const std::size_t once = rate_ == 0 ? at.buffer.size() : kPacketBytes;
+    if (at.reading || at.ended) return;
+    if (rate_ == 0 ? at.held_bytes > kHeldBytesMax : at.held_bytes + once > held_bytes_max())
+      return;
     at.reading = true;
-    source(d).async_read_some(asio::buffer(at.buffer),
+    source(d).async_read_some(asio::buffer(at.buffer.data(), once),
                               [self = shared_from_this(), d](error_code ec, std::size_t size) {
                                 Lane& from = self->lane(d);
                                 from.reading = false;
@@ -118,8 +140,13 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
       proxy_->bytes_[static_cast<int>(d)] += size;
     }
     at.held_bytes += size;
+    auto leaves = Clock::now();
+    if (rate_ != 0) {
+      leaves = at.line_free =
+          std::max(leaves, at.line_free) + std::chrono::microseconds(size * 1'000'000 / rate_);
+    }
     at.pieces.push_back(
-        {Clock::now() + proxy_->delay_,
+        {leaves + proxy_->delay_,
          {at.buffer.begin(), at.buffer.begin() + static_cast<std::ptrdiff_t>(size)}});
     if (cut_here_) cut_lane_ = d;
     write_due(d);
@@ -162,6 +189,8 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
   }
 
   TcpProxy* proxy_;  ///< null once the link has ended
+  std::uint64_t rate_;
+  std::size_t buffer_bytes_;
   std::array<tcp::socket, 2> sockets_;
   std::array<Lane, 2> lanes_{Lane(proxy_->context_), Lane(proxy_->context_)};
   Direction last_ = Direction::down;
@@ -183,6 +212,15 @@ TcpProxy::~TcpProxy() {
 std::uint16_t TcpProxy::port() const { return acceptor_.local_endpoint().port(); }
 void TcpProxy::set_target(std::uint16_t port) { target_port_ = port; }
 void TcpProxy::set_delay(std::chrono::microseconds one_way) { delay_ = one_way; }
+void TcpProxy::set_rate(std::uint64_t bytes_per_s, std::size_t buffer_bytes) {
+  bytes_per_s_ = bytes_per_s;
+  buffer_bytes_ = buffer_bytes;
+  // Inherited by what is accepted: a window once offered is not taken back.
+  error_code ignored;
+  if (bytes_per_s != 0)
+    acceptor_.set_option(asio::socket_base::receive_buffer_size(kSocketBytes), ignored);
+}
+
 void TcpProxy::cut_after(Direction direction, std::uint64_t bytes) {
   cut_[static_cast<int>(direction)] = bytes;
 }

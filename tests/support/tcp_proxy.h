@@ -5,6 +5,7 @@
 //   1. Bytes keep their order; a delay holds each piece for as long, and pieces overlap (a longer line, not
 //      a slower one).
 //   2. A cut lets exactly the given number of bytes of that direction through, then resets both sides.
+//   3. A slow line holds back little: what it cannot carry stays with the sender, as on a modem.
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,9 @@ class TcpProxy {
 
   /// For pieces that arrive from now on, one way. 100 ms of round trip: 50 ms.
   void set_delay(std::chrono::microseconds one_way);
+  /// From the next connection on, each direction carries so many bytes a second, with at most `buffer_bytes`
+  /// waiting before the line. 0: as fast as it goes.
+  void set_rate(std::uint64_t bytes_per_s, std::size_t buffer_bytes = 8 * 1024);
   /// Once, on the next connection (or the current one, if it has not passed so many bytes yet).
   void cut_after(Direction direction, std::uint64_t bytes);
   /// Half-open: nothing is forwarded any more, nothing is closed. New connections are taken and left silent.
@@ -58,6 +62,8 @@ class TcpProxy {
   boost::asio::ip::tcp::acceptor acceptor_;
   std::atomic<std::uint16_t> target_port_;
   std::chrono::microseconds delay_{0};
+  std::uint64_t bytes_per_s_ = 0;
+  std::size_t buffer_bytes_ = 0;
   std::optional<std::uint64_t> cut_[2];
   bool silent_ = false;
   std::list<std::shared_ptr<Link>> links_;

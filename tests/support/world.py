@@ -47,10 +47,10 @@ class Ran:
         return f"exit {self.code}\nstdout: {self.out[-2000:]}\nstderr: {self.err[-2000:]}"
 
 
-def run(*command, stdin="", timeout=DEADLINE_S):
+def run(*command, stdin="", timeout=DEADLINE_S, environment=None):
     done = subprocess.run(
         [str(part) for part in command], input=stdin.encode() if isinstance(stdin, str) else stdin,
-        capture_output=True, timeout=timeout, env=clean_environment())
+        capture_output=True, timeout=timeout, env={**clean_environment(), **(environment or {})})
     return Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
@@ -77,6 +77,29 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Clock:
+    """The wall clock of one machine, which a test sets; its programs look at it each time they ask for the time."""
+
+    def __init__(self, programs, path):
+        self.path, self.shift_s = pathlib.Path(path), 0
+        self.environment = {"LD_PRELOAD": programs.clock_shift, "FIELDPOST_TEST_CLOCK_SHIFT_FILE": str(self.path),
+                            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        self.shift(0)
+
+    def shift(self, seconds):
+        """So many seconds from the real time. In one step: nobody reads half a number."""
+        self.shift_s = int(seconds)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(f"{self.shift_s}\n")
+        fresh.rename(self.path)
+
+    def set(self, unix_s):
+        self.shift(unix_s - time.time())
+
+    def now(self):
+        return time.time() + self.shift_s
 
 
 class Daemon:
@@ -134,6 +157,14 @@ class Daemon:
             self._process.stdout.close()
 
 
+def environment_of(clock):
+    return clock.environment if clock else {}
+
+
+def with_clock(clock, more):
+    return {**more, "environment": {**environment_of(clock), **more.get("environment", {})}}
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -153,22 +184,22 @@ def ask(connection, method, path, body=None, headers=None):
 
 
 class Hub:
-    def __init__(self, programs, path, host="localhost"):
+    def __init__(self, programs, path, host="localhost", clock=None):
         self.programs, self.path, self.port = programs, pathlib.Path(path), free_port()
-        self.daemon = None
+        self.daemon, self.clock = None, clock
         must(self.cli("init", "--name", host, "--listen", "127.0.0.1", "--port", self.port))
         self.token = (self.path / "keys/admin.token").read_text().strip()
         self.trust = ssl.create_default_context(cafile=str(self.path / "keys/ca.pem"))
 
     def cli(self, *arguments, **more):
-        return run(self.programs.hub, "--data", self.path, *arguments, **more)
+        return run(self.programs.hub, "--data", self.path, *arguments, **with_clock(self.clock, more))
 
     def ask_cli(self, *arguments):
         return must(self.cli("--json", *arguments)).json()
 
     def start(self, clock_shift_s=0):
         shifted = {"LD_PRELOAD": self.programs.clock_shift, "FIELDPOST_TEST_CLOCK_SHIFT_S": str(clock_shift_s),
-                   "ASAN_OPTIONS": "verify_asan_link_order=0"} if clock_shift_s else {}
+                   "ASAN_OPTIONS": "verify_asan_link_order=0"} if clock_shift_s else environment_of(self.clock)
         self.daemon = Daemon([self.programs.hub, "--data", self.path, "run"], **shifted)
         self.daemon.wait_line(r"listens on")
         return self
@@ -218,12 +249,13 @@ class Hub:
 
 
 class Tablet:
-    def __init__(self, programs, path, author="NP-2231"):
+    def __init__(self, programs, path, author="NP-2231", clock=None):
         self.programs, self.path, self.author = programs, pathlib.Path(path), author
-        self.daemon, self.port = None, None
+        self.daemon, self.port, self.clock = None, None, clock
 
     def cli(self, *arguments, **more):
-        return run(self.programs.agent, "--data", self.path, "--author", self.author, *arguments, **more)
+        return run(self.programs.agent, "--data", self.path, "--author", self.author, *arguments,
+                   **with_clock(self.clock, more))
 
     def ask_cli(self, *arguments, **more):
         return must(self.cli("--json", *arguments, **more)).json()
@@ -233,7 +265,8 @@ class Tablet:
         return self
 
     def start(self):
-        self.daemon = Daemon([self.programs.agent, "--data", self.path, "--log-level", "info", "run"])
+        self.daemon = Daemon([self.programs.agent, "--data", self.path, "--log-level", "info", "run"],
+                             **environment_of(self.clock))
         self.port = int(self.daemon.wait_line(r"answers at http://127\.0\.0\.1:(\d+)").group(1))
         self.token = (self.path / "api.token").read_text().strip()
         return self
