@@ -19,6 +19,7 @@
 //   units         code                             pack_unit
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
+//   backed_up     actor                            counter: what every restorable backup holds of it
 #pragma once
 
 #include "storage/hub_store.h"
@@ -41,7 +42,13 @@ inline constexpr TableId kConflicts = 10;
 inline constexpr TableId kUnits = 11;
 inline constexpr TableId kDevices = 12;
 inline constexpr TableId kInvitations = 13;
-inline constexpr TableId kTableCount = 14;
+inline constexpr TableId kBackedUp = 14;
+inline constexpr TableId kTableCount = 15;
+
+// Keys of the table `meta`.
+inline constexpr std::string_view kMetaEpoch = "epoch";
+inline constexpr std::string_view kMetaCleanStop = "clean_stop";
+inline constexpr std::string_view kMetaRestoredAt = "restored_at";
 
 Bytes dot_key(ActorId actor, Sequence counter);
 Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);
@@ -67,6 +74,9 @@ struct StoredException {
 };
 Bytes pack_stored_exception(const StoredException& stored);
 Result<StoredException> unpack_stored_exception(BytesView bytes);
+
+Bytes pack_backed_up(Sequence counter);
+Result<Sequence> unpack_backed_up(BytesView bytes);
 
 Bytes pack_unit(const Unit& unit);
 Result<Unit> unpack_unit(BytesView bytes);

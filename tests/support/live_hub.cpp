@@ -59,6 +59,9 @@ class LiveHub::HookedStore final : public storage::HubStore {
                                     const SignHead& sign) override {
     return store_.edit(edit, hub_actor, sign);
   }
+  Status put_backed_up(const storage::ActorHeads& heads, BackedUp how) override {
+    return store_.put_backed_up(heads, how);
+  }
 
  private:
   LiveHub& hub_;
