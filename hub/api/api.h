@@ -19,6 +19,7 @@
 
 #include "hub/api/contract.h"
 #include "hub/api/worker.h"
+#include "hub/backup/service.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
@@ -31,6 +32,7 @@ namespace fieldpost::hub {
 struct ApiParts {
   std::vector<StoreParts> stores;
   SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
+  backup::BackupService* backups = nullptr;  ///< absent in tests of other things
   const net::ServerCounters* counters = nullptr;
   const schema::Registry* registry = nullptr;
   const Keys* keys = nullptr;
@@ -59,6 +61,7 @@ class Api {
   friend struct DecisionRoutes;
   friend struct StateRoutes;
   friend struct ExportRoutes;
+  friend struct BackupRoutes;
 
   using Answer = std::function<Result<nlohmann::json>(const net::HttpRequest&)>;
   void add(std::string_view method, std::string_view pattern, Answer answer);

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string>
 
+#include "hub/cli/backup.h"
+
 namespace fieldpost::hub {
 
 using nlohmann::json;
@@ -209,6 +211,7 @@ void print_status(const json& answer) {
          " held, " + text(counts["quarantined"]) + " in quarantine; " +
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }
+  line("  " + backup_line(answer["backup"]));
 }
 
 void print_verify(const json& answer) {

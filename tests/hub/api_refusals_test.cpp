@@ -39,6 +39,7 @@ json good_body(const std::string& pattern) {
     return {{"path", "witness"}, {"value", "x"}, {"note", "why"}};
   if (pattern == "/v1/quarantine/{actor}/{counter}") return {{"ruling", "retry"}};
   if (pattern == "/v1/units/{code}") return {{"name", "Poipet"}};
+  if (pattern == "/v1/backup") return {{"full", true}};
   if (pattern == "/v1/invitations") return {{"name", "T07"}, {"unit", "01-PPT"}};
   if (pattern == "/v1/enrol")
     return {{"secret", std::string(32, '0')},
