@@ -51,6 +51,7 @@ json standing_json(const backup::Standing& standing) {
   out["directory"] = standing.settings->directory;
   out["every_hours"] = standing.settings->every_hours;
   out["keep"] = standing.settings->keep;
+  out["known"] = standing.known;
   out["running"] = standing.running;
   out["newest"] = standing.newest ? json(*standing.newest) : json(nullptr);
   out["newest_at"] = time_or_null(standing.newest_at);

@@ -73,7 +73,7 @@ void BackupService::loop() {
     {
       std::unique_lock lock(mutex_);
       if (parts_.scheduled)
-        wake_.wait_for(lock, looked_ && !due() ? Steady::duration(kLook) : Steady::duration{0},
+        wake_.wait_for(lock, !due() ? Steady::duration(kLook) : Steady::duration{0},
                        [&] { return stopping_ || wish_; });
       else
         wake_.wait(lock, [&] { return stopping_ || wish_; });
@@ -95,13 +95,24 @@ void BackupService::loop() {
 /// The lock is held.
 bool BackupService::due() {
   const auto configured = settings();
-  standing_.settings = configured ? std::optional<BackupSettings>(*configured) : std::nullopt;
+  take(configured);
   if (!configured) return false;
   if (not_before_ && Steady::now() < *not_before_) return false;
   if (!standing_.newest_at) return true;
   const std::int64_t age_ms = parts_.clock().ms - standing_.newest_at->ms;
   // One from the future: the clock was put back, and says nothing about its age.
   return age_ms < 0 || age_ms >= std::int64_t{configured->every_hours} * 3'600'000;
+}
+
+/// The lock is held.
+void BackupService::take(const Result<BackupSettings>& configured) {
+  if (configured) {
+    standing_.settings = *configured;
+  } else if (configured.error().is(Errc::not_found)) {
+    standing_.settings.reset();
+  } else {
+    standing_.last_error = configured.error().detail;  // a slip in hub.json: not "none configured"
+  }
 }
 
 Result<BackupSettings> BackupService::settings() const {
@@ -125,7 +136,7 @@ Result<Made> BackupService::attempt(bool full) {
   const std::lock_guard lock(mutex_);
   standing_.last_attempt = began;
   // Whatever the list says afterwards: never one after the other without a pause.
-  not_before_ = Steady::now() + kRetry;
+  if (standing_.settings) not_before_ = Steady::now() + kRetry;
   if (made) {
     if (parts_.scheduled) log(*made);
     return made;
@@ -133,10 +144,7 @@ Result<Made> BackupService::attempt(bool full) {
   if (made.error().is(Errc::closed)) return made;
   if (parts_.scheduled) spdlog::error("no backup was made: {}", made.error().message());
   standing_.last_error = made.error().detail;
-  auto retry = Steady::duration(made.error().is(Errc::locked) ? kRetryLocked : kRetry);
-  if (standing_.settings)
-    retry = std::min(retry, Steady::duration(std::chrono::hours(standing_.settings->every_hours)));
-  not_before_ = Steady::now() + retry;
+  if (made.error().is(Errc::locked)) not_before_ = Steady::now() + kRetryLocked;
   return made;
 }
 
@@ -166,9 +174,9 @@ void BackupService::look() {
 void BackupService::note(const Result<std::vector<Listed>>& backups) {
   const auto configured = settings();
   const std::lock_guard lock(mutex_);
-  looked_ = true;
-  standing_.settings = configured ? std::optional<BackupSettings>(*configured) : std::nullopt;
-  standing_.last_error = configured && !backups ? backups.error().detail : std::string();
+  standing_.known = true;
+  standing_.last_error = backups ? std::string() : backups.error().detail;
+  take(configured);
   if (!backups) return;  // what was known stays: a disk may only be unplugged
   standing_.newest.reset();
   standing_.newest_at.reset();
@@ -202,12 +210,13 @@ void BackupService::restate(const std::vector<Listed>& backups) {
 }
 
 Standing BackupService::standing() {
-  bool known = false;
+  bool look_now = false;
   {
     const std::lock_guard lock(mutex_);
-    known = looked_;
+    // In a running hub the service's own thread looks: a repository that hangs must not hang an operator.
+    look_now = !parts_.scheduled && !standing_.known;
   }
-  if (!known) note(list());
+  if (look_now) note(list());
   const std::lock_guard lock(mutex_);
   Standing now = standing_;
   now.running = running_;

@@ -38,6 +38,7 @@ struct ServiceParts {
 /// What the hub says of its backups.
 struct Standing {
   std::optional<BackupSettings> settings;  ///< none: not configured
+  bool known = false;                      ///< the repository was looked at
   bool running = false;
   std::optional<std::uint64_t> newest;  ///< restorable
   std::optional<Instant> newest_at;
@@ -50,7 +51,7 @@ struct Standing {
 
 class BackupService {
  public:
-  /// After a failure it tries again so soon, or sooner when backups are made more often.
+  /// After a failure it tries again so soon.
   static constexpr std::chrono::minutes kRetry{15};
   /// While another process holds the repository.
   static constexpr std::chrono::minutes kRetryLocked{1};
@@ -79,6 +80,7 @@ class BackupService {
   };
   void loop();
   bool due();
+  void take(const Result<BackupSettings>& configured);
   Result<BackupSettings> settings() const;
   Result<Repository> repository(const BackupSettings& settings) const;
   Result<Made> attempt(bool full);
@@ -93,7 +95,6 @@ class BackupService {
   std::condition_variable wake_;
   std::optional<Wish> wish_;
   bool running_ = false;
-  bool looked_ = false;
   Standing standing_;
   std::optional<std::chrono::steady_clock::time_point> not_before_;
   std::atomic<bool> stopping_{false};

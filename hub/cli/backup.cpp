@@ -360,9 +360,13 @@ std::string backup_line(const json& backup) {
     return "Backups: NONE. When this disk dies, what tablets no longer hold is lost: fieldpost-hub "
            "backup key --out FILE";
   std::string out = "Backups: ";
-  out += backup["newest_at"].is_null() ? std::string("none yet")
-                                       : "newest of " + text(backup["newest_at"]) + ", " +
-                                             text(backup["restorable"]) + " can be restored";
+  if (!backup["known"].get<bool>())
+    out += "not looked at yet";
+  else if (backup["newest_at"].is_null())
+    out += "none yet";
+  else
+    out += "newest of " + text(backup["newest_at"]) + ", " + text(backup["restorable"]) +
+           " can be restored";
   if (backup["broken"] != 0) out += ", " + text(backup["broken"]) + " CANNOT BE RESTORED";
   out += "; every " + text(backup["every_hours"]) + " hours to " + text(backup["directory"]);
   if (backup["running"].get<bool>()) out += "; one is being made";

@@ -34,6 +34,7 @@ class HubProcess {
   void start();
   void stop();
 
+  std::filesystem::path data() const { return directory_.path() / "hub"; }
   test::TcpProxy& proxy() { return proxy_; }
   /// On the proxy's thread.
   void set_delay(std::chrono::microseconds one_way);

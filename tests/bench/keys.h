@@ -29,6 +29,7 @@ void measure_visits(const Plan& plan, Report& report);
 void measure_fleet(const Plan& plan, Report& report);
 void measure_deliver(const Plan& plan, Report& report);
 void measure_hub_apply(const Plan& plan, Report& report);
+void measure_backup(const Plan& plan, Report& report);
 void measure_idle_agent(const Plan& plan, Report& report);
 
 /// Sorts; p from 0 to 1.
