@@ -259,7 +259,9 @@ TEST_CASE(
   {
     auto repository = hub.repository();
     std::set<std::string> now;
-    for (const auto& store : repository.manifest(2)->stores)
+    const auto manifest = repository.manifest(2);
+    REQUIRE(manifest);
+    for (const auto& store : manifest->stores)
       for (const auto& table : store.tables)
         for (const auto& chunk : table.chunks) now.insert(chunk.id.hex());
     for (const auto& [name, text] : old)
