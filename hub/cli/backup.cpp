@@ -104,7 +104,7 @@ std::string size_text(std::uint64_t bytes) {
                                            : std::to_string(bytes >> 20) + " MiB";
 }
 
-std::string text(const json& value) {
+std::string shown(const json& value) {
   std::string out = value.is_string() ? value.get<std::string>() : value.dump();
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
@@ -112,7 +112,7 @@ std::string text(const json& value) {
   return out;
 }
 
-void line(const std::string& content) { std::printf("%s\n", content.c_str()); }
+void say(const std::string& content) { std::printf("%s\n", content.c_str()); }
 
 }  // namespace
 
@@ -270,89 +270,86 @@ BackupHealth backup_health(const fs::path& directory, const Settings& settings, 
 // ---- printing ----
 
 void print_backup_key(const json& answer) {
-  line("Recovery key " + text(answer["recovery_key"]) + " is in " + text(answer["file"]) + ":");
-  line("");
+  say("Recovery key " + shown(answer["recovery_key"]) + " is in " + shown(answer["file"]) + ":");
+  say("");
   for (const std::string_view part : split(answer["text"].get_ref<const std::string&>(), '\n'))
-    line("  " + std::string(part));
-  line("");
-  line(
-      "Backups open with it and with nothing else. Carry the file to a safe, away from the hub "
+    say("  " + std::string(part));
+  say("");
+  say("Backups open with it and with nothing else. Carry the file to a safe, away from the hub "
       "and");
-  line("from the backups, or write the key on paper; then delete the file here.");
-  line("Next:  fieldpost-hub backup setup --directory FOLDER_ON_ANOTHER_DISK");
+  say("from the backups, or write the key on paper; then delete the file here.");
+  say("Next:  fieldpost-hub backup setup --directory FOLDER_ON_ANOTHER_DISK");
 }
 
 void print_backup_setup(const json& answer) {
-  line("Backups for recovery key " + text(answer["recovery_key"]) + " go to " +
-       text(answer["directory"]) + ", every " + text(answer["every_hours"]) + " hours; " +
-       text(answer["keep"]) + " are kept.");
+  say("Backups for recovery key " + shown(answer["recovery_key"]) + " go to " +
+      shown(answer["directory"]) + ", every " + shown(answer["every_hours"]) + " hours; " +
+      shown(answer["keep"]) + " are kept.");
   if (answer["running"].get<bool>())
-    line("The running hub makes the first within a minute; at once:  fieldpost-hub backup run");
+    say("The running hub makes the first within a minute; at once:  fieldpost-hub backup run");
   else
-    line("Next:  fieldpost-hub run, or at once:  fieldpost-hub backup run");
+    say("Next:  fieldpost-hub run, or at once:  fieldpost-hub backup run");
 }
 
 void print_backup_made(const json& answer) {
-  line("Backup " + text(answer["number"]) + " of " + text(answer["time"]) +
-       " is made and was read back: " + text(answer["entries"]) + " entries, " +
-       size_text(answer["plain_bytes"]) + "; " + size_text(answer["bytes_written"]) + " written (" +
-       text(answer["chunks_written"]) + " of " + text(answer["chunks"]) + " chunks).");
+  say("Backup " + shown(answer["number"]) + " of " + shown(answer["time"]) +
+      " is made and was read back: " + shown(answer["entries"]) + " entries, " +
+      size_text(answer["plain_bytes"]) + "; " + size_text(answer["bytes_written"]) + " written (" +
+      shown(answer["chunks_written"]) + " of " + shown(answer["chunks"]) + " chunks).");
   if (!answer["removed"].empty())
-    line("Removed " + std::to_string(answer["removed"].size()) + " old backups.");
-  for (const json& file : answer["repaired"]) line("Damaged, written anew: " + text(file));
+    say("Removed " + std::to_string(answer["removed"].size()) + " old backups.");
+  for (const json& file : answer["repaired"]) say("Damaged, written anew: " + shown(file));
   for (const json& file : answer["lost"])
-    line("DAMAGED: " + text(file) + "; older backups that need it cannot be restored");
-  for (const json& place : answer["damaged"]) line("DAMAGED in the store itself: " + text(place));
+    say("DAMAGED: " + shown(file) + "; older backups that need it cannot be restored");
+  for (const json& place : answer["damaged"]) say("DAMAGED in the store itself: " + shown(place));
 }
 
 void print_backups(const json& answer) {
   for (const json& one : answer["backups"]) {
-    std::string out = text(one["number"]);
+    std::string out = shown(one["number"]);
     if (one.contains("time"))
-      out += "  " + text(one["time"]) + "  " + text(one["entries"]) + " entries  " +
+      out += "  " + shown(one["time"]) + "  " + shown(one["entries"]) + " entries  " +
              size_text(one["plain_bytes"]);
-    if (!one["restorable"].get<bool>()) out += "  CANNOT BE RESTORED: " + text(one["fault"]);
+    if (!one["restorable"].get<bool>()) out += "  CANNOT BE RESTORED: " + shown(one["fault"]);
     if (one.contains("damaged") && !one["damaged"].empty())
       out += "  with damage of the store itself";
-    line(out);
+    say(out);
   }
-  if (answer["backups"].empty()) line("No backups yet. Make one: fieldpost-hub backup run");
-  line(backup_line(answer["backup"]));
+  if (answer["backups"].empty()) say("No backups yet. Make one: fieldpost-hub backup run");
+  say(backup_line(answer["backup"]));
 }
 
 void print_backup_verify(const json& answer) {
   for (const json& one : answer["backups"]) {
-    const std::string name = "backup " + text(one["number"]);
+    const std::string name = "backup " + shown(one["number"]);
     if (one["faults"].empty())
-      line(name + ": good. " + text(one["entries"]) + " entries in " + text(one["chunks"]) +
-           " chunks of " + text(one["time"]) + ", all as they were written");
-    for (const json& fault : one["faults"]) line(name + ": FAULT: " + text(fault));
+      say(name + ": good. " + shown(one["entries"]) + " entries in " + shown(one["chunks"]) +
+          " chunks of " + shown(one["time"]) + ", all as they were written");
+    for (const json& fault : one["faults"]) say(name + ": FAULT: " + shown(fault));
     for (const json& place : one["damaged"])
-      line(name + ": DAMAGED in the store itself: " + text(place));
+      say(name + ": DAMAGED in the store itself: " + shown(place));
   }
 }
 
 void print_restored(const json& answer) {
-  const std::string data = "fieldpost-hub --data " + text(answer["directory"]);
-  line("Restored hub " + text(answer["hub"]) + " in " + text(answer["directory"]) +
-       " from backup " + text(answer["number"]) + ", as it was at " + text(answer["time"]) + ".");
+  const std::string data = "fieldpost-hub --data " + shown(answer["directory"]);
+  say("Restored hub " + shown(answer["hub"]) + " in " + shown(answer["directory"]) +
+      " from backup " + shown(answer["number"]) + ", as it was at " + shown(answer["time"]) + ".");
   for (const json& newer : answer["passed_over"])
-    line("A NEWER ONE CANNOT BE RESTORED: backup " + text(newer));
+    say("A NEWER ONE CANNOT BE RESTORED: backup " + shown(newer));
   for (const json& place : answer["damaged"])
-    line("DAMAGED before the backup was made, and so here: " + text(place));
-  line(
-      "What came to the hub after that moment is not in it: tablets that still hold it have to "
+    say("DAMAGED before the backup was made, and so here: " + shown(place));
+  say("What came to the hub after that moment is not in it: tablets that still hold it have to "
       "send");
-  line("it again, and what an operator decided since has to be decided again.");
-  line("Next:");
-  line(
-      "  1. See to it that the old hub does not run any more, anywhere: two would contradict each "
+  say("it again, and what an operator decided since has to be decided again.");
+  say("Next:");
+  say("  1. See to it that the old hub does not run any more, anywhere: two would contradict each "
       "other.");
-  line("  2. " + data + " verify");
-  line("  3. Give this machine the old one's name and address, then:  " + data + " run");
+  say("  2. " + data + " verify");
+  say("  3. Give this machine the old one's name and address, then:  " + data + " run");
   if (answer["repository_moved"].get<bool>())
-    line("  4. The backups lie elsewhere now:  " + data + " backup setup --directory " +
-         text(answer["repository"]));
+    say("  4. The backups lie elsewhere now:  " + data + " backup setup --directory " +
+        shown(answer["repository"]));
 }
 
 std::string backup_line(const json& backup) {
@@ -365,12 +362,12 @@ std::string backup_line(const json& backup) {
   else if (backup["newest_at"].is_null())
     out += "none yet";
   else
-    out += "newest of " + text(backup["newest_at"]) + ", " + text(backup["restorable"]) +
+    out += "newest of " + shown(backup["newest_at"]) + ", " + shown(backup["restorable"]) +
            " can be restored";
-  if (backup["broken"] != 0) out += ", " + text(backup["broken"]) + " CANNOT BE RESTORED";
-  out += "; every " + text(backup["every_hours"]) + " hours to " + text(backup["directory"]);
+  if (backup["broken"] != 0) out += ", " + shown(backup["broken"]) + " CANNOT BE RESTORED";
+  out += "; every " + shown(backup["every_hours"]) + " hours to " + shown(backup["directory"]);
   if (backup["running"].get<bool>()) out += "; one is being made";
-  if (!backup["fault"].is_null()) out += "\n  LAST ATTEMPT FAILED: " + text(backup["fault"]);
+  if (!backup["fault"].is_null()) out += "\n  LAST ATTEMPT FAILED: " + shown(backup["fault"]);
   return out;
 }
 

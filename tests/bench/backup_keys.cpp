@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kUnit = "01-PPT";
+constexpr const char* kBackedUnit = "01-PPT";
 
 /// A hub that runs, with backups set up.
 struct Backed {
@@ -50,7 +50,7 @@ struct Backed {
 };
 
 /// Reads and writes as `cp` does, then fsync. Answers how many bytes.
-std::uint64_t copy_file(const fs::path& from, const fs::path& to) {
+std::uint64_t copy_synced(const fs::path& from, const fs::path& to) {
   const int in = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
   const int out = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   std::vector<char> buffer(1 << 20);
@@ -67,7 +67,7 @@ std::uint64_t copy_file(const fs::path& from, const fs::path& to) {
   return total;
 }
 
-double push(Tablet& tablet, std::size_t records) {
+double push_rate(Tablet& tablet, std::size_t records) {
   const auto moments = tablet.sync();
   return static_cast<double>(records) / seconds_between(moments.start, *moments.acknowledged);
 }
@@ -89,7 +89,7 @@ void speed(const Plan& plan, Backed& backed, Report& report) {
     start = Clock::now();
     std::uint64_t copied = 0;
     for (const char* name : {"enforcement", "health"})
-      copied += copy_file(backed.hub.data() / name / "data.mdb", place / name);
+      copied += copy_synced(backed.hub.data() / name / "data.mdb", place / name);
     copy_s.push_back(seconds_since(start));
     report.raw("store_file_mb", static_cast<double>(copied) / 1e6);
 
@@ -120,22 +120,22 @@ void speed(const Plan& plan, Backed& backed, Report& report) {
 
 void measure_backup(const Plan& plan, Report& report) {
   Backed backed;
-  Tablet first(backed.hub.admit("T00", kUnit));
+  Tablet first(backed.hub.admit("T00", kBackedUnit));
   std::vector<std::unique_ptr<Tablet>> pushing;
   for (std::size_t i = 0; i < 2 * plan.repeats; ++i)
     pushing.push_back(
-        std::make_unique<Tablet>(backed.hub.admit("T" + std::to_string(i + 1), kUnit)));
+        std::make_unique<Tablet>(backed.hub.admit("T" + std::to_string(i + 1), kBackedUnit)));
   backed.start();
-  first.import(documents(70, plan.store_records, kUnit));
+  first.import(documents(70, plan.store_records, kBackedUnit));
   first.sync();
   speed(plan, backed, report);
 
   for (std::size_t i = 0; i < pushing.size(); ++i)
-    pushing[i]->import(documents(80 + i, plan.records, kUnit));
+    pushing[i]->import(documents(80 + i, plan.records, kBackedUnit));
   std::vector<double> alone;
   std::vector<double> beside;
   for (std::size_t i = 0; i < plan.repeats; ++i) {
-    alone.push_back(push(*pushing[2 * i], plan.records));
+    alone.push_back(push_rate(*pushing[2 * i], plan.records));
     std::atomic<bool> enough{false};
     std::atomic<bool> begun{false};
     std::thread backups([&] {
@@ -146,7 +146,7 @@ void measure_backup(const Plan& plan, Report& report) {
       }
     });
     while (!begun) std::this_thread::yield();
-    beside.push_back(push(*pushing[2 * i + 1], plan.records));
+    beside.push_back(push_rate(*pushing[2 * i + 1], plan.records));
     enough = true;
     backups.join();
   }
