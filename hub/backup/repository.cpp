@@ -323,6 +323,7 @@ Result<std::uint32_t> ChunkWriter::add(const ChunkId& id, BytesView plain, std::
 }
 
 Status ChunkWriter::flush() {
+  for (const Written& written : batch_) written.file.wait_content();
   for (const Written& written : batch_) FP_CHECK_OK(written.file.sync());
   for (const Written& written : batch_) {
     FP_TRY(const Bytes back, written.file.read_back());

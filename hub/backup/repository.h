@@ -97,7 +97,7 @@ class Repository {
 class ChunkWriter {
  public:
   /// So many files at a time share the disk's work.
-  static constexpr std::size_t kFilesOfBatch = 64;
+  static constexpr std::size_t kFilesOfBatch = 256;
 
   /// `examine` is shown the content of each chunk as it was read back from the disk.
   ChunkWriter(Repository& repository,

@@ -104,6 +104,12 @@ Status AtomicFile::write(BytesView content) {
 
 void AtomicFile::begin_sync() const { ::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
+void AtomicFile::wait_content() const {
+  ::sync_file_range(
+      descriptor_, 0, 0,
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 Status AtomicFile::sync() const {
   if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
   return {};

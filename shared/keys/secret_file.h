@@ -35,11 +35,13 @@ class AtomicFile {
   /// The same, but never over what stands there meanwhile. Errors: also `already_exists`.
   Status commit_new();
 
-  // The steps of `commit` one by one, for many files at a time: all written, all begun, all synced, all named;
-  // then `sync_folder`, once for the lot.
+  // The steps of `commit` one by one, for many files at a time: all written and begun, all waited for, all synced,
+  // all named; then `sync_folder`, once for the lot. A file system with a journal then writes it once, too.
 
   /// Lets the disk begin; promises nothing.
   void begin_sync() const;
+  /// Until the disk has taken the content; promises nothing.
+  void wait_content() const;
   Status sync() const;
   /// What stands in it, read from the disk as far as the system lets us; after `sync`.
   Result<Bytes> read_back() const;
