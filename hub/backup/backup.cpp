@@ -257,6 +257,8 @@ Result<std::vector<Listed>> list_backups(Repository& repository) {
     Listed one;
     one.number = number;
     auto manifest = repository.manifest(number);
+    // Removed since it was listed: a backup that is being made took it for too old.
+    if (!manifest && manifest.error().is(Errc::not_found)) continue;
     if (manifest) {
       one.fault = why_not(repository, *manifest, there, one.file_bytes);
       one.manifest = *std::move(manifest);
