@@ -2,8 +2,8 @@
 //
 // Thread rule: `handle` from any thread. Handlers run on threads of the Api's own, one after the other: a
 // list of a thousand records or a wait for the writer must not keep a network thread from its tablets.
-// Enrolment and verification have a thread each, so that neither a stranger nor a long proof blocks an
-// operator; /healthz, /readyz and the API document are answered at once.
+// Enrolment, verification and the list of backups have a thread each, so that neither a stranger nor a long
+// proof nor a slow disk blocks an operator; /healthz, /readyz and the API document are answered at once.
 // Invariants:
 //   1. Everything but /healthz, /readyz, /v1/enrol and /v1/openapi.json asks for the administrator token.
 //   2. An answer is JSON (or Prometheus text); an error is {"error":{"code","message"}} in a sentence that
@@ -96,6 +96,7 @@ class Api {
   Worker operators_{kWaitingMax};
   Worker enrolments_{kWaitingMax};
   Worker proofs_{1};
+  Worker listings_{4};
 };
 
 /// The status an error answers with.

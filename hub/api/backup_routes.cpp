@@ -41,6 +41,12 @@ json listed_json(const backup::Listed& one) {
   return out;
 }
 
+net::HttpResponse json_response(const json& answer) {
+  net::HttpResponse response;
+  response.body = answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return response;
+}
+
 Error none_here() { return fail(Errc::not_found, "this hub makes no backups"); }
 
 }  // namespace
@@ -63,13 +69,14 @@ json standing_json(const backup::Standing& standing) {
   return out;
 }
 
-Result<json> BackupRoutes::list(const Api& api) {
-  if (api.parts_.backups == nullptr) return none_here();
-  FP_TRY(const auto backups, api.parts_.backups->list());
+net::HttpResponse BackupRoutes::list(const Api& api) {
+  if (api.parts_.backups == nullptr) return error_answer(none_here());
+  const auto backups = api.parts_.backups->list();
+  if (!backups) return error_answer(backups.error());
   json all = json::array();
-  for (const backup::Listed& one : backups) all.push_back(listed_json(one));
-  return json{{"backups", std::move(all)},
-              {"backup", standing_json(api.parts_.backups->standing())}};
+  for (const backup::Listed& one : *backups) all.push_back(listed_json(one));
+  return json_response(
+      {{"backups", std::move(all)}, {"backup", standing_json(api.parts_.backups->standing())}});
 }
 
 void BackupRoutes::make(Api& api, const net::HttpRequest& request, const net::Responder& respond) {
@@ -83,17 +90,22 @@ void BackupRoutes::make(Api& api, const net::HttpRequest& request, const net::Re
   if (api.parts_.backups == nullptr) return respond(error_answer(none_here()));
   const auto taken = api.parts_.backups->request(
       body.value("full", false), [respond](const Result<backup::Made>& made) {
-        if (!made) return respond(error_answer(made.error()));
-        net::HttpResponse response;
-        response.body =
-            made_json(*made).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-        respond(std::move(response));
+        respond(made ? json_response(made_json(*made)) : error_answer(made.error()));
       });
   if (!taken) respond(error_answer(taken.error()));
 }
 
 void BackupRoutes::add(Api& api) {
-  api.add("GET", "/v1/backups", [&api](const net::HttpRequest&) { return list(api); });
+  api.router_.add("GET", "/v1/backups",
+                  [&api](const net::HttpRequest& request, const net::Responder& respond) {
+                    if (auto sound = api.contract_.check("GET", "/v1/backups", request); !sound)
+                      return respond(error_answer(sound.error()));
+                    // On a thread of its own: a disk that sleeps or a share that hangs keeps nobody else waiting.
+                    if (!api.listings_.post([&api, respond] { respond(list(api)); }))
+                      respond(net::error_response(503, "busy",
+                                                  "the backups are being listed already; try "
+                                                  "again in a moment"));
+                  });
   api.router_.add("POST", "/v1/backup",
                   [&api](const net::HttpRequest& request, const net::Responder& respond) {
                     make(api, request, respond);

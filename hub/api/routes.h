@@ -60,7 +60,7 @@ struct BackupRoutes {
   static void add(Api& api);
 
  private:
-  static Result<nlohmann::json> list(const Api& api);
+  static net::HttpResponse list(const Api& api);
   static void make(Api& api, const net::HttpRequest& request, const net::Responder& respond);
 };
 

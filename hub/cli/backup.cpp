@@ -214,7 +214,7 @@ Result<json> restore_hub(const fs::path& directory, const Restoring& what) {
 BackupHealth backup_health(const fs::path& directory, const Settings& settings, Instant now) {
   BackupHealth health;
   if (!settings.backup) {
-    health.mend.push_back(
+    health.mend.emplace_back(
         "no backups: when this disk dies, what tablets no longer hold is lost; `fieldpost-hub "
         "backup key --out FILE`, then `fieldpost-hub backup setup --directory FOLDER`");
     return health;
@@ -261,7 +261,7 @@ BackupHealth backup_health(const fs::path& directory, const Settings& settings, 
   struct stat theirs {};
   if (::stat(directory.c_str(), &ours) == 0 &&
       ::stat(settings.backup->directory.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev) {
-    health.mend.push_back(
+    health.mend.emplace_back(
         "the backups lie on the volume of the hub's data: one dead disk takes both");
   }
   return health;
