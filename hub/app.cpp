@@ -22,6 +22,8 @@ namespace {
 
 /// How long a stopping hub waits for its peers' good-byes.
 constexpr auto kGoodbye = std::chrono::seconds(2);
+/// Pages that a store may take while a backup reads it: ten minutes of a fleet at full speed. Address space.
+constexpr std::uint64_t kRoomBesideBackup = std::uint64_t{16} << 30;
 
 sync::ChangeCheck change_check(const schema::Registry& registry) {
   return [&registry](const model::Change& change) -> std::optional<wire::ChangeException> {
@@ -55,6 +57,27 @@ std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open,
   return parts;
 }
 
+std::unique_ptr<backup::BackupService> backups_of(
+    const std::filesystem::path& directory, const Settings& settings, const Keys& keys,
+    const std::vector<OpenStore>& open, const std::vector<std::unique_ptr<Writer>>& writers,
+    bool scheduled) {
+  backup::ServiceParts parts;
+  parts.directory = directory;
+  parts.keys = &keys;
+  parts.hub_name = settings.name;
+  parts.epoch = open.front().store->identity().epoch;
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    storage::LmdbKv* kv = open[i].kv.get();
+    parts.stores.push_back(
+        {{open[i].name, kv, [kv] { return kv->make_room_beside_view(kRoomBesideBackup); }},
+         writers[i].get()});
+  }
+  parts.random = keys::system_random();
+  parts.clock = keys::system_now;
+  parts.scheduled = scheduled;
+  return std::make_unique<backup::BackupService>(std::move(parts));
+}
+
 /// The running hub's parts, in order of construction.
 struct RunningHub {
   asio::io_context control{1};  ///< main's thread: signals, timers, news of a rollback
@@ -65,6 +88,7 @@ struct RunningHub {
   std::optional<schema::Registry> registry;
   std::vector<std::unique_ptr<asio::io_context>> contexts;
   std::vector<std::unique_ptr<Writer>> writers;
+  std::unique_ptr<backup::BackupService> backups;
   std::unique_ptr<SyncService> sync;
   std::unique_ptr<Api> api;
   std::unique_ptr<net::HttpsServer> server;
@@ -143,6 +167,7 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
         [&hub, i](Writer::FeedEnds ends) { hub.sync->feed_moved(i, std::move(ends)); },
         [&hub, i](const std::vector<model::Dot>& changes) { hub.sync->outcomes(i, changes); }));
   }
+  hub.backups = backups_of(directory, hub.settings, hub.keys, hub.open, hub.writers, true);
   hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers, *hub.registry),
                                            hub.keys.signing, change_check(*hub.registry),
                                            keys::system_random(), keys::system_now, [&hub] {
@@ -171,6 +196,7 @@ Status make_api(RunningHub& hub) {
   ApiParts parts;
   parts.stores = parts_of(hub.open, hub.writers, *hub.registry);
   parts.sync = hub.sync.get();
+  parts.backups = hub.backups.get();
   parts.counters = &hub.server->counters();
   parts.registry = &*hub.registry;
   parts.keys = &hub.keys;
@@ -227,6 +253,8 @@ void run_until_signal(RunningHub& hub) {
   for (const auto& context : hub.contexts) threads.emplace_back([&context] { context->run(); });
   control.run();
   spdlog::info("stopping: finishing what has arrived");
+  // A backup under way is given up; the next one goes on from what it wrote.
+  hub.backups->stop();
   // The writers first: what they commit now is acknowledged before the streams are told to close.
   for (const auto& writer : hub.writers) writer->stop();
   hub.server->stop();
@@ -259,7 +287,10 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   for (OpenStore& store : hub->open_) {
     hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
+  hub->backups_ =
+      backups_of(directory, hub->settings_, hub->keys_, hub->open_, hub->writers_, false);
   ApiParts parts;
+  parts.backups = hub->backups_.get();
   parts.stores = parts_of(hub->open_, hub->writers_, *hub->registry_);
   parts.registry = &*hub->registry_;
   parts.keys = &hub->keys_;

@@ -25,6 +25,7 @@ class LocalHub {
   std::vector<OpenStore> open_;
   std::optional<schema::Registry> registry_;
   std::vector<std::unique_ptr<Writer>> writers_;
+  std::unique_ptr<backup::BackupService> backups_;
   std::unique_ptr<Api> api_;
 };
 

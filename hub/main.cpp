@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "hub/cli/backup.h"
 #include "hub/cli/client.h"
 #include "hub/cli/doctor.h"
 #include "hub/cli/export.h"
@@ -40,6 +41,10 @@ struct Options {
   RunOptions run;
   std::string code, name, unit, compartment = "enforcement", id, path, choose, value, note, change,
                                 after, type, author, file;
+  BackupSettings backup;
+  BackupCheck check;
+  Restoring restoring;
+  bool full = false;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
   int days = 365;
@@ -339,6 +344,59 @@ void add_recovery_commands(CLI::App& app, Options& o, int& code) {
   }
 }
 
+int backup_verify_command(const Options& o) {
+  const auto answer = backup_verify(o.data, o.check);
+  const int shown = show(o, answer, print_backup_verify);
+  return shown == 0 && !(*answer)["verified"].get<bool>() ? 1 : shown;
+}
+
+void add_backup_commands(CLI::App& app, Options& o, int& code) {
+  auto* backup = app.add_subcommand("backup", "Sealed backups of this hub")->require_subcommand(1);
+  auto* key = backup->add_subcommand(
+      "key",
+      "Make the recovery key, which alone opens the backups. Example: backup key --out "
+      "recovery.txt");
+  key->add_option("--out", o.file, "A new file (0600), to be carried to a safe")->required();
+  key->callback([&] { code = show(o, backup_key(o.data, o.file), print_backup_key); });
+  auto* setup = backup->add_subcommand(
+      "setup",
+      "Say where backups go and how often; makes the folder. Example: backup setup "
+      "--directory /mnt/backup/fieldpost");
+  setup->add_option("--directory", o.backup.directory, "A folder, on another disk than the hub's")
+      ->required();
+  setup->add_option("--every-hours", o.backup.every_hours, "1 to 8760")->capture_default_str();
+  setup->add_option("--keep", o.backup.keep, "So many stay; older ones are removed")
+      ->capture_default_str();
+  setup->callback([&] { code = show(o, backup_setup(o.data, o.backup), print_backup_setup); });
+  auto* run = backup->add_subcommand("run", "Make one now and wait for it");
+  run->add_flag("--full", o.full,
+                "Also read every file of the repository again, and write anew what is damaged");
+  run->callback([&] {
+    code =
+        show(o, Client(o.data).call("POST", "/v1/backup", {{"full", o.full}}), print_backup_made);
+  });
+  backup->add_subcommand("list", "The backups that are there")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/backups"), print_backups);
+  });
+  auto* verify = backup->add_subcommand(
+      "verify", "Read a backup whole and check that it would restore: verify [NUMBER]");
+  auto* number =
+      verify->add_option("number", o.check.number, "As `backup list` names it; the newest");
+  verify->add_flag("--all", o.check.all, "Every backup")->excludes(number);
+  verify->add_option("--from", o.check.from, "A repository, with --key: needs no hub");
+  verify->add_option("--key", o.check.key, "File of the recovery key");
+  verify->callback([&] { code = backup_verify_command(o); });
+  auto* restore = app.add_subcommand(
+      "restore",
+      "Make a hub again from its backups. Example: restore --from /mnt/backup/fieldpost "
+      "--key recovery.txt --data /srv/fieldpost");
+  restore->add_option("--from", o.restoring.from, "The repository")->required();
+  restore->add_option("--key", o.restoring.key, "File of the recovery key")->required();
+  restore->add_option("--backup", o.restoring.number, "Its number, or latest")
+      ->capture_default_str();
+  restore->callback([&] { code = show(o, restore_hub(o.data, o.restoring), print_restored); });
+}
+
 void add_hub_commands(CLI::App& app, Options& o, int& code) {
   auto* make = app.add_subcommand(
       "init",
@@ -407,6 +465,7 @@ int main(int argc, char** argv) {
   add_quarantine_commands(app, o, code);
   add_recovery_commands(app, o, code);
   add_export_commands(app, o, code);
+  add_backup_commands(app, o, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

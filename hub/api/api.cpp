@@ -27,6 +27,7 @@ net::HttpResponse error_answer(const Error& error) {
       {Errc::closed, 503, "stopping"},
       {Errc::store_full, 507, "store_full"},
       {Errc::store_failed, 503, "store_failed"},
+      {Errc::locked, 409, "locked"},
   };
   for (const Row& row : kRows) {
     if (error.is(row.code)) return net::error_response(row.status, row.name, error.detail);
@@ -82,6 +83,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   RecoveryRoutes::add(*this);
   StateRoutes::add(*this);
   ExportRoutes::add(*this);
+  BackupRoutes::add(*this);
 }
 
 Api::~Api() { stopping_ = true; }

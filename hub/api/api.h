@@ -2,8 +2,8 @@
 //
 // Thread rule: `handle` from any thread. Handlers run on threads of the Api's own, one after the other: a
 // list of a thousand records or a wait for the writer must not keep a network thread from its tablets.
-// Enrolment and verification have a thread each, so that neither a stranger nor a long proof blocks an
-// operator; /healthz, /readyz and the API document are answered at once.
+// Enrolment, verification and the list of backups have a thread each, so that neither a stranger nor a long
+// proof nor a slow disk blocks an operator; /healthz, /readyz and the API document are answered at once.
 // Invariants:
 //   1. Everything but /healthz, /readyz, /v1/enrol and /v1/openapi.json asks for the administrator token.
 //   2. An answer is JSON (or Prometheus text); an error is {"error":{"code","message"}} in a sentence that
@@ -19,6 +19,7 @@
 
 #include "hub/api/contract.h"
 #include "hub/api/worker.h"
+#include "hub/backup/service.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
@@ -31,6 +32,7 @@ namespace fieldpost::hub {
 struct ApiParts {
   std::vector<StoreParts> stores;
   SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
+  backup::BackupService* backups = nullptr;  ///< absent in tests of other things
   const net::ServerCounters* counters = nullptr;
   const schema::Registry* registry = nullptr;
   const Keys* keys = nullptr;
@@ -60,6 +62,7 @@ class Api {
   friend struct RecoveryRoutes;
   friend struct StateRoutes;
   friend struct ExportRoutes;
+  friend struct BackupRoutes;
 
   using Answer = std::function<Result<nlohmann::json>(const net::HttpRequest&)>;
   void add(std::string_view method, std::string_view pattern, Answer answer);
@@ -94,6 +97,7 @@ class Api {
   Worker operators_{kWaitingMax};
   Worker enrolments_{kWaitingMax};
   Worker proofs_{1};
+  Worker listings_{4};
 };
 
 /// The status an error answers with.

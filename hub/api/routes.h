@@ -64,7 +64,16 @@ struct ExportRoutes {
  private:
   static Result<nlohmann::json> sealed(const Api& api, const net::HttpRequest& request);
 };
+struct BackupRoutes {
+  static void add(Api& api);
 
+ private:
+  static net::HttpResponse list(const Api& api);
+  static void make(Api& api, const net::HttpRequest& request, const net::Responder& respond);
+};
+
+/// What status says of the backups.
+nlohmann::json standing_json(const backup::Standing& standing);
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.
 std::string version_text(const model::VersionVector& vv);
 /// A record for people and scripts: document, conflicts with every sibling, sealed paths, raw state.

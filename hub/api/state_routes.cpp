@@ -111,7 +111,10 @@ Result<json> StateRoutes::status(const Api& api, const net::HttpRequest&) {
     FP_TRY(const auto found, api.readers_[i]->devices());
     devices += found.size();
   }
+  json backup = nullptr;
+  if (api.parts_.backups != nullptr) backup = standing_json(api.parts_.backups->standing());
   return json{{"name", api.parts_.settings.name},
+              {"backup", std::move(backup)},
               {"hub", api.parts_.stores.front().store->identity().hub.hex()},
               {"as_of", to_text(api.parts_.clock())},
               {"running", api.parts_.sync != nullptr},
@@ -164,6 +167,16 @@ std::string StateRoutes::metrics(const Api& api) {
   if (api.parts_.sync != nullptr) {
     metrics.gauge("fieldpost_hub_connected_devices", "Sync connections open.",
                   static_cast<double>(api.parts_.sync->sessions()));
+  }
+  if (api.parts_.backups != nullptr) {
+    const backup::Standing standing = api.parts_.backups->standing();
+    if (standing.newest_at)
+      metrics.gauge("fieldpost_hub_backup_newest_seconds",
+                    "When the newest restorable backup was made, in seconds since 1970.",
+                    static_cast<double>(standing.newest_at->ms) / 1000);
+    metrics.gauge("fieldpost_hub_backup_ok",
+                  "1 when backups are configured and the last attempt did not fail.",
+                  standing.settings && standing.last_error.empty() ? 1 : 0);
   }
   if (api.parts_.counters != nullptr) {
     metrics.gauge("fieldpost_hub_connections_open", "TCP connections open.",

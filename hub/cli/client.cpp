@@ -19,7 +19,8 @@ Result<net::HttpResponse> Client::send(const std::string& method, const std::str
     request.target = target;
     request.headers = {{"Authorization", "Bearer " + keys.admin_token}};
     request.body = body;
-    request.timeout_ms = 600'000;  // verify may take minutes
+    // verify may take minutes, a first backup hours
+    request.timeout_ms = target == "/v1/backup" ? 24 * 3'600'000 : 600'000;
     request.body_bytes_max = 256 * 1024 * 1024;
     FP_TRY(request.trust, net::trust_ca(keys.ca_pem));
     FP_TRY(net::ClientResponse answer, net::http_request(std::move(request)));

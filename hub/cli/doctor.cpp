@@ -7,7 +7,8 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
-#include "hub/store/layout.h"
+#include "hub/cli/backup.h"
+#include "hub/cli/client.h"
 #include "keys/clock.h"
 #include "keys/pki.h"
 
@@ -69,6 +70,21 @@ void check_disk(Report& report, const fs::path& directory) {
     report.good(text);
 }
 
+/// Of the running hub: why its last attempt failed.
+void check_last_backup(Report& report, const fs::path& directory) {
+  const auto status = Client(directory).call("GET", "/v1/status");
+  if (!status || !status->contains("backup") || !(*status)["backup"].is_object()) return;
+  const auto& fault = (*status)["backup"].value("fault", nlohmann::json(nullptr));
+  if (fault.is_string())
+    report.mend("the last attempt at a backup failed: " + fault.get<std::string>());
+}
+
+void check_backups(Report& report, const fs::path& directory, const Settings& settings) {
+  const BackupHealth health = backup_health(directory, settings, keys::system_now());
+  for (const std::string& what : health.good) report.good(what);
+  for (const std::string& what : health.mend) report.mend(what);
+}
+
 }  // namespace
 
 Result<int> doctor(const fs::path& directory) {
@@ -85,6 +101,7 @@ Result<int> doctor(const fs::path& directory) {
                       "Every tablet has to be enrolled anew at a new hub before that");
   }
   check_disk(report, directory);
+  if (keys) check_backups(report, directory, settings);
   const auto volume = encrypted(directory);
   if (!volume)
     report.unknown("whether " + directory.string() + " lies on an encrypted volume; see to it");
@@ -103,11 +120,13 @@ Result<int> doctor(const fs::path& directory) {
     else
       report.good(text);
   }
-  if (const auto run = running(directory))
+  if (const auto run = running(directory)) {
+    check_last_backup(report, directory);
     report.good("the hub runs (pid " + std::to_string(run->pid) + ", port " +
                 std::to_string(run->port) + ")");
-  else
+  } else {
     report.unknown("the stores: the hub does not run; `fieldpost-hub verify` reads all of them");
+  }
   return report.faults;
 }
 

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string>
 
+#include "hub/cli/backup.h"
+
 namespace fieldpost::hub {
 
 using nlohmann::json;
@@ -276,6 +278,7 @@ void print_status(const json& answer) {
          (counts["staged"] == 0 ? std::string() : text(counts["staged"]) + " TO BE RECOVERED; ") +
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }
+  line("  " + backup_line(answer["backup"]));
 }
 
 void print_verify(const json& answer) {

@@ -14,7 +14,6 @@
 #include "keys/pki.h"
 #include "keys/secret_file.h"
 #include "storage/kv_hub_store.h"
-#include "storage/value_codec.h"
 
 namespace fieldpost::hub {
 
@@ -25,7 +24,7 @@ using nlohmann::json;
 const std::vector<std::string> kTables = {
     "meta",    "records",     "log",    "feed",       "feed_ends", "actors",
     "batches", "by_record",   "held",   "exceptions", "conflicts", "units",
-    "devices", "invitations", "starts", "staged",     "recovered"};
+    "devices", "invitations", "starts", "staged",     "recovered", "backed_up"};
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
@@ -35,6 +34,32 @@ const std::vector<std::string> kLogLevels = {"trace",   "debug", "info",     "wa
                                              "warning", "error", "critical", "off"};
 
 fs::path keys_of(const fs::path& directory) { return directory / "keys"; }
+
+/// What is wrong with them, or nothing.
+std::optional<std::string> fault_of(const BackupSettings& backup) {
+  if (!backup.directory.starts_with('/')) return "\"directory\" must be an absolute path";
+  if (backup.every_hours < 1 || backup.every_hours > 8760)
+    return "\"every_hours\" must be from 1 to 8760";
+  if (backup.keep < 1 || backup.keep > 10'000) return "\"keep\" must be from 1 to 10000";
+  return std::nullopt;
+}
+
+Result<BackupSettings> backup_settings(const json& object) {
+  BackupSettings backup;
+  for (const auto& [key, value] : object.items()) {
+    const bool number = value.is_number_unsigned() && value.get<std::uint64_t>() <= UINT32_MAX;
+    if (key == "directory" && value.is_string())
+      backup.directory = value;
+    else if (key == "every_hours" && number)
+      backup.every_hours = value;
+    else if (key == "keep" && number)
+      backup.keep = value;
+    else
+      return fail(Errc::malformed, "member \"" + key + "\" of \"backup\" is unknown or no number");
+  }
+  if (const auto fault = fault_of(backup)) return fail(Errc::malformed, "in \"backup\", " + *fault);
+  return backup;
+}
 
 Status write_keys(const fs::path& keys, const Settings& settings, const RandomSource& random,
                   Instant now) {
@@ -95,7 +120,7 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
   FP_CHECK_OK(keys::make_private_directory(keys_of(directory)));
   FP_CHECK_OK(write_keys(keys_of(directory), settings, random, now));
   FP_TRY(const Keys made, load_keys(directory));
-  for (const char* name : {"enforcement", "health"}) {
+  for (const char* name : kStoreNames) {
     storage::LmdbOptions options = store_options(directory, name);
     options.create = true;
     FP_TRY(const auto kv, storage::LmdbKv::open(options));
@@ -137,13 +162,28 @@ Result<Settings> load_settings(const fs::path& directory) {
       settings.log_level = value;
     else if (key == "port" && number && value.get<std::uint64_t>() < 65536)
       settings.port = value;
-    else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
+    else if (key == "backup" && value.is_object()) {
+      auto backup = backup_settings(value);
+      if (!backup) return bad(backup.error().detail);
+      settings.backup = *std::move(backup);
+    } else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
       settings.threads = value;
     else
       return bad("member \"" + key + "\" is unknown or has a value out of range");
   }
   if (settings.name.empty()) return bad("member \"name\" is missing");
   return settings;
+}
+
+Status save_backup_settings(const fs::path& directory, const BackupSettings& backup) {
+  if (const auto fault = fault_of(backup)) return fail(Errc::invalid_argument, *fault);
+  FP_CHECK_OK(load_settings(directory));
+  const fs::path path = directory / "hub.json";
+  FP_TRY(const std::string text, text_of(path, false));
+  json settings = json::parse(text, nullptr, false);
+  settings["backup"] = {
+      {"directory", backup.directory}, {"every_hours", backup.every_hours}, {"keep", backup.keep}};
+  return keys::write_file_atomically(path, as_bytes(settings.dump(2) + "\n"), 0600);
 }
 
 Result<Keys> load_keys(const fs::path& directory) {
@@ -181,6 +221,11 @@ Result<Keys> load_keys(const fs::path& directory) {
   return out;
 }
 
+std::unique_ptr<storage::ValueCodec> store_codec(const crypto::SymmetricKey& key) {
+  return std::make_unique<storage::ChecksumCodec>(
+      key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
+}
+
 Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
                                            const RandomSource& random, storage::Opening opening,
                                            bool new_epoch) {
@@ -188,7 +233,7 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
   // A hub speaks with one epoch: it goes on only if every store says the same one.
   std::optional<Epoch> kept;
   bool clean = !new_epoch;
-  for (const char* name : {"enforcement", "health"}) {
+  for (const char* name : kStoreNames) {
     OpenStore open;
     open.name = name;
     FP_TRY(open.kv, storage::LmdbKv::open(store_options(directory, name)));
@@ -200,10 +245,7 @@ Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys
   FP_TRY(const HubId hub, HubId::from(keys.signing.public_key.view()));
   const storage::HubIdentity identity{hub, clean ? *kept : random_id<Epoch>(random),
                                       random_id<StartId>(random)};
-  const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
-    return std::make_unique<storage::ChecksumCodec>(
-        key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
-  };
+  const auto maker = [key = keys.store] { return store_codec(key); };
   for (OpenStore& open : stores) {
     FP_TRY(open.store, storage::open_hub_store(*open.kv, maker, identity, opening));
   }

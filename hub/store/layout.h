@@ -17,16 +17,25 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/random_source.h"
 #include "storage/kv_hub_store.h"
 #include "storage/lmdb/lmdb_kv.h"
+#include "storage/value_codec.h"
 
 namespace fieldpost::hub {
 
 namespace fs = std::filesystem;
+
+/// Where and when backups are made: the member "backup" of hub.json.
+struct BackupSettings {
+  std::string directory;     ///< absolute: of the repository
+  unsigned every_hours = 6;  ///< 1 to 8760
+  unsigned keep = 28;        ///< 1 to 10000: so many backups stay
+};
 
 struct Settings {
   std::string name;  ///< host name in the certificate and in enrolment codes
@@ -34,6 +43,7 @@ struct Settings {
   std::uint16_t port = 7443;
   unsigned threads = 0;  ///< 0: one per core
   std::string log_level = "info";
+  std::optional<BackupSettings> backup;
 };
 
 struct Keys {
@@ -56,9 +66,14 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
             Instant now);
 /// Errors: `not_found` with the command that makes a hub; `malformed` naming file and member.
 Result<Settings> load_settings(const fs::path& directory);
+/// Puts the member "backup" into hub.json; the other members stay as they are. Errors: `invalid_argument`.
+Status save_backup_settings(const fs::path& directory, const BackupSettings& backup);
 Result<Keys> load_keys(const fs::path& directory);
 /// Of the store `name` ("enforcement" or "health"): its place, tables and format.
 storage::LmdbOptions store_options(const fs::path& directory, const std::string& name);
+/// How values stand in the stores.
+std::unique_ptr<storage::ValueCodec> store_codec(const crypto::SymmetricKey& key);
+inline constexpr const char* kStoreNames[] = {"enforcement", "health"};
 /// Opens both stores. Serving, the epoch goes on only if both stopped cleanly and nobody asked for a new one.
 /// Errors: `locked` when a hub runs here.
 Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,

@@ -28,19 +28,15 @@ class File {
 
 Error system_error(const std::filesystem::path& path, const char* what) {
   const int code = errno;
-  return fail(code == ENOENT ? Errc::not_found : Errc::io,
+  const bool full = code == ENOSPC || code == EDQUOT;
+  return fail(code == ENOENT ? Errc::not_found
+              : full         ? Errc::store_full
+                             : Errc::io,
               "cannot " + std::string(what) + " " + path.string() + ": " + std::strerror(code));
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-}
-
-Status sync_folder(const std::filesystem::path& folder) {
-  const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.is_open() || ::fsync(handle.get()) != 0)
-    return system_error(folder, "write to the disk the folder");
-  return {};
 }
 
 Result<Bytes> read_all(const File& file, std::size_t bytes_max, const std::filesystem::path& path) {
@@ -106,15 +102,49 @@ Status AtomicFile::write(BytesView content) {
   return {};
 }
 
-Status AtomicFile::commit() {
+void AtomicFile::begin_sync() const { ::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
+void AtomicFile::wait_content() const {
+  ::sync_file_range(
+      descriptor_, 0, 0,
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+Status AtomicFile::sync() const {
   if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
+  return {};
+}
+
+Result<Bytes> AtomicFile::read_back() const {
+  struct stat found {};
+  if (::fstat(descriptor_, &found) != 0) return system_error(path_, "read");
+  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
+  Bytes content(static_cast<std::size_t>(found.st_size));
+  std::size_t at = 0;
+  while (at < content.size()) {
+    const ssize_t got =
+        ::pread(descriptor_, content.data() + at, content.size() - at, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return system_error(path_, "read back");
+    at += static_cast<std::size_t>(got);
+  }
+  return content;
+}
+
+Status AtomicFile::name() {
   if (::rename(working_.c_str(), path_.c_str()) != 0) return system_error(path_, "replace");
   working_.clear();
+  return {};
+}
+
+Status AtomicFile::commit() {
+  FP_CHECK_OK(sync());
+  FP_CHECK_OK(name());
   return sync_folder(folder_of(path_));
 }
 
 Status AtomicFile::commit_new() {
-  if (::fsync(descriptor_) != 0) return system_error(path_, "write to the disk");
+  FP_CHECK_OK(sync());
   if (::renameat2(AT_FDCWD, working_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) != 0) {
     if (errno == EEXIST)
       return fail(
@@ -130,6 +160,13 @@ Status AtomicFile::commit_new() {
   }
   working_.clear();
   return sync_folder(folder_of(path_));
+}
+
+Status sync_folder(const std::filesystem::path& folder) {
+  const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.get()) != 0)
+    return system_error(folder, "write to the disk the folder");
+  return {};
 }
 
 Status write_file_atomically(const std::filesystem::path& path, BytesView content, mode_t mode) {

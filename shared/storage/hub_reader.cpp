@@ -228,6 +228,12 @@ class KvHubReader final : public HubReader {
     return lacking;
   }
 
+  Result<Sequence> backed_up(ActorId actor) const override {
+    FP_TRY(const auto found,
+           one<Sequence>(kBackedUp, Packer().actor(actor).bytes(), unpack_backed_up));
+    return found.value_or(Sequence{});
+  }
+
   Result<std::vector<Unit>> units() const override { return all<Unit>(kUnits, unpack_unit); }
   Result<std::vector<Device>> devices() const override {
     return all<Device>(kDevices, unpack_device);

@@ -10,8 +10,6 @@ namespace {
 
 using Step = KvRead::Step;
 
-constexpr std::string_view kEpochKey = "epoch";
-constexpr std::string_view kCleanKey = "clean_stop";
 constexpr std::string_view kDoubtKey = "doubted";
 constexpr std::string_view kStartKey = "start";
 constexpr std::string_view kStartCountKey = "start_count";
@@ -57,14 +55,14 @@ Status forget_old_starts(KvWrite& write, std::uint64_t last) {
 }  // namespace
 
 Result<std::optional<Epoch>> read_epoch(const KvRead& read) {
-  FP_TRY(const auto value, read.get(kMeta, as_bytes(kEpochKey)));
+  FP_TRY(const auto value, read.get(kMeta, as_bytes(kMetaEpoch)));
   if (!value) return std::optional<Epoch>{};
   FP_TRY(const Epoch epoch, Epoch::from(*value));
   return std::optional<Epoch>(epoch);
 }
 
 Result<std::optional<Epoch>> read_clean_epoch(const KvRead& read) {
-  FP_TRY(const auto clean, read.get(kMeta, as_bytes(kCleanKey)));
+  FP_TRY(const auto clean, read.get(kMeta, as_bytes(kMetaCleanStop)));
   if (!clean) return std::optional<Epoch>{};
   return read_epoch(read);
 }
@@ -83,8 +81,8 @@ Status begin_start(KvWrite& write, const HubIdentity& identity) {
   if (number > kStartsKept) FP_CHECK_OK(forget_old_starts(write, number - kStartsKept));
   FP_CHECK_OK(write.put(kMeta, as_bytes(kStartCountKey), Packer().u64(number).bytes()));
   FP_CHECK_OK(write.put(kMeta, as_bytes(kStartKey), identity.start.view()));
-  FP_CHECK_OK(write.put(kMeta, as_bytes(kEpochKey), identity.epoch.view()));
-  FP_CHECK_OK(write.erase(kMeta, as_bytes(kCleanKey)));
+  FP_CHECK_OK(write.put(kMeta, as_bytes(kMetaEpoch), identity.epoch.view()));
+  FP_CHECK_OK(write.erase(kMeta, as_bytes(kMetaCleanStop)));
   FP_CHECK_OK(write.erase(kMeta, as_bytes(kDoubtKey)));
   return write.put(kStarts, identity.start.view(), Packer().u64(number).bytes());
 }
@@ -92,11 +90,11 @@ Status begin_start(KvWrite& write, const HubIdentity& identity) {
 Status mark_clean_stop(KvWrite& write, const StartId& start) {
   FP_TRY(const auto doubted, write.get(kMeta, as_bytes(kDoubtKey)));
   if (doubted) return {};
-  return write.put(kMeta, as_bytes(kCleanKey), start.view());
+  return write.put(kMeta, as_bytes(kMetaCleanStop), start.view());
 }
 
 Status mark_doubt(KvWrite& write) {
-  FP_CHECK_OK(write.erase(kMeta, as_bytes(kCleanKey)));
+  FP_CHECK_OK(write.erase(kMeta, as_bytes(kMetaCleanStop)));
   return write.put(kMeta, as_bytes(kDoubtKey), Packer().u8(1).bytes());
 }
 

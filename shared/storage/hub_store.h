@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/record.h"
@@ -260,6 +261,8 @@ class HubReader {
   virtual Result<std::vector<HeldEntry>> held(std::size_t limit,
                                               const HeldEntry& after = {}) const = 0;
   virtual Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const = 0;
+  /// The watermark that put_backed_up stored; zero when there is none.
+  virtual Result<Sequence> backed_up(ActorId actor) const = 0;
 
   /// Up to which position a start gave out this unit's feed; nothing when it is not remembered.
   virtual Result<std::optional<std::uint64_t>> start_end(const StartId& start,
@@ -289,6 +292,9 @@ class HubReader {
   virtual Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const = 0;
 };
 
+/// An actor, and how far something reaches on its chain.
+using ActorHeads = std::vector<std::pair<ActorId, Sequence>>;
+
 class HubStore {
  public:
   virtual ~HubStore() = default;
@@ -312,6 +318,12 @@ class HubStore {
   /// Errors: `not_found` (unknown or used by another), `expired`, `already_exists` (the unit has a device of that name).
   virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
   virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
+
+  /// `raise`: no entry falls, and an actor that is not named keeps its own. `restate`: only what is named.
+  enum class BackedUp : std::uint8_t { raise, restate };
+  /// How far the oldest backup that can still be restored reaches: what tablets are told to be beyond the loss
+  /// of this hub. Nothing is stored above the head that the actor has here, nor of an actor unknown here.
+  virtual Status put_backed_up(const ActorHeads& heads, BackedUp how) = 0;
 
   /// What an operator decides on a quarantined change.
   enum class Ruling : std::uint8_t { retry, accept, reject };

@@ -80,6 +80,15 @@ Result<StoredException> unpack_stored_exception(BytesView bytes) {
   return stored;
 }
 
+Bytes pack_backed_up(Sequence counter) { return Packer().seq(counter).take(); }
+
+Result<Sequence> unpack_backed_up(BytesView bytes) {
+  Unpacker in(bytes);
+  const Sequence counter = in.seq();
+  FP_CHECK_OK(in.finish("backed-up watermark"));
+  return counter;
+}
+
 Bytes pack_unit(const Unit& unit) {
   return Packer().text(unit.code).text(unit.name).text(unit.compartment).take();
 }

@@ -22,6 +22,7 @@
 //   starts        start id [‖ unit]                its number [where it ended]   (hub_starts.h)
 //   staged        record id ‖ device ‖ 8 of digest received ‖ canonical state   (codec)
 //   recovered     record id ‖ number               pack_recovered               (codec)
+//   backed_up     actor                            counter: what every restorable backup holds of it
 #pragma once
 
 #include "storage/hub_store.h"
@@ -47,7 +48,13 @@ inline constexpr TableId kInvitations = 13;
 inline constexpr TableId kStarts = 14;
 inline constexpr TableId kStaged = 15;
 inline constexpr TableId kRecovered = 16;
-inline constexpr TableId kTableCount = 17;
+inline constexpr TableId kBackedUp = 17;
+inline constexpr TableId kTableCount = 18;
+
+// Keys of the table `meta`.
+inline constexpr std::string_view kMetaEpoch = "epoch";
+inline constexpr std::string_view kMetaCleanStop = "clean_stop";
+inline constexpr std::string_view kMetaRestoredAt = "restored_at";
 
 Bytes dot_key(ActorId actor, Sequence counter);
 Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);
@@ -73,6 +80,9 @@ struct StoredException {
 };
 Bytes pack_stored_exception(const StoredException& stored);
 Result<StoredException> unpack_stored_exception(BytesView bytes);
+
+Bytes pack_backed_up(Sequence counter);
+Result<Sequence> unpack_backed_up(BytesView bytes);
 
 Bytes pack_unit(const Unit& unit);
 Result<Unit> unpack_unit(BytesView bytes);

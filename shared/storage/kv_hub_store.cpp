@@ -173,6 +173,26 @@ class KvHubStore final : public HubStore {
     });
   }
 
+  Status put_backed_up(const ActorHeads& heads, BackedUp how) override {
+    return kv_.update([&](KvWrite& write) -> Status {
+      if (how == BackedUp::restate) FP_CHECK_OK(erase_all(write, kBackedUp));
+      for (const auto& [actor, counter] : heads) {
+        const Bytes key = Packer().actor(actor).take();
+        FP_TRY(const auto known, write.get(kActors, key));
+        if (!known) continue;
+        FP_TRY(const ActorHeadState here, unpack_actor(*known));
+        const Sequence next = std::min(counter, here.head);
+        FP_TRY(const auto stored, write.get(kBackedUp, key));
+        if (stored) {
+          FP_TRY(const Sequence before, unpack_backed_up(*stored));
+          if (next <= before) continue;
+        }
+        FP_CHECK_OK(write.put(kBackedUp, key, pack_backed_up(next)));
+      }
+      return {};
+    });
+  }
+
   Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor,
                            const SignHead& sign) override {
     return one([&](KvWrite& write, HubApply& run) -> Status {
@@ -251,6 +271,16 @@ class KvHubStore final : public HubStore {
     if (!value) return fail(Errc::corrupt, "an enrolled device is missing from the store");
     FP_TRY(device, unpack_device(*value));
     if (device.standing != DeviceStanding::active) return fail(Errc::not_found, kCodeUseless);
+    return {};
+  }
+
+  static Status erase_all(KvWrite& write, TableId table) {
+    std::vector<Bytes> keys;
+    FP_CHECK_OK(write.scan(table, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+      keys.push_back(to_bytes(key));
+      return KvRead::Step::more;
+    }));
+    for (const Bytes& key : keys) FP_CHECK_OK(write.erase(table, key));
     return {};
   }
 

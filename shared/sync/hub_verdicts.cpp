@@ -40,8 +40,7 @@ void HubSession::note_fork(Instant now, Chain& chain, Sequence head) {
 
 Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& claimed,
                                           bool current) {
-  wire::Verdict verdict;
-  verdict.actor = claimed.actor;
+  wire::Verdict verdict{claimed.actor, wire::VerdictKind::unknown, {}, {}, {}};
   FP_TRY(const auto known, here().reader->actor(claimed.actor));
   Chain chain;
   if (!known) {
@@ -58,6 +57,7 @@ Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& cl
     chain.hash = known->hash;
     chain.told = known->head;
     FP_TRY(const bool same, same_history(*known, claimed, current));
+    FP_TRY(verdict.backed_up, same ? here().reader->backed_up(claimed.actor) : Sequence{});
     chain.claimed = claimed.head;
     if (!same) {
       verdict.kind = wire::VerdictKind::forked;

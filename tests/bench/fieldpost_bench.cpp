@@ -51,6 +51,7 @@ const std::vector<Group>& groups() {
       {{"deliver_p50_ms", "deliver_p99_ms", "hub_idle_conn_kib", "hub_idle_cpu_percent_1000"},
        measure_deliver},
       {{"hub_apply_vs_lmdb"}, measure_hub_apply},
+      {{"backup_mb_per_s", "restore_mb_per_s", "backup_ingest_slowdown"}, measure_backup},
       {{"agent_rss_anon_mib", "agent_rss_file_mib", "agent_idle_cpu_ms_per_min"},
        measure_idle_agent},
   };

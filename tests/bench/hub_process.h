@@ -37,6 +37,7 @@ class HubProcess {
   /// As an operator does it: SIGTERM, and again at the same port. Returns when it listens.
   void restart();
 
+  std::filesystem::path data() const { return directory_.path() / "hub"; }
   test::TcpProxy& proxy() { return proxy_; }
   /// On the proxy's thread.
   void set_delay(std::chrono::microseconds one_way);

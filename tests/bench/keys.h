@@ -31,6 +31,7 @@ void measure_storm(const Plan& plan, Report& report);
 void measure_link(const Plan& plan, Report& report);
 void measure_deliver(const Plan& plan, Report& report);
 void measure_hub_apply(const Plan& plan, Report& report);
+void measure_backup(const Plan& plan, Report& report);
 void measure_idle_agent(const Plan& plan, Report& report);
 
 /// Sorts; p from 0 to 1.

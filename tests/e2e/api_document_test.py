@@ -62,7 +62,9 @@ class Document:
 class ApiDocument(scenario.Scenario):
     def setUp(self):
         super().setUp()
-        self.the_hub = self.hub()
+        self.the_hub = self.hub(start=False)
+        self.set_up_backups(self.the_hub)
+        self.the_hub.start().daemon.wait_line("backup 1 made")  # it is due at once
         self.document = Document(self.the_hub.api("GET", "/v1/openapi.json", token=False).json())
         self.checked = set()
 
@@ -137,6 +139,9 @@ class ApiDocument(scenario.Scenario):
         for ruling in ("retry", "accept"):
             self.check("POST", "/v1/quarantine/{actor}/{counter}", f"/v1/quarantine/{actor}/{counter}", {"ruling": ruling, "note": "why"})
         self.check("POST", "/v1/verify")
+        self.assertEqual(self.check("POST", "/v1/backup", None, {"full": True})["number"], 2)
+        self.assertEqual([one["number"] for one in self.check("GET", "/v1/backups")["backups"]], [1, 2])
+        self.assertEqual(self.check("GET", "/v1/status")["backup"]["restorable"], 2)
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-MRU1", {"name": "Mobile unit 1", "compartment": "health"})
         self.check("POST", "/v1/invitations", None, {"name": "T03", "unit": "01-PPT", "valid_minutes": 5})
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-BVL", {})

@@ -30,7 +30,11 @@ HUB = [
     "quarantine frob", "quarantine retry", "quarantine retry zz", "quarantine retry zz:1", "quarantine retry 0000000000000001:x",
     "quarantine accept 0000000000000001:1 --note why", "quarantine reject 0000000000000001:1 --note why",
     "quarantine accept 0000000000000001:1", "init", "init --name", "init --name again.example", "run --port 99999", "run --threads x",
-    "status extra", "verify extra", "doctor extra", "held extra", "conflicts extra", "--config /nonexistent status"]
+    "status extra", "verify extra", "doctor extra", "held extra", "conflicts extra", "--config /nonexistent status",
+    "backup", "backup frob", "backup key", "backup key --out /nonexistent/x", "backup key --out STOP", "backup setup",
+    "backup setup --directory FOLDER", "backup setup --directory FOLDER --every-hours x", "backup run", "backup run extra", "backup list",
+    "backup verify", "backup verify zz", "backup verify 1 --all", "backup verify --from FOLDER", "restore", "restore --from FOLDER",
+    "restore --from /nonexistent --key /nonexistent", "restore --from FOLDER --key STOP", "restore --from FOLDER --key FOLDER"]
 
 AGENT = [
     "", "frobnicate", "enroll", "enroll nonsense", "run --port 99999", "run --port x", "sync", "sync --once --timeout 0", "sync --once --timeout x",
@@ -119,7 +123,8 @@ class BadCommands(scenario.Scenario):
             self.assertIn("enroll", ran.err, line)
 
     def test_a_folder_without_a_hub_says_so_at_every_command(self):
-        for line in ("run", "status", "records", "conflicts", "held", "quarantine", "verify", "doctor", "unit list", "device list"):
+        for line in ("run", "status", "records", "conflicts", "held", "quarantine", "verify", "doctor", "unit list", "device list",
+                     "backup list", "backup run", "backup verify", f"backup key --out {self.folder / 'key'}"):
             ran = world.run(self.programs.hub, "--data", self.folder / "none", *line.split())
             self.assertEqual(self.check("fieldpost-hub", line, ran), [])
             self.assertIn("init", ran.err, line)

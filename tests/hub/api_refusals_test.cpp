@@ -41,6 +41,7 @@ json good_body(const std::string& pattern) {
   if (pattern == "/v1/devices/{name}/move") return {{"unit", "01-PPT"}};
   if (pattern == "/v1/recovery/{id}") return {{"decision", "join"}, {"note", "why"}};
   if (pattern == "/v1/units/{code}") return {{"name", "Poipet"}};
+  if (pattern == "/v1/backup") return {{"full", true}};
   if (pattern == "/v1/invitations") return {{"name", "T07"}, {"unit", "01-PPT"}};
   if (pattern == "/v1/enrol")
     return {{"secret", std::string(32, '0')},

@@ -118,3 +118,36 @@ TEST_CASE("a run.json that a killed hub left behind names no running hub") {
   CHECK_FALSE(running(made.path));
   CHECK_FALSE(fs::exists(made.path / "run.json"));
 }
+
+TEST_CASE("where backups go is a member of hub.json, checked and written beside the others") {
+  const Made made;
+  CHECK_FALSE(load_settings(made.path)->backup);
+  REQUIRE(save_backup_settings(made.path, {"/mnt/backup/fieldpost", 12, 7}));
+  const auto settings = load_settings(made.path);
+  REQUIRE(settings);
+  CHECK(settings->name == "hub.example");
+  REQUIRE(settings->backup);
+  CHECK(settings->backup->directory == "/mnt/backup/fieldpost");
+  CHECK(settings->backup->every_hours == 12);
+  CHECK(settings->backup->keep == 7);
+  for (const BackupSettings& wrong :
+       {BackupSettings{"relative", 6, 28}, BackupSettings{"/b", 0, 28},
+        BackupSettings{"/b", 9000, 28}, BackupSettings{"/b", 6, 0}, BackupSettings{"/b", 6, 20'000},
+        BackupSettings{"", 6, 28}}) {
+    const auto saved = save_backup_settings(made.path, wrong);
+    REQUIRE_FALSE(saved);
+    CHECK(saved.error().is(Errc::invalid_argument));
+  }
+  CHECK(load_settings(made.path)->backup->keep == 7);
+  for (const char* wrong :
+       {R"({"directory": "/b", "every": 6})", R"({"every_hours": 6})", R"({"directory": 5})",
+        R"({"directory": "/b", "keep": -1})", R"({"directory": "/b", "every_hours": 4294967302})",
+        R"([])", R"("/b")"}) {
+    INFO(wrong);
+    made.write("hub.json", std::string(R"({"name": "x", "backup": )") + wrong + "}");
+    const auto refused = load_settings(made.path);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().is(Errc::malformed));
+    CHECK(refused.error().detail.find("backup") != std::string::npos);
+  }
+}

@@ -3,8 +3,10 @@
 #include <memory>
 #include <tuple>
 
+#include "storage/hub_backup.h"
 #include "storage/hub_tables.h"
 #include "storage/kv_hub_store.h"
+#include "storage/kv_tables.h"
 #include "storage/lmdb/lmdb_kv.h"
 #include "storage/memory_kv.h"
 #include "tests/support/catch.h"
@@ -501,4 +503,96 @@ TEST_CASE("hub store: a failed commit leaves all or nothing, and the retry is sa
   CHECK(hub.store->reader()->counts()->changes == 4);
   CHECK(hub.store->reader()->counts()->records == 3);
   hub.verify();
+}
+
+TEST_CASE("hub store: the backed-up watermark never passes the head and falls only when restated") {
+  Hub hub(any_engine());
+  using BackedUp = HubStore::BackedUp;
+  REQUIRE(hub.store->apply({hub.creations({1, 2, 3})}).has_value());
+  const auto watermark = [&] { return hub.store->reader()->backed_up(hub.actor)->value; };
+  CHECK(watermark() == 0);
+  const ActorId stranger{0xB2};
+  REQUIRE(hub.store->put_backed_up({{hub.actor, Sequence{2}}, {stranger, Sequence{9}}},
+                                   BackedUp::raise));
+  CHECK(watermark() == 2);
+  CHECK(hub.store->reader()->backed_up(stranger)->value == 0);  // unknown here
+  REQUIRE(hub.store->put_backed_up({{hub.actor, Sequence{1}}}, BackedUp::raise));
+  CHECK(watermark() == 2);
+  REQUIRE(hub.store->put_backed_up({}, BackedUp::raise));
+  CHECK(watermark() == 2);
+  REQUIRE(hub.store->put_backed_up({{hub.actor, Sequence{9}}}, BackedUp::raise));
+  CHECK(watermark() == 3);  // what this store does not have is no backup of it
+  hub.reopen();
+  CHECK(watermark() == 3);
+  REQUIRE(hub.store->put_backed_up({{hub.actor, Sequence{1}}}, BackedUp::restate));
+  CHECK(watermark() == 1);
+  REQUIRE(hub.store->put_backed_up({}, BackedUp::restate));
+  CHECK(watermark() == 0);
+}
+
+TEST_CASE("hub store: its tables, walked and loaded, are the same store under a new epoch") {
+  Hub hub(any_engine());
+  IncomingBatch batch = hub.creations({1, 2, 3});
+  batch.changes[1].quarantine = quarantined(batch.changes[1], hub.actor);
+  REQUIRE(hub.store->apply({batch}).has_value());
+  MemoryKv copy(hub_tables::kTableCount);
+  TableLoader loader(copy);
+  ChecksumCodec codec(
+      [] {
+        crypto::SymmetricKey checksum;
+        checksum.bytes.fill(7);
+        return checksum;
+      }(),
+      wire::Dictionary::v1());
+  ActorHeads heads;
+  REQUIRE(walk_tables(*hub.kv, hub_tables::kTableCount,
+                      [&](TableId table, BytesView key, BytesView value) -> Status {
+                        FP_CHECK_OK(check_hub_entry(codec, table, key, value));
+                        FP_TRY(const auto head, head_in(table, key, value));
+                        if (head) heads.push_back(*head);
+                        return loader.add(table, key, value);
+                      }));
+  REQUIRE(loader.finish());
+  CHECK(heads == ActorHeads{{hub.actor, Sequence{3}}});
+  const auto before = hub.everything();
+  const HubIdentity identity = hub.store->identity();
+  CHECK_FALSE(restored_at(copy)->has_value());
+  Epoch fresh;
+  fresh.bytes.fill(0xEE);
+  REQUIRE(copy.update([](KvWrite& write) {
+    return write.put(hub_tables::kMeta, as_bytes(hub_tables::kMetaCleanStop), Bytes{1});
+  }));
+  REQUIRE(mark_restored(copy, fresh, Instant{77}));
+  CHECK(restored_at(copy)->value() == Instant{77});
+  hub.engine = Engine::memory;
+  hub.store.reset();
+  hub.kv = std::make_unique<MemoryKv>(hub_tables::kTableCount, copy.snapshot());
+  hub.open();
+  CHECK(hub.store->identity().epoch == fresh);
+  CHECK(hub.store->identity().epoch != identity.epoch);
+  CHECK(hub.everything() == before);
+  CHECK(hub.kv->view([](const KvRead& read) -> Status {
+    FP_TRY(const auto mark, read.get(hub_tables::kMeta, as_bytes(hub_tables::kMetaCleanStop)));
+    return mark ? fail(Errc::conflict, "the mark of a clean stop came along") : Status{};
+  }));
+  hub.verify();
+}
+
+TEST_CASE(
+    "hub store: a value that was damaged or stands under another key does not pass the check") {
+  Hub hub(Engine::memory);
+  REQUIRE(hub.store->apply({hub.creations({1, 2})}).has_value());
+  crypto::SymmetricKey checksum;
+  checksum.bytes.fill(7);
+  ChecksumCodec codec(checksum, wire::Dictionary::v1());
+  for (const auto& [table, key, value] : hub.everything()) {
+    if (table != hub_tables::kRecords && table != hub_tables::kLog) continue;
+    CHECK(check_hub_entry(codec, table, key, value));
+    Bytes damaged = value;
+    damaged[damaged.size() / 2] ^= 1;
+    CHECK_FALSE(check_hub_entry(codec, table, key, damaged));
+    Bytes elsewhere = key;
+    elsewhere.back() ^= 1;
+    CHECK_FALSE(check_hub_entry(codec, table, elsewhere, value));
+  }
 }

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "storage/kv_tables.h"
 #include "storage/lmdb/lmdb_kv.h"
 #include "storage/memory_kv.h"
 #include "tests/support/catch.h"
@@ -438,4 +439,23 @@ TEST_CASE("A snapshot keeps its commit, and its clones part ways") {
   CHECK(keys_of(clone, kStops) == Keys{"a", "c"});
   CHECK(value_of(clone, kStops, "a") == "1");
   CHECK(keys_of(MemoryKv(kTables, snapshot), kStops) == Keys{"a"});
+}
+
+TEST_CASE("kv: a loader fills tables in order, and refuses what does not follow") {
+  const Fixture fixture = make(any_engine());
+  TableLoader loader(*fixture.kv);
+  REQUIRE(loader.add(kStops, as_bytes("a"), as_bytes("1")));
+  REQUIRE(loader.add(kStops, as_bytes("b"), as_bytes("2")));
+  REQUIRE(loader.add(kLog, as_bytes("a"), as_bytes("3")));
+  REQUIRE(loader.finish());
+  std::string seen;
+  REQUIRE(walk_tables(*fixture.kv, kTables, [&](TableId table, BytesView key, BytesView value) {
+    seen.append(std::to_string(table)).append(as_text(key)).append(as_text(value));
+    return Status{};
+  }));
+  CHECK(seen == "0a10b21a3");
+  REQUIRE(loader.add(kStops, as_bytes("ab"), as_bytes("4")));
+  const auto done = loader.finish();
+  REQUIRE_FALSE(done);
+  CHECK(done.error().is(Errc::conflict));
 }

@@ -72,6 +72,9 @@ class LiveHub::HookedStore final : public storage::HubStore {
   }
   Status stopped() override { return store_.stopped(); }
   Status doubt() override { return store_.doubt(); }
+  Status put_backed_up(const storage::ActorHeads& heads, BackedUp how) override {
+    return store_.put_backed_up(heads, how);
+  }
 
  private:
   LiveHub& hub_;

@@ -24,6 +24,14 @@ class Scenario(unittest.TestCase):
         world.must(hub.cli("unit", "add", "01-PPT", "--name", "Poipet"))
         return hub.start() if start else hub
 
+    def set_up_backups(self, hub, folder="backups", **settings):
+        """A recovery key and a repository. Answers the file of the key."""
+        key = self.folder / f"{hub.path.name}-recovery.txt"
+        world.must(hub.cli("backup", "key", "--out", key))
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        world.must(hub.cli("backup", "setup", "--directory", self.folder / folder, *options))
+        return key
+
     def tablet(self, hub, name, unit="01-PPT", author="NP-2231"):
         tablet = world.Tablet(self.programs, self.folder / name, author)
         self.addCleanup(end, tablet)

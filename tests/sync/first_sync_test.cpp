@@ -71,6 +71,24 @@ TEST_CASE("a change names the last welcome that its tablet had stored") {
   CHECK(tablet.store->state().welcome_id != 0);
 }
 
+TEST_CASE("a welcome says how far the oldest restorable backup reaches, and the tablet keeps it") {
+  SyncWorld world(6);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.record_many(tablet, 3);
+  world.connect(tablet);
+  world.settle();
+  const auto told = [&] { return tablet.store->state().current()->backed_up.value; };
+  const ActorId actor = tablet.store->state().current()->actor;
+  CHECK(told() == 0);
+  world.cut(tablet);
+  REQUIRE(
+      world.store("PPT").put_backed_up({{actor, Sequence{2}}}, storage::HubStore::BackedUp::raise));
+  world.connect(tablet);
+  world.settle();
+  CHECK(told() == 2);
+  heal_and_check(world);
+}
+
 TEST_CASE("records that do not compress go up and down in frames that the other side takes") {
   SyncWorld world(5);
   Tablet& tablet = world.add_tablet("R01", "REHAB1", "health");

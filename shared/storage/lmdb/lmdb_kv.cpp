@@ -332,6 +332,17 @@ Status LmdbKv::resize(std::uint64_t bytes, bool must) {
                                       "): free address space or memory, and open the store again");
 }
 
+Status LmdbKv::make_room_beside_view(std::uint64_t bytes) {
+  const std::lock_guard updating(update_mutex_);
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  ::mdb_env_info(env_.get(), &info);
+  ::mdb_env_stat(env_.get(), &stat);
+  const std::uint64_t used = (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
+  const std::uint64_t wanted = std::min(used + bytes, normal_limit());
+  return info.me_mapsize < wanted ? resize(wanted, true) : Status{};
+}
+
 bool LmdbKv::disk_has_less_than(std::uint64_t bytes) const {
   struct statvfs volume {};
   if (::statvfs(options_.directory.c_str(), &volume) != 0) return false;

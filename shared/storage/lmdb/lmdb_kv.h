@@ -63,6 +63,10 @@ class LmdbKv final : public Kv {
   Status view(const ViewBody& body) const override;
   Result<KvStats> stats() const override;
 
+  /// Makes the map larger by so much, before a view that will last: the map cannot move while a view is open, so
+  /// updates would wait for its end once the map is full. Address space only.
+  Status make_room_beside_view(std::uint64_t bytes);
+
   /// To be called each minute: frees the reader slots of threads or processes that died.
   Status housekeeping();
   /// A compacted copy in `directory`, which is made and must not exist; beside updates. Durable when it
