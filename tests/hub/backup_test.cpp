@@ -1,6 +1,8 @@
 // Backups: what is written, what is not, what is found, and what comes back.
 #include "hub/backup/backup.h"
 
+#include <csignal>
+#include <set>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
