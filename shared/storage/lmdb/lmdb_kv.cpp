@@ -377,6 +377,17 @@ Result<KvStats> LmdbKv::stats() const {
   if (::mdb_env_get_fd(env_.get(), &fd) == 0 && ::fstat(fd, &file) == 0) {
     stats.file_bytes = static_cast<std::uint64_t>(file.st_size);
   }
+  const std::uint64_t limit = normal_limit();
+  stats.room_bytes = limit > stats.used_bytes ? limit - stats.used_bytes : 0;
+  struct statvfs volume {};
+  if (::statvfs(options_.directory.c_str(), &volume) == 0) {
+    const std::uint64_t free = std::uint64_t{volume.f_bavail} * volume.f_frsize;
+    const std::uint64_t reserve = options_.disk_reserve_bytes;
+    // Pages of the file that are free now are taken before it grows.
+    const std::uint64_t inside =
+        stats.file_bytes > stats.used_bytes ? stats.file_bytes - stats.used_bytes : 0;
+    stats.room_bytes = std::min(stats.room_bytes, free > reserve ? free - reserve + inside : 0);
+  }
   return stats;
 }
 
