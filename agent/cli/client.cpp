@@ -138,6 +138,7 @@ Result<net::HttpResponse> Client::ask(const std::string& method, const std::stri
   app_->router().handle(std::move(request), net::Responder([&](net::HttpResponse response) {
                           answer = std::move(response);
                         }));
+  app_->tend();
   if (!answer) return fail(Errc::closed, "the agent did not answer");
   return *std::move(answer);
 }

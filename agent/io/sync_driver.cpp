@@ -105,6 +105,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   void ended(const End& end) {
     progress.online = false;
     progress.in_sync = false;
+    progress.blocked.reset();
     tick.cancel();
     if (stopping) {
       if (on_stopped) std::exchange(on_stopped, nullptr)();
@@ -132,6 +133,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     if (session->progressed()) backoff.succeeded();
     progress.online = live;
     progress.in_sync = session->in_sync();
+    const auto blocked = session->blocked();
+    const bool news = blocked && !progress.blocked;
+    progress.blocked = blocked;
     if (!out.frames.empty()) {
       asio::post(network, [to = stream, frames = std::move(out.frames)]() mutable {
         for (Bytes& frame : frames) to->send(std::move(frame));
@@ -142,6 +146,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
+    // The hub's operator reads at once what keeps this tablet from sending.
+    if (news) emit(session->on_tick(clocks.read(), clocks.facts()));
   }
 
   void close_stream(const std::string& why) {

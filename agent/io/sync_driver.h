@@ -37,6 +37,7 @@ struct Progress {
   /// version …). The driver goes on trying, ever more rarely: the person may do it at the hub.
   std::optional<Error> verdict;
   std::optional<Instant> next_attempt;  ///< wall clock, while waiting
+  std::optional<Error> blocked;         ///< all else is sent: an own change cannot be read
   std::uint64_t bytes_sent = 0;         ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
 };

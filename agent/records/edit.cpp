@@ -51,6 +51,12 @@ Result<Outcome> Desk::edit_draft(const storage::Draft& draft, const EditOrder& o
 Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditOrder& order,
                                     const char* kind, const Asker& asker) {
   const model::Record& record = view.record;
+  if (view.damaged) {
+    return fail(Errc::conflict, "record " + to_text(record.id) +
+                                    " was damaged on this tablet's disk and is not whole here: it "
+                                    "is changed once the hub has delivered it again, or on another "
+                                    "tablet. Write what is new into a new record meanwhile");
+  }
   FP_TRY(const schema::Form* form, form_for({{"type", record.type}}));
   if (asker.author.empty()) {
     return fail(

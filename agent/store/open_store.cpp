@@ -45,7 +45,17 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   FP_TRY(open.kv, storage::LmdbKv::open(options));
   open.codec = std::make_unique<storage::SealingCodec>(
       key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel), random);
-  FP_TRY(open.store, storage::open_agent_store(*open.kv, *open.codec));
+  auto store = storage::open_agent_store(*open.kv, *open.codec);
+  if (!store && store.error().is(Errc::corrupt)) {
+    return fail(Errc::corrupt,
+                data.store().string() + " cannot be opened with " + data.store_key().string() +
+                    ": that is not this store's key, or the disk damaged the store's own state (" +
+                    store.error().detail +
+                    "). If the key was replaced, put the right one back; else keep this whole "
+                    "folder as it is, start an older copy of it if there is one (what the hub has "
+                    "comes back), or enrol anew with another --data. What was at the hub is there");
+  }
+  FP_TRY(open.store, std::move(store));
   return open;
 }
 

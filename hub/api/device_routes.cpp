@@ -67,6 +67,7 @@ json device_json(const ApiParts& parts, std::string_view compartment,
                    {"storage_free_bytes", status.storage_free_bytes},
                    {"app_version", status.app_version},
                    {"wall_clock", to_text(status.wall)}};
+  if (!status.alarm.empty()) reported["alarm"] = status.alarm;
   if (status.battery_percent) reported["battery_percent"] = *status.battery_percent;
   if (device.status_at) reported["clock_error_ms"] = status.wall.ms - device.status_at->ms;
   out["reported"] = std::move(reported);

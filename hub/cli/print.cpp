@@ -113,6 +113,7 @@ void print_device(const json& device) {
   const json& reported = device["reported"];
   line("  it said at " + text(reported["as_of"]) + ": " + text(reported["waiting"]) +
        " waiting, app " + text(reported["app_version"]));
+  if (reported.contains("alarm")) line("  ALARM  " + text(reported["alarm"]));
 }
 
 void print_devices(const json& answer) {
