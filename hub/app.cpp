@@ -65,10 +65,31 @@ struct RunningHub {
   std::unique_ptr<SyncService> sync;
   std::unique_ptr<Api> api;
   std::unique_ptr<net::HttpsServer> server;
+  std::unique_ptr<Scrubber> scrubber;
+  std::vector<std::string> alarms;  ///< as logged last
 };
+
+/// Says what is new of the stores' alarms, once.
+void note_alarms(RunningHub& hub) {
+  std::vector<std::string> now;
+  for (std::size_t i = 0; i < hub.open.size(); ++i) {
+    const auto counts = hub.open[i].store->reader()->counts();
+    // A fault was logged when it came; damage when it was found.
+    storage::HubCounts room;
+    if (counts) room.room_bytes = counts->room_bytes;
+    for (std::string& alarm : store_alarms(hub.open[i].name, room, std::nullopt)) {
+      const std::string kind = alarm.substr(0, alarm.find(':', alarm.find(':') + 1));
+      if (std::find(hub.alarms.begin(), hub.alarms.end(), kind) == hub.alarms.end())
+        spdlog::warn("{}", alarm);
+      now.push_back(kind);
+    }
+  }
+  hub.alarms = std::move(now);
+}
 
 Status housekeeping(RunningHub& hub) {
   for (OpenStore& store : hub.open) FP_CHECK_OK(store.kv->housekeeping());
+  note_alarms(hub);
   return {};
 }
 
@@ -112,6 +133,8 @@ Status make_api(RunningHub& hub) {
   parts.stores = parts_of(hub.open, hub.writers, *hub.registry);
   parts.sync = hub.sync.get();
   parts.counters = &hub.server->counters();
+  hub.scrubber = std::make_unique<Scrubber>(parts.stores, keys::system_now);
+  parts.scrubber = hub.scrubber.get();
   parts.registry = &*hub.registry;
   parts.keys = &hub.keys;
   parts.settings = hub.settings;
@@ -138,6 +161,7 @@ void run_until_signal(RunningHub& hub) {
     });
   };
   each_minute();
+  note_alarms(hub);
   std::vector<std::thread> threads;
   std::vector<asio::executor_work_guard<asio::io_context::executor_type>> work;
   threads.reserve(hub.contexts.size());
@@ -146,6 +170,7 @@ void run_until_signal(RunningHub& hub) {
   for (const auto& context : hub.contexts) threads.emplace_back([&context] { context->run(); });
   control.run();
   spdlog::info("stopping: finishing what has arrived");
+  hub.scrubber->stop();  // it waits for the writers
   // The writers first: what they commit now is acknowledged before the streams are told to close.
   for (const auto& writer : hub.writers) writer->stop();
   hub.server->stop();

@@ -19,6 +19,7 @@
 
 #include "hub/api/contract.h"
 #include "hub/api/worker.h"
+#include "hub/io/scrubber.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
@@ -32,6 +33,7 @@ struct ApiParts {
   std::vector<StoreParts> stores;
   SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
   const net::ServerCounters* counters = nullptr;
+  const Scrubber* scrubber = nullptr;  ///< likewise
   const schema::Registry* registry = nullptr;
   const Keys* keys = nullptr;
   Settings settings;

@@ -22,8 +22,8 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> kTables = {
-    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
-    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations"};
+    "meta", "records",    "log",       "feed",  "feed_ends", "actors",      "batches", "by_record",
+    "held", "exceptions", "conflicts", "units", "devices",   "invitations", "damaged"};
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -96,7 +97,7 @@ Result<HubApply::Entry*> HubApply::load(const RecordId& id, const std::string& t
   Loaded loaded;
   FP_TRY(const auto value, write_.get(kRecords, id.view()));
   if (value) {
-    FP_TRY(StoredRecord stored, decode_stored_record(codec_, id, *value));
+    FP_TRY(StoredRecord stored, mend_record(write_, codec_, id, *value, now_));
     loaded.record = std::move(stored.record);
     loaded.position_before = stored.position;
     loaded.bytes = stored.bytes;
@@ -191,10 +192,20 @@ HubApply::Outcome HubApply::apply(Loaded& loaded, const IncomingChange& incoming
 
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
                        BatchResult& result) {
+  // Before the log has the change: a damaged record is rebuilt from what is there, and then merged with it.
+  auto found = incoming.change
+                   ? load(incoming.change->record, incoming.change->type, incoming.change->unit)
+                   : Result<Entry*>(nullptr);
   FP_CHECK_OK(put_log(batch, incoming));
   if (!incoming.change) return except(batch, *incoming.quarantine, result);
   const model::Change& change = *incoming.change;
-  FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
+  if (!found && found.error().is(Errc::corrupt)) {
+    return except(batch,
+                  {batch.actor, change.dot.counter, change.record, wire::ExceptionKind::quarantined,
+                   "damaged", "", "the hub's copy of this record was damaged on its disk"},
+                  result);
+  }
+  FP_TRY(Entry * entry, std::move(found));
   Loaded& loaded = entry->second;
   const auto unauthorised = [&](std::string rule, std::string detail) {
     return except(batch,
@@ -264,7 +275,10 @@ Status HubApply::drain_held(Entry& entry) {
         const BytesView dot = key.subspan(RecordId::kSize);
         FP_TRY(const auto value, write_.get(kLog, dot));
         if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
-        FP_TRY(const LogEntry logged, decode_log_entry(codec_, dot, *value));
+        const auto logged_or = decode_log_entry(codec_, dot, *value);
+        if (!logged_or && logged_or.error().is(Errc::corrupt))
+          return KvRead::Step::more;  // stays held
+        FP_TRY(const LogEntry& logged, logged_or);
         FP_TRY(model::Change change, wire::decode_change(logged.actor, logged.frame));
         waiting.push_back({std::move(change), logged.frame.size()});
         return KvRead::Step::more;
@@ -315,6 +329,7 @@ Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot, wire::Ex
 Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   BatchResult result;
   result.actor = batch.actor;
+  now_ = batch.received;
   ActorHeadState head{batch.device, {}, batch.previous};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(batch.actor).bytes()));
   if (stored) {

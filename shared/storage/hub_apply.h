@@ -103,6 +103,7 @@ class HubApply {
   std::vector<model::Dot> outcomes_;
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
+  std::optional<Instant> now_;    ///< of the batch being merged
   std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
 };
 

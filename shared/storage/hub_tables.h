@@ -19,6 +19,7 @@
 //   units         code                             pack_unit
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
+//   damaged       kind ‖ key of the value          see hub_repair.cpp
 #pragma once
 
 #include "storage/hub_store.h"
@@ -41,7 +42,8 @@ inline constexpr TableId kConflicts = 10;
 inline constexpr TableId kUnits = 11;
 inline constexpr TableId kDevices = 12;
 inline constexpr TableId kInvitations = 13;
-inline constexpr TableId kTableCount = 14;
+inline constexpr TableId kDamaged = 14;
+inline constexpr TableId kTableCount = 15;
 
 Bytes dot_key(ActorId actor, Sequence counter);
 Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);

@@ -1,5 +1,6 @@
 #include "storage/hub_verify.h"
 
+#include "storage/hub_repair.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -27,7 +28,14 @@ struct Verifier {
     FP_CHECK_OK(read.scan(
         kLog, Packer().actor(actor).bytes(), {},
         [&](BytesView key, BytesView value) -> Result<Step> {
-          FP_TRY(const LogEntry entry, decode_log_entry(codec, key, value));
+          const auto opened = decode_log_entry(codec, key, value);
+          if (!opened && opened.error().is(Errc::corrupt)) {
+            return fail(Errc::corrupt,
+                        "change " + model::to_text({actor, at.next()}) +
+                            " in the log was damaged on the disk: the chain cannot be "
+                            "proved past it. Restore it from a backup");
+          }
+          FP_TRY(const LogEntry& entry, opened);
           const std::string name = model::to_text({actor, entry.counter});
           if (entry.counter != at.next()) {
             return fail(Errc::chain_broken, "change " + model::to_text({actor, at.next()}) +
@@ -61,31 +69,12 @@ struct Verifier {
     return {};
   }
 
-  /// True when the change was kept but never merged.
-  Result<bool> set_aside(BytesView dot) {
-    FP_TRY(const auto value, read.get(kExceptions, dot));
-    if (!value) return false;
-    FP_TRY(const StoredException stored, unpack_stored_exception(*value));
-    return stored.exception.kind == wire::ExceptionKind::quarantined ||
-           stored.exception.kind == wire::ExceptionKind::unauthorised;
-  }
-
   Status replay(const RecordId& id, const model::Record& stored) {
-    std::vector<model::Change> changes;
-    FP_CHECK_OK(read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
-      const BytesView dot = key.subspan(RecordId::kSize);
-      FP_TRY(const bool aside, set_aside(dot));
-      if (aside) return Step::more;
-      FP_TRY(const auto value, read.get(kLog, dot));
-      if (!value) return fail(Errc::corrupt, "change " + to_hex(dot) + " is not in the log");
-      FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
-      FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
-      changes.push_back(std::move(change));
-      return Step::more;
-    }));
-    model::Record replayed = model::empty_record(id, stored.type, stored.unit);
-    model::drain(replayed, changes);
-    if (!(replayed == stored)) {
+    auto replayed = replay_record(read, codec, id);
+    if (!replayed && replayed.error().is(Errc::not_found))
+      replayed = model::empty_record(id, stored.type, stored.unit);
+    if (!replayed) return std::move(replayed).error();
+    if (!(*replayed == stored)) {
       return fail(Errc::corrupt,
                   "record " + to_text(id) + " differs from what its signed changes give");
     }
@@ -107,7 +96,13 @@ Result<HubReader::VerifyReport> verify_hub(const KvRead& read, ValueCodec& codec
   }));
   FP_CHECK_OK(read.scan(kRecords, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
     FP_TRY(const RecordId id, RecordId::from(key));
-    FP_TRY(const StoredRecord stored, decode_stored_record(codec, id, value));
+    const auto opened = decode_stored_record(codec, id, value);
+    if (!opened && opened.error().is(Errc::corrupt)) {
+      return fail(Errc::corrupt, "record " + to_text(id) +
+                                     " was damaged on the disk: `fieldpost-hub repair` rebuilds it "
+                                     "from its changes");
+    }
+    FP_TRY(const StoredRecord& stored, opened);
     FP_CHECK_OK(verifier.replay(id, stored.record));
     return Step::more;
   }));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/hub_apply.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -24,21 +25,23 @@ class KvHubStore final : public HubStore {
 
   Status open(const HubId& hub, const Epoch& fresh_epoch, const StartId& start) {
     identity_ = {hub, fresh_epoch, start};
-    return kv_.update([&](KvWrite& write) -> Status {
-      FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
-      if (stored_hub &&
-          !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
-        return fail(Errc::conflict,
-                    "this store belongs to another hub key; keep key and store together");
-      }
-      FP_TRY(const auto epoch, write.get(kMeta, as_bytes(kEpochKey)));
-      if (epoch) {
-        FP_TRY(identity_.epoch, Epoch::from(*epoch));
-        return {};
-      }
-      FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
-      return write.put(kMeta, as_bytes(kEpochKey), fresh_epoch.view());
-    });
+    return kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
+          if (stored_hub && !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(),
+                                        hub.bytes.end())) {
+            return fail(Errc::conflict,
+                        "this store belongs to another hub key; keep key and store together");
+          }
+          FP_TRY(const auto epoch, write.get(kMeta, as_bytes(kEpochKey)));
+          if (epoch) {
+            FP_TRY(identity_.epoch, Epoch::from(*epoch));
+            return {};
+          }
+          FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
+          return write.put(kMeta, as_bytes(kEpochKey), fresh_epoch.view());
+        },
+        UpdateKind::freeing);  // a full hub must still start, to be read
   }
 
   const HubIdentity& identity() const override { return identity_; }
@@ -150,6 +153,17 @@ class KvHubStore final : public HubStore {
       }
       return {};
     });
+  }
+
+  Result<RepairReport> repair(const std::vector<StoredPlace>& places, Instant now) override {
+    RepairReport report;
+    FP_CHECK_OK(kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_TRY(report, repair_values(write, *codec_, places, now));
+          return {};
+        },
+        UpdateKind::freeing));
+    return report;
   }
 
   Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor,
