@@ -96,7 +96,7 @@ class ApiDocument(scenario.Scenario):
 
     def test_every_operation_answers_the_members_its_document_names(self):
         record, bad = self.something_of_everything()
-        for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/units"):
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/units", "/v1/damaged"):
             self.check("GET", path)
         self.check("GET", "/v1/digests/{unit}", "/v1/digests/01-PPT")
         self.assertEqual(len(self.check("GET", "/v1/records")["records"]), 1)
@@ -120,6 +120,7 @@ class ApiDocument(scenario.Scenario):
         for ruling in ("retry", "accept"):
             self.check("POST", "/v1/quarantine/{actor}/{counter}", f"/v1/quarantine/{actor}/{counter}", {"ruling": ruling, "note": "why"})
         self.check("POST", "/v1/verify")
+        self.check("POST", "/v1/repair")
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-MRU1", {"name": "Mobile unit 1", "compartment": "health"})
         self.check("POST", "/v1/invitations", None, {"name": "T03", "unit": "01-PPT", "valid_minutes": 5})
         self.checked.add(("post", "/v1/enrol"))  # by the tablets above; refused here
