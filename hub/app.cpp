@@ -56,6 +56,8 @@ std::vector<StoreParts> parts_of(const std::vector<OpenStore>& open,
 
 /// The running hub's parts, in order of construction.
 struct RunningHub {
+  asio::io_context control{1};  ///< main's thread: signals, timers, news of a rollback
+  bool rolled_back = false;     ///< control's thread only
   Settings settings;
   Keys keys;
   std::vector<OpenStore> open;
@@ -93,10 +95,46 @@ Status housekeeping(RunningHub& hub) {
   return {};
 }
 
-Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
+/// What the wall clock has gained on the one that only counts, since the last look. A machine that was put
+/// back to a snapshot finds its wall clock far ahead.
+class ClockWatch {
+ public:
+  static constexpr std::int64_t kJumpMs = 10'000;
+  /// True when the wall clock jumped forward by more than a clock's correction explains.
+  bool jumped() {
+    const std::int64_t ahead = offset_ms();
+    const bool far = ahead - offset_ms_ > kJumpMs;
+    offset_ms_ = ahead;
+    return far;
+  }
+
+ private:
+  static std::int64_t offset_ms() {
+    return keys::system_now().ms - static_cast<std::int64_t>(keys::monotonic_ms());
+  }
+  std::int64_t offset_ms_ = offset_ms();
+};
+
+/// Nothing that this start gave out can be told from what a lost future gave out: durable first, then anew.
+void begin_anew(RunningHub& hub, const char* why) {
+  if (hub.rolled_back) return;
+  hub.rolled_back = true;
+  spdlog::warn("{}: the stores are opened anew, in a new epoch; tablets send again what is missing",
+               why);
+  for (const auto& writer : hub.writers) {
+    writer->run([](storage::HubStore& store) {
+      if (const auto done = store.doubt(); !done)
+        spdlog::error("the doubt could not be noted: {}", done.error().message());
+    });
+  }
+  hub.control.stop();
+}
+
+Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new_epoch) {
   FP_TRY(hub.keys, load_keys(directory));
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
-  FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random()));
+  FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
+                               storage::Opening::serving, new_epoch));
   const unsigned threads = hub.settings.threads != 0
                                ? hub.settings.threads
                                : std::max(1U, std::thread::hardware_concurrency());
@@ -113,7 +151,13 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory) {
   }
   hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers, *hub.registry),
                                            hub.keys.signing, change_check(*hub.registry),
-                                           keys::system_random(), keys::system_now);
+                                           keys::system_random(), keys::system_now, [&hub] {
+                                             asio::post(hub.control, [&hub] {
+                                               begin_anew(hub,
+                                                          "a tablet knows more of this hub "
+                                                          "than its data does");
+                                             });
+                                           });
   net::ServerConfig config;
   config.address = hub.settings.listen;
   config.port = hub.settings.port;
@@ -147,7 +191,7 @@ Status make_api(RunningHub& hub) {
 }
 
 void run_until_signal(RunningHub& hub) {
-  asio::io_context control(1);
+  asio::io_context& control = hub.control;
   asio::signal_set signals(control, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code&, int) { control.stop(); });
   asio::steady_timer minute(control);
@@ -162,6 +206,17 @@ void run_until_signal(RunningHub& hub) {
   };
   each_minute();
   note_alarms(hub);
+  ClockWatch clock;
+  asio::steady_timer second(control);
+  std::function<void()> each_second = [&] {
+    second.expires_after(std::chrono::seconds(1));
+    second.async_wait([&](const boost::system::error_code& error) {
+      if (error) return;
+      if (clock.jumped()) return begin_anew(hub, "the clock jumped, as after a restored snapshot");
+      each_second();
+    });
+  };
+  each_second();
   std::vector<std::thread> threads;
   std::vector<asio::executor_work_guard<asio::io_context::executor_type>> work;
   threads.reserve(hub.contexts.size());
@@ -184,6 +239,11 @@ void run_until_signal(RunningHub& hub) {
   for (std::thread& thread : threads) thread.join();
   ended.set_value();
   reaper.join();
+  if (hub.rolled_back) return;
+  for (OpenStore& open : hub.open) {
+    if (const auto marked = open.store->stopped(); !marked)
+      spdlog::warn("the clean stop could not be noted: {}", marked.error().message());
+  }
 }
 
 }  // namespace
@@ -193,7 +253,8 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   FP_TRY(hub->settings_, load_settings(directory));
   FP_TRY(hub->keys_, load_keys(directory));
   FP_TRY(hub->registry_, schema::Registry::load(embedded_schemas()));
-  FP_TRY(hub->open_, open_stores(directory, hub->keys_, keys::system_random()));
+  FP_TRY(hub->open_,
+         open_stores(directory, hub->keys_, keys::system_random(), storage::Opening::looking));
   for (OpenStore& store : hub->open_) {
     hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
@@ -220,21 +281,36 @@ net::HttpResponse LocalHub::call(net::HttpRequest request) {
   return answer->get_future().get();
 }
 
-Status run_hub(const std::filesystem::path& directory, const RunOptions& options) {
+namespace {
+
+/// One opening of the stores. True: the data was doubted, and they are to be opened again.
+Result<bool> run_once(const std::filesystem::path& directory, RunOptions& options) {
   RunningHub hub;
   FP_TRY(hub.settings, load_settings(directory));
   if (options.listen) hub.settings.listen = *options.listen;
   if (options.port) hub.settings.port = *options.port;
   if (options.threads) hub.settings.threads = *options.threads;
   spdlog::set_level(spdlog::level::from_str(hub.settings.log_level));
-  FP_CHECK_OK(wire_up(hub, directory));
+  FP_CHECK_OK(wire_up(hub, directory, options.new_epoch));
   FP_CHECK_OK(make_api(hub));
+  options.port = hub.server->port();  // the same one when it opens again
+  options.new_epoch = false;
   FP_TRY(const RunFile run_file,
          RunFile::write(directory, {local_address(hub.settings.listen), hub.server->port(),
                                     static_cast<int>(::getpid())}));
   spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen,
                hub.server->port());
   run_until_signal(hub);
+  return hub.rolled_back;
+}
+
+}  // namespace
+
+Status run_hub(const std::filesystem::path& directory, const RunOptions& options) {
+  RunOptions now = options;
+  for (bool again = true; again;) {
+    FP_TRY(again, run_once(directory, now));
+  }
   return {};
 }
 

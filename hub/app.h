@@ -32,9 +32,11 @@ struct RunOptions {
   std::optional<std::string> listen;
   std::optional<std::uint16_t> port;
   std::optional<unsigned> threads;
+  bool new_epoch = false;  ///< begin another life of the data, whatever the stores say
 };
 
-/// Runs until SIGINT or SIGTERM. Errors: what kept it from starting.
+/// Runs until SIGINT or SIGTERM. Should the data turn out to be older than what tablets were told (a virtual
+/// machine's snapshot), it opens the stores anew, in a new epoch. Errors: what kept it from starting.
 Status run_hub(const std::filesystem::path& directory, const RunOptions& options);
 
 }  // namespace fieldpost::hub

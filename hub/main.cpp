@@ -263,6 +263,8 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
   run->add_option("--listen", o.run.listen, "Instead of the one in hub.json");
   run->add_option("--port", o.run.port, "Instead of the one in hub.json; 0 takes any free one");
   run->add_option("--threads", o.run.threads, "Network threads; 0: one per core");
+  run->add_flag("--new-epoch", o.run.new_epoch,
+                "After the data was put back by other means than `restore` (a disk image, say)");
   run->callback([&] {
     const auto done = run_hub(o.data, o.run);
     code = done ? 0 : complain(done.error());

@@ -88,7 +88,7 @@ std::string Desk::next_ref_no(std::uint64_t counter) const {
       parts_.identity->unit + "-" + parts_.identity->device_name + "-" + year + "-" + number;
   // A cloned or restored store gives its numbers out twice: from then on they carry a suffix.
   for (const auto& actor : state.actors) {
-    if (!actor.forked && !actor.closed) continue;
+    if (!actor.forked && (!actor.closed || actor.outlived)) continue;
     std::string suffix = state.current()->actor.hex().substr(0, 4);
     for (char& c : suffix) c = c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c;
     return ref.append("-").append(suffix);

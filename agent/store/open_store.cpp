@@ -37,7 +37,8 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   FP_TRY(const auto key, store_key(data, random, create));
   storage::LmdbOptions options;
   options.directory = data.store();
-  options.tables = {"meta", "chain", "base", "own", "drafts", "exceptions", "renames", "damaged"};
+  options.tables = {"meta",       "chain",   "base", "own",    "drafts",
+                    "exceptions", "renames", "lost", "damaged"};
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
   options.create = create;

@@ -79,7 +79,9 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
       for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
       if (!out.confirmed.empty()) writer.confirm(std::move(out.confirmed));
       if (out.contact) writer.contact(std::move(*out.contact));
+      if (!out.staged.empty()) stage(writer, std::move(out.staged));
     }
+    if (out.rolled_back && service_.on_rolled_back_) service_.on_rolled_back_();
     if (out.close) {
       if (out.refused) refused_ = out.close->detail;
       stream_->close(net::CloseCode::policy_error, out.close->detail);
@@ -110,6 +112,17 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     if (const auto taken = writer.submit(std::move(batch), std::move(done)); !taken) {
       emit(session_.stop_with(wire::ErrorCode::busy, taken.error().detail));
     }
+  }
+
+  void stage(Writer& writer, std::vector<storage::StagedState> states) {
+    auto job = [self = shared_from_this(),
+                states = std::move(states)](storage::HubStore& store) mutable {
+      asio::post(self->lane_.context, [self, stored = store.stage(states)] {
+        if (!self->gone_) self->emit(self->session_.on_staged(stored));
+      });
+    };
+    // A hub that stops: the tablet still has it, and its cursor still says so.
+    static_cast<void>(writer.later(std::move(job)));
   }
 
   void applied(const Result<storage::BatchResult>& result) {
@@ -161,8 +174,12 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
 SyncService::SyncService(const std::vector<asio::io_context*>& contexts,
                          std::vector<StoreParts> stores, const crypto::SigningKey& key,
                          const sync::ChangeCheck& check, RandomSource random,
-                         std::function<Instant()> clock)
-    : stores_(std::move(stores)), key_(key), random_(std::move(random)), clock_(std::move(clock)) {
+                         std::function<Instant()> clock, std::function<void()> on_rolled_back)
+    : stores_(std::move(stores)),
+      key_(key),
+      random_(std::move(random)),
+      clock_(std::move(clock)),
+      on_rolled_back_(std::move(on_rolled_back)) {
   for (asio::io_context* context : contexts) {
     auto lane = std::make_unique<Lane>(*context);
     lane->sync.key = key_;

@@ -42,7 +42,7 @@ class SyncService {
 
   SyncService(const std::vector<boost::asio::io_context*>& contexts, std::vector<StoreParts> stores,
               const crypto::SigningKey& key, const sync::ChangeCheck& check, RandomSource random,
-              std::function<Instant()> clock);
+              std::function<Instant()> clock, std::function<void()> on_rolled_back = {});
   ~SyncService();
 
   void accept(std::shared_ptr<net::MessageStream> stream,
@@ -61,6 +61,7 @@ class SyncService {
   crypto::SigningKey key_;
   RandomSource random_;
   std::function<Instant()> clock_;
+  std::function<void()> on_rolled_back_;  ///< this hub's data is older than what tablets were told
 };
 
 }  // namespace fieldpost::hub

@@ -73,6 +73,16 @@ void Writer::run(const Job& job) {
   finished->get_future().wait();
 }
 
+Status Writer::later(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return fail(Errc::closed, "the hub is stopping");
+    jobs_.emplace_back([this, job = std::move(job)] { job(store_); });
+  }
+  wake_.notify_one();
+  return {};
+}
+
 void Writer::contact(storage::Device device) {
   const std::lock_guard lock(mutex_);
   storage::Device& waiting = contacts_[device.id];

@@ -52,6 +52,9 @@ class Writer {
   /// An administrative act, alone in its commit; waits for it, and does nothing once the writer stops.
   /// Not from the writer thread.
   void run(const Job& job);
+  /// An act that nobody waits for; as with `submit`, what is to be told is handed on by the job itself.
+  /// Errors: `closed` when stopping.
+  Status later(Job job);
   /// Written when there is time; a later one for the same device replaces it.
   void contact(storage::Device device);
   void confirm(std::vector<wire::Confirm::Item> items);

@@ -22,8 +22,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> kTables = {
-    "meta", "records",    "log",       "feed",  "feed_ends", "actors",      "batches", "by_record",
-    "held", "exceptions", "conflicts", "units", "devices",   "invitations", "damaged"};
+    "meta",    "records",     "log",    "feed",       "feed_ends", "actors",
+    "batches", "by_record",   "held",   "exceptions", "conflicts", "units",
+    "devices", "invitations", "starts", "staged",     "recovered", "damaged"};
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 2;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
@@ -182,23 +183,30 @@ Result<Keys> load_keys(const fs::path& directory) {
 }
 
 Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
-                                           const RandomSource& random) {
+                                           const RandomSource& random, storage::Opening opening,
+                                           bool new_epoch) {
   std::vector<OpenStore> stores;
-  const auto hub = HubId::from(keys.signing.public_key.view());
-  Epoch epoch = random_id<Epoch>(random);
-  const auto start = random_id<StartId>(random);
+  // A hub speaks with one epoch: it goes on only if every store says the same one.
+  std::optional<Epoch> kept;
+  bool clean = !new_epoch;
   for (const char* name : {"enforcement", "health"}) {
     OpenStore open;
     open.name = name;
     FP_TRY(open.kv, storage::LmdbKv::open(store_options(directory, name)));
-    const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
-      return std::make_unique<storage::ChecksumCodec>(
-          key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
-    };
-    FP_TRY(open.store, storage::open_hub_store(*open.kv, maker, *hub, epoch, start));
-    // A hub speaks with one epoch: a store made later takes the first one's.
-    epoch = open.store->identity().epoch;
+    FP_TRY(const auto epoch, storage::clean_epoch(*open.kv));
+    clean = clean && epoch && (!kept || *kept == *epoch);
+    kept = epoch;
     stores.push_back(std::move(open));
+  }
+  FP_TRY(const HubId hub, HubId::from(keys.signing.public_key.view()));
+  const storage::HubIdentity identity{hub, clean ? *kept : random_id<Epoch>(random),
+                                      random_id<StartId>(random)};
+  const auto maker = [key = keys.store]() -> std::unique_ptr<storage::ValueCodec> {
+    return std::make_unique<storage::ChecksumCodec>(
+        key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
+  };
+  for (OpenStore& open : stores) {
+    FP_TRY(open.store, storage::open_hub_store(*open.kv, maker, identity, opening));
   }
   return stores;
 }

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/random_source.h"
-#include "storage/hub_store.h"
+#include "storage/kv_hub_store.h"
 #include "storage/lmdb/lmdb_kv.h"
 
 namespace fieldpost::hub {
@@ -59,9 +59,12 @@ Result<Settings> load_settings(const fs::path& directory);
 Result<Keys> load_keys(const fs::path& directory);
 /// Of the store `name` ("enforcement" or "health"): its place, tables and format.
 storage::LmdbOptions store_options(const fs::path& directory, const std::string& name);
-/// Opens both stores. Errors: `locked` when a hub runs here.
+/// Opens both stores. Serving, the epoch goes on only if both stopped cleanly and nobody asked for a new one.
+/// Errors: `locked` when a hub runs here.
 Result<std::vector<OpenStore>> open_stores(const fs::path& directory, const Keys& keys,
-                                           const RandomSource& random);
+                                           const RandomSource& random,
+                                           storage::Opening opening = storage::Opening::serving,
+                                           bool new_epoch = false);
 
 /// Where a running hub listens, or nothing.
 struct Running {

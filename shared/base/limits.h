@@ -69,6 +69,8 @@ inline constexpr std::size_t kSchemasMax = 64;
 inline constexpr std::size_t kSchemaBytesMax = 128 * 1024;
 /// Counters asked for in one hash query: a search in 256 steps per round trip ends in four.
 inline constexpr std::size_t kHashQueryMax = 256;
+/// Records in one question or answer about what a restored hub lost.
+inline constexpr std::size_t kRecoverMax = 4096;
 /// Bytes of one attachment.
 inline constexpr std::uint64_t kAttachmentBytesMax = 256 * 1024 * 1024;
 

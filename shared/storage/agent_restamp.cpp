@@ -45,17 +45,18 @@ Status KvAgentStore::drop_bases(KvWrite& write, const std::set<RecordId>& refetc
   return {};
 }
 
-Status KvAgentStore::restamp(const Restamp& plan) {
+Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
   StoredAgentState next = stored_;
   auto& actors = next.state.actors;
-  if (plan.fresh && next.state.find(plan.fresh->actor) != nullptr)
+  const OwnActor* there = plan.fresh ? next.state.find(plan.fresh->actor) : nullptr;
+  if (there != nullptr && (there != &actors.back() || there->head.value != 0 || there->closed))
     return fail(Errc::conflict, "the fresh chain is not fresh");
   if (!plan.fresh && !plan.changes.empty())
     return fail(Errc::conflict, "changes written anew need a chain to stand on");
   for (const Restamp::Cut& cut : plan.cuts) {
     const auto own = std::find_if(actors.begin(), actors.end(),
                                   [&](const OwnActor& a) { return a.actor == cut.actor; });
-    if (own == actors.end() || own->closed || cut.last > own->head)
+    if (own == actors.end() || cut.last > own->head || (own->closed && cut.last == own->head))
       return fail(Errc::conflict, "a chain to be cut is not as the plan says");
     // The hub left out of its deliveries what this tablet had pushed: it may have it under the old name.
     if (cut.last < own->acked) next.state.cursors.clear();
@@ -64,9 +65,15 @@ Status KvAgentStore::restamp(const Restamp& plan) {
     own->acked = cut.last;
     own->forked = false;
     own->closed = true;
+    own->outlived = cut.outlived;
   }
-  if (plan.fresh) actors.push_back(*plan.fresh);
+  if (there != nullptr)
+    actors.back() = *plan.fresh;
+  else if (plan.fresh)
+    actors.push_back(*plan.fresh);
   if (actors.back().closed) return fail(Errc::conflict, "no chain is left to write on");
+  const std::vector<Lost> lost =
+      welcome == nullptr ? std::vector<Lost>{} : take_in(next.state, *welcome);
   return commit(next, [&](KvWrite& write) -> Status {
     std::set<RecordId> refetch;
     for (const Restamp::Cut& cut : plan.cuts) FP_CHECK_OK(cut_chain(write, cut, refetch));
@@ -80,7 +87,8 @@ Status KvAgentStore::restamp(const Restamp& plan) {
     }
     // After the new chain is in: its changes of these records are found, too.
     FP_CHECK_OK(drop_bases(write, refetch, actors));
-    return {};
+    FP_CHECK_OK(return_to_pending(write, lost));
+    return welcome == nullptr ? Status{} : put_exceptions(write, welcome->exceptions);
   });
 }
 

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
+constexpr std::uint8_t kOutlived = 4;
 
 }  // namespace
 
@@ -28,7 +29,8 @@ Bytes pack_state(const StoredAgentState& stored) {
   out.u64(s.actors.size());
   for (const OwnActor& own : s.actors) {
     out.actor(own.actor).seq(own.head).id(own.hash).seq(own.acked).seq(own.backed_up);
-    out.u8(static_cast<std::uint8_t>((own.forked ? kForked : 0) | (own.closed ? kClosed : 0)));
+    out.u8(static_cast<std::uint8_t>((own.forked ? kForked : 0) | (own.closed ? kClosed : 0) |
+                                     (own.outlived ? kOutlived : 0)));
   }
   out.u64(s.cursors.size());
   for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
@@ -64,6 +66,7 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     const std::uint8_t standing = in.u8();
     own.forked = (standing & kForked) != 0;
     own.closed = (standing & kClosed) != 0;
+    own.outlived = (standing & kOutlived) != 0;
     s.waiting += own.head.value - own.acked.value;
     s.actors.push_back(own);
   }

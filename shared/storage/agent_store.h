@@ -10,8 +10,10 @@
 //   3. Every verb is atomic and durable when it returns success; on `store_failed` the fate of the
 //      last commit is unknown and the store must be reopened.
 //   4. A cursor becomes visible only together with the states it covers.
-//   5. A closed chain is never written or pushed again; its dots above `head` are another's.
-//   6. A damaged value hides nothing else: reading goes on past it, its record is shown as damaged, and
+//   5. A closed chain is never written again; its dots above `head` are another's. Of it only that is pushed
+//      which a hub that was put back no longer has.
+//   6. "At the hub" is said of a record only while nothing is known of it that the hub may have lost.
+//   7. A damaged value hides nothing else: reading goes on past it, its record is shown as damaged, and
 //      `settle_damage` sets it aside, so that the hub delivers it again.
 #pragma once
 
@@ -35,6 +37,8 @@ struct OwnActor {
   Sequence backed_up;   ///< below or at this, a restorable backup has it
   bool forked = false;  ///< the hub's history differs: not pushed until the repair is made
   bool closed = false;  ///< ends at `head` for good: what stood above is on a later chain now
+  /// Closed only because a new epoch of the hub began: nobody has another history of it.
+  bool outlived = false;
 };
 
 /// Everything small that a session or a screen asks for all the time.
@@ -64,8 +68,8 @@ struct NewChange {
 
 /// How the own history goes on after a fork or a lost tail.
 struct Restamp {
-  /// A new chain with all of `changes` on it, which becomes the current one; none when the current chain
-  /// goes on and nothing had to be written anew.
+  /// A new chain with all of `changes` on it, which becomes the current one (or the current one, while
+  /// nothing stands on it); none when the current chain goes on and nothing had to be written anew.
   std::optional<OwnActor> fresh;
   struct Rewritten {
     NewChange change;
@@ -77,7 +81,8 @@ struct Restamp {
   struct Cut {
     ActorId actor;
     Sequence last;
-    Hash hash;  ///< h(last)
+    Hash hash;              ///< h(last)
+    bool outlived = false;  ///< only because a new epoch began
   };
   std::vector<Cut> cuts;  ///< chains that end there from now on
 };
@@ -97,8 +102,11 @@ struct OwnChange {
 };
 
 struct RecordView {
-  model::Record record;        ///< base + own changes
-  bool at_hub = false;         ///< every own change of it is durably acknowledged, none excepted
+  model::Record record;  ///< base + own changes
+  bool at_hub =
+      false;  ///< every own change of it is durably acknowledged, none excepted, none lost since
+  bool lost_at_hub =
+      false;  ///< a hub that was put back lacks something of it, as far as is known here
   std::vector<OwnChange> own;  ///< not covered by the base, in chain order
   bool damaged = false;  ///< something of it cannot be read: `record` may be empty or not whole
   std::vector<model::Dot>
@@ -175,6 +183,9 @@ class AgentStore {
     };
     std::vector<Acked> acked;
     std::vector<wire::ChangeException> exceptions;
+    /// The hub's data is another life: what it acknowledged before it may have lost, and `acked` is how far
+    /// it has each chain now.
+    bool new_epoch = false;
   };
   virtual Status welcome(const WelcomeFacts& facts) = 0;
   /// Raises the acknowledged head and stores the exceptions (the newest kind of each wins).
@@ -190,13 +201,21 @@ class AgentStore {
   /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for
   /// `renamed`. When acknowledged changes are cut, all cursors go, so that everything is delivered again, and
   /// so does each base into which one was folded: until then its record stands on the own changes alone.
+  /// With `welcome`, what the hub said goes into the same commit.
   /// Errors: `conflict` when the chains are not as the plan says.
-  virtual Status restamp(const Restamp& plan) = 0;
+  virtual Status restamp(const Restamp& plan, const WelcomeFacts* welcome = nullptr) = 0;
   /// A record's vector as somebody saw it while `seen_under` was the current chain, in the names of today.
   /// `seen_under` zero or unknown: as it is.
   virtual Result<model::VersionVector> renamed(const RecordId& record,
                                                const model::VersionVector& seen,
                                                ActorId seen_under) const = 0;
+
+  // ---- after the hub was put back ----
+  /// Every confirmed base, by id, as the hub delivered it; `visit` does not write.
+  virtual Status each_base(const std::function<Status(const model::Record&)>& visit) const = 0;
+  virtual Result<std::optional<model::Record>> base(const RecordId& id) const = 0;
+  /// The hub asked for these: it lacks something of them until a delivery says otherwise.
+  virtual Status note_lost_at_hub(const std::vector<RecordId>& records) = 0;
 
   // ---- keeping watch ----
   virtual Result<AgentCounts> counts() const = 0;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -226,8 +227,16 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
                   result);
   }
   switch (outcome.applied) {
-    case model::Applied::already_known:
-      return {};
+    case model::Applied::already_known: {
+      // Known without its log entry: it came back from a tablet's copy after this hub had lost it.
+      FP_TRY(const bool differs, differs_from_recovered(write_, loaded.built(), change));
+      if (!differs) return {};
+      return except(
+          batch,
+          {batch.actor, change.dot.counter, change.record, wire::ExceptionKind::quarantined,
+           kDiffersRule, "", "says otherwise than what was recovered from a tablet's copy"},
+          result);
+    }
     case model::Applied::mismatch:
       return unauthorised(kMismatchRule, kMismatchDetail);
     case model::Applied::held_for_predecessor: {
@@ -442,6 +451,27 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
   loaded.drained = true;
   FP_CHECK_OK(drain_held(*entry));
   return left;
+}
+
+Status HubApply::join_recovered(const model::Record& state) {
+  FP_TRY(Entry * entry, load(state.id, state.type, state.unit));
+  Loaded& loaded = entry->second;
+  model::Record joined = loaded.built();
+  FP_CHECK_OK(model::join(joined, state));
+  FP_TRY(const Bytes canonical, wire::encode_record(joined));
+  loaded.record = std::move(joined);
+  loaded.bytes = canonical.size();
+  touch(*entry);
+  loaded.drained = true;  // no tablet pushed this: everyone is to hear of it
+  return drain_held(*entry);
+}
+
+Status HubApply::deliver_again(const RecordId& id) {
+  FP_TRY(Entry * entry, load(id, "", ""));
+  if (!entry->second.exists) return fail(Errc::not_found, "no record " + to_text(id));
+  touch(*entry);
+  entry->second.drained = true;
+  return {};
 }
 
 Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t position) {

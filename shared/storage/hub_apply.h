@@ -48,6 +48,11 @@ class HubApply {
   /// The exception of a change that came earlier was written anew: its tablet must hear of it.
   void note_outcome(const model::Dot& change) { outcomes_.push_back(change); }
 
+  /// Joins what tablets still held of a record, and what waited for it. Errors: `conflict`, `too_large`.
+  Status join_recovered(const model::Record& state);
+  /// The record takes a new place in its feed, so that every tablet hears of it once more.
+  Status deliver_again(const RecordId& id);
+
   /// The record as this commit leaves it so far, or nothing.
   Result<const model::Record*> peek(const RecordId& id);
 

@@ -2,7 +2,9 @@
 
 #include "base/limits.h"
 #include "storage/hub_apply.h"
+#include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
+#include "storage/hub_starts.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
 #include "storage/hub_verify.h"
@@ -201,6 +203,48 @@ class KvHubReader final : public HubReader {
     return found;
   }
 
+  Result<std::optional<std::uint64_t>> start_end(const StartId& start,
+                                                 const std::string& unit) const override {
+    std::optional<std::uint64_t> end;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(end, read_start_end(read, start, identity_.start, unit));
+      return {};
+    }));
+    return end;
+  }
+
+  Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after,
+                                          const DeviceId& after_device) const override {
+    std::vector<StagedState> found;
+    const Bytes from = Packer().id(after).id(after_device).take();
+    FP_CHECK_OK(scan(kStaged, {}, from, [&](BytesView key, BytesView value) -> Result<Step> {
+      if (found.size() >= limit) return Step::stop;
+      if (std::equal(key.begin(), key.end(), from.begin(), from.end())) return Step::more;
+      FP_TRY(StagedState one, unpack_staged(*codec_, key, value));
+      found.push_back(std::move(one));
+      return Step::more;
+    }));
+    return found;
+  }
+
+  Result<std::vector<RecoveredEntry>> recovered(const RecordId& id) const override {
+    std::vector<RecoveredEntry> found;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(found, read_recovered(read, *codec_, id));
+      return {};
+    }));
+    return found;
+  }
+
+  Result<bool> lacks(const model::Record& state) const override {
+    bool lacking = false;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(lacking, store_lacks(read, *codec_, state));
+      return {};
+    }));
+    return lacking;
+  }
+
   Result<std::vector<Unit>> units() const override { return all<Unit>(kUnits, unpack_unit); }
   Result<std::vector<Device>> devices() const override {
     return all<Device>(kDevices, unpack_device);
@@ -216,6 +260,7 @@ class KvHubReader final : public HubReader {
       FP_TRY(counts.changes, read.count(kLog));
       FP_TRY(counts.conflicts, read.count(kConflicts));
       FP_TRY(counts.held, read.count(kHeld));
+      FP_TRY(counts.staged, read.count(kStaged));
       FP_TRY(const std::uint64_t exceptions, read.count(kExceptions));
       counts.quarantined = exceptions - counts.held;
       FP_TRY(const auto damages, read_damages(read));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/hub_recovery.h"
 #include "storage/hub_tables.h"
 #include "wire/codec.h"
 
@@ -119,10 +120,27 @@ Result<model::Record> replay_record(const KvRead& read, ValueCodec& codec, const
     changes.push_back(std::move(change));
     return Step::more;
   }));
-  if (changes.empty())
+  FP_TRY(const auto recovered, read_recovered(read, codec, id));
+  // What came back from tablets' copies after a loss has no changes here, and differing ones are apart.
+  const auto joined = [](const RecoveredEntry& entry) {
+    return entry.kind == RecoveredEntry::Kind::joined ||
+           entry.kind == RecoveredEntry::Kind::released;
+  };
+  const auto first = std::find_if(recovered.begin(), recovered.end(), joined);
+  if (changes.empty() && first == recovered.end())
     return fail(Errc::not_found, "no change of record " + to_text(id) + " is in the log");
-  model::Record replayed = model::empty_record(id, changes.front().type, changes.front().unit);
+  model::Record replayed =
+      changes.empty() ? model::empty_record(id, first->state.type, first->state.unit)
+                      : model::empty_record(id, changes.front().type, changes.front().unit);
+  for (const RecoveredEntry& entry : recovered) {
+    if (entry.kind != RecoveredEntry::Kind::differing) continue;
+    std::erase_if(changes, [&](const model::Change& c) { return c.dot == entry.dot; });
+  }
   model::drain(replayed, changes);
+  for (const RecoveredEntry& entry : recovered) {
+    if (joined(entry)) FP_CHECK_OK(model::join(replayed, entry.state));
+    model::drain(replayed, changes);
+  }
   return replayed;
 }
 

@@ -82,8 +82,9 @@ struct BatchResult {
 
 struct HubIdentity {
   HubId hub;
-  Epoch epoch;
-  StartId start;
+  Epoch
+      epoch;  ///< one life of the data: a restored or rolled-back store begins another (hub_starts.h)
+  StartId start;  ///< one opening for service
 };
 
 struct Unit {
@@ -177,7 +178,34 @@ struct HeldEntry {
   Instant since;
 };
 
+/// A record as a tablet was given it by a life of this hub that was lost: kept until an operator decides.
+struct StagedState {
+  DeviceId device;
+  Instant received;
+  model::Record state;
+};
+
+/// What an operator decided on a record that this hub had lost something of.
+struct RecoveredEntry {
+  enum class Kind : std::uint8_t {
+    joined =
+        0,  ///< the states that tablets held are part of the record, not signed by their authors
+    refused = 1,   ///< they are kept here only
+    released = 2,  ///< what is missing is given up: the vector was advanced over it
+    differing =
+        3,  ///< a change that came later, signed, and says otherwise than what had been recovered
+  };
+  Kind kind = Kind::joined;
+  Instant at;
+  std::string author;
+  std::string note;
+  DeviceId device;      ///< whose copy it was; zero for the last two
+  model::Record state;  ///< as joined: for `released` without values
+  model::Dot dot;       ///< of `differing`
+};
+
 struct HubCounts {
+  std::uint64_t staged = 0;  ///< states that tablets hold and this hub has lost, undecided
   std::uint64_t records = 0;
   std::uint64_t changes = 0;
   std::uint64_t conflicts = 0;
@@ -254,6 +282,17 @@ class HubReader {
   virtual Result<std::vector<HeldEntry>> held(std::size_t limit,
                                               const HeldEntry& after = {}) const = 0;
   virtual Result<std::optional<LogEntry>> log(ActorId actor, Sequence counter) const = 0;
+
+  /// Up to which position a start gave out this unit's feed; nothing when it is not remembered.
+  virtual Result<std::optional<std::uint64_t>> start_end(const StartId& start,
+                                                         const std::string& unit) const = 0;
+  /// By (record, device), those after `after`'s.
+  virtual Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after = {},
+                                                  const DeviceId& after_device = {}) const = 0;
+  /// What was decided on the losses of a record, oldest first.
+  virtual Result<std::vector<RecoveredEntry>> recovered(const RecordId& id) const = 0;
+  /// Whether a state that a tablet holds says something that this store lacks.
+  virtual Result<bool> lacks(const model::Record& state) const = 0;
 
   virtual Result<std::vector<Unit>> units() const = 0;
   virtual Result<std::vector<Device>> devices() const = 0;
@@ -334,6 +373,35 @@ class HubStore {
   };
   virtual Result<BatchResult> edit(const HubEdit& edit, ActorId hub_actor,
                                    const SignHead& sign) = 0;
+
+  // ---- after a loss ----
+  /// Keeps those that say something this store lacks, until `recover` decides on them.
+  virtual Status stage(const std::vector<StagedState>& states) = 0;
+  enum class Recovery : std::uint8_t {
+    join,    ///< what was staged becomes part of the record
+    refuse,  ///< it is kept aside for good
+    /// What the record's held changes wait for is given up: they are merged without it.
+    release,
+  };
+  struct RecoveryInput {
+    RecordId record;
+    Recovery decision = Recovery::join;
+    std::string author;
+    std::string note;
+    model::ChangeTimes times;
+    std::array<std::uint8_t, 16> salt{};
+    bool clear_texts = true;  ///< as in RulingInput
+  };
+  /// Errors: `not_found` when nothing is staged (or held); `conflict` when a change that the states contain
+  /// is in quarantine or refused here: settle that first; `too_large`.
+  virtual Result<BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,
+                                      const SignHead& sign) = 0;
+
+  // ---- starting and stopping ----
+  /// The last commit of a start: whatever follows is another start. The epoch goes on over it.
+  virtual Status stopped() = 0;
+  /// This store may have been rolled back under the running hub: it must be opened anew, in a new epoch.
+  virtual Status doubt() = 0;
 };
 
 }  // namespace fieldpost::storage

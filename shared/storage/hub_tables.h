@@ -19,6 +19,9 @@
 //   units         code                             pack_unit
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
+//   starts        start id [‖ unit]                its number [where it ended]   (hub_starts.h)
+//   staged        record id ‖ device id            received ‖ canonical state   (codec)
+//   recovered     record id ‖ number               pack_recovered               (codec)
 //   damaged       kind ‖ key of the value          see hub_repair.cpp
 #pragma once
 
@@ -42,8 +45,11 @@ inline constexpr TableId kConflicts = 10;
 inline constexpr TableId kUnits = 11;
 inline constexpr TableId kDevices = 12;
 inline constexpr TableId kInvitations = 13;
-inline constexpr TableId kDamaged = 14;
-inline constexpr TableId kTableCount = 15;
+inline constexpr TableId kStarts = 14;
+inline constexpr TableId kStaged = 15;
+inline constexpr TableId kRecovered = 16;
+inline constexpr TableId kDamaged = 17;
+inline constexpr TableId kTableCount = 18;
 
 Bytes dot_key(ActorId actor, Sequence counter);
 Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);

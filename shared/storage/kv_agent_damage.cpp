@@ -310,9 +310,9 @@ Result<std::vector<Damage>> KvAgentStore::damages() const {
       FP_TRY(Damage damage, open_damage(key, value));
       if (damage.kind == Damage::Kind::own_change) {
         const Sequence at = damage.dot.counter;
-        // What was unsent then may have been sent by an earlier copy since: as it is now.
+        // As it is now: the hub may have got it since, or lost it.
         const OwnActor* chain = stored_.state.find(damage.dot.actor);
-        damage.acked = damage.acked || (chain != nullptr && at <= chain->acked);
+        if (chain != nullptr) damage.acked = at <= chain->acked;
         if (at.value > 1)
           damage.made_after = made_at(read, damage.dot.actor, Sequence{at.value - 1});
         damage.made_before = made_at(read, damage.dot.actor, at.next());

@@ -55,7 +55,9 @@ Result<std::optional<RecordView>> KvAgentStore::load_from(const KvRead& read,
   };
   std::stable_sort(view.own.begin(), view.own.end(),
                    [&](const OwnChange& a, const OwnChange& b) { return age(a) < age(b); });
-  view.at_hub = !view.damaged;
+  FP_TRY(const auto lost, read.get(kLost, id.view()));
+  view.lost_at_hub = lost.has_value();
+  view.at_hub = !view.lost_at_hub && !view.damaged;
   for (const OwnChange& own : view.own) {
     const bool refused = own.exception && own.exception->kind == wire::ExceptionKind::unauthorised;
     if (!refused) waiting.push_back(own.change);
@@ -75,13 +77,20 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
   FP_TRY(auto base, load_base(write, id));
   FP_TRY(bool known, knows(write, id));
   model::Record joined = incoming;
-  if (base) FP_CHECK_OK(model::join(joined, *base));
+  // A state that has seen all of this one stands for it, whatever the hub knows otherwise.
+  const bool whole = base && incoming.vv.covers(base->vv);
+  if (base && !whole) FP_CHECK_OK(model::join(joined, *base));
+  if (whole) FP_CHECK_OK(write.erase(kLost, id.view()));
   std::vector<Bytes> covered;
   FP_CHECK_OK(
       write.scan(kOwn, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
         Unpacker in(key.subspan(RecordId::kSize));
         const ActorId actor = in.actor();
-        if (joined.vv.covers({actor, in.seq()})) covered.push_back(to_bytes(key));
+        const Sequence counter = in.seq();
+        // What a hub that was put back does not have is waiting, whoever else may have told it.
+        const OwnActor* own = next.state.find(actor);
+        const bool there = own == nullptr || counter <= own->acked;
+        if (there && joined.vv.covers({actor, counter})) covered.push_back(to_bytes(key));
         return KvRead::Step::more;
       }));
   for (const Bytes& key : covered) {

@@ -37,8 +37,9 @@ class KvAgentStore final : public AgentStore {
     StoredAgentState next = stored_;
     if (next.state.find(actor) != nullptr)
       return fail(Errc::already_exists, "actor " + actor.hex());
-    next.state.actors.push_back({actor, {}, chain_start, {}, {}, false, false});
-    return commit(next, [](KvWrite&) -> Status { return {}; });
+    next.state.actors.push_back({actor, {}, chain_start, {}, {}, false, false, false});
+    return commit(
+        next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
   }
 
   Status begin(const Start& start) override {
@@ -171,22 +172,14 @@ class KvAgentStore final : public AgentStore {
 
   Status welcome(const WelcomeFacts& facts) override {
     StoredAgentState next = stored_;
-    AgentState& s = next.state;
-    s.epoch = facts.epoch;
-    s.welcome_id = facts.welcome_id;
-    s.grants = facts.grants;
-    s.compartment = facts.compartment;
-    for (const WelcomeFacts::Acked& acked : facts.acked) {
-      for (OwnActor& own : s.actors) {
-        if (own.actor != acked.actor) continue;
-        own.acked = std::min(own.head, std::max(own.acked, acked.acked));
-        own.backed_up = acked.backed_up;
-        own.forked = acked.forked && !own.closed;
-      }
-    }
+    const std::vector<Lost> lost = take_in(next.state, facts);
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
-        next, [&](KvWrite& write) { return put_exceptions(write, facts.exceptions); },
+        next,
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(return_to_pending(write, lost));
+          return put_exceptions(write, facts.exceptions);
+        },
         UpdateKind::freeing);
   }
 
@@ -226,7 +219,11 @@ class KvAgentStore final : public AgentStore {
         next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
   }
 
-  Status restamp(const Restamp& plan) override;
+  Status each_base(const std::function<Status(const model::Record&)>& visit) const override;
+  Result<std::optional<model::Record>> base(const RecordId& id) const override;
+  Status note_lost_at_hub(const std::vector<RecordId>& records) override;
+
+  Status restamp(const Restamp& plan, const WelcomeFacts* welcome) override;
   Result<model::VersionVector> renamed(const RecordId& record, const model::VersionVector& seen,
                                        ActorId seen_under) const override;
 
@@ -301,6 +298,7 @@ class KvAgentStore final : public AgentStore {
   // drafts     record id                 type, saved, body
   // exceptions actor ‖ counter           pack_exception
   // renames    record id ‖ old actor ‖ old counter   new actor, new counter, newest old one kept
+  // lost       record id                 empty, plain: the hub lacks something of it
   // damaged    kind ‖ key of the value   see kv_agent_damage.cpp
   static constexpr TableId kMeta = 0;
   static constexpr TableId kChain = 1;
@@ -309,7 +307,8 @@ class KvAgentStore final : public AgentStore {
   static constexpr TableId kDrafts = 4;
   static constexpr TableId kExceptions = 5;
   static constexpr TableId kRenames = 6;
-  static constexpr TableId kDamaged = 7;
+  static constexpr TableId kLost = 7;
+  static constexpr TableId kDamaged = 8;
   static constexpr std::string_view kStateKey = "state";
 
   static Bytes dot_key(ActorId actor, Sequence counter) {
@@ -414,6 +413,14 @@ class KvAgentStore final : public AgentStore {
   Status cut_chain(KvWrite& write, const Restamp::Cut& cut, std::set<RecordId>& refetch);
   Status drop_bases(KvWrite& write, const std::set<RecordId>& refetch,
                     const std::vector<OwnActor>& actors);
+  /// Changes of a chain that the hub had acknowledged and has no more: those in (from, to].
+  struct Lost {
+    ActorId actor;
+    Sequence from;
+    Sequence to;
+  };
+  static std::vector<Lost> take_in(AgentState& state, const WelcomeFacts& facts);
+  Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
   Status put_exceptions(KvWrite& write, const std::vector<wire::ChangeException>& exceptions) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "storage/hub_apply.h"
+#include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
+#include "storage/hub_starts.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -14,7 +16,6 @@ using namespace hub_tables;
 namespace {
 
 constexpr std::string_view kHubKey = "hub";
-constexpr std::string_view kEpochKey = "epoch";
 constexpr const char* kCodeUseless =
     "this enrolment code is unknown or was used; ask for a new one";
 
@@ -23,25 +24,22 @@ class KvHubStore final : public HubStore {
   KvHubStore(Kv& kv, CodecMaker make_codec)
       : kv_(kv), make_codec_(std::move(make_codec)), codec_(make_codec_()) {}
 
-  Status open(const HubId& hub, const Epoch& fresh_epoch, const StartId& start) {
-    identity_ = {hub, fresh_epoch, start};
-    return kv_.update(
-        [&](KvWrite& write) -> Status {
-          FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
-          if (stored_hub && !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(),
-                                        hub.bytes.end())) {
-            return fail(Errc::conflict,
-                        "this store belongs to another hub key; keep key and store together");
-          }
-          FP_TRY(const auto epoch, write.get(kMeta, as_bytes(kEpochKey)));
-          if (epoch) {
-            FP_TRY(identity_.epoch, Epoch::from(*epoch));
-            return {};
-          }
-          FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
-          return write.put(kMeta, as_bytes(kEpochKey), fresh_epoch.view());
-        },
-        UpdateKind::freeing);  // a full hub must still start, to be read
+  Status open(const HubIdentity& identity, Opening opening) {
+    identity_ = identity;
+    const HubId& hub = identity_.hub;
+    return kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
+      if (stored_hub &&
+          !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
+        return fail(Errc::conflict,
+                    "this store belongs to another hub key; keep key and store together");
+      }
+      if (!stored_hub) FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
+      if (opening == Opening::serving) return begin_start(write, identity_);
+      FP_TRY(const auto epoch, read_epoch(write));
+      if (epoch) identity_.epoch = *epoch;
+      return {};
+    });
   }
 
   const HubIdentity& identity() const override { return identity_; }
@@ -201,6 +199,24 @@ class KvHubStore final : public HubStore {
     });
   }
 
+  Status stage(const std::vector<StagedState>& states) override {
+    return kv_.update([&](KvWrite& write) { return stage_states(write, *codec_, states); });
+  }
+
+  Result<BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,
+                              const SignHead& sign) override {
+    return one([&](KvWrite& write, HubApply& run) {
+      return recover_record(write, run, *codec_, input, {identity_.hub, hub_actor, sign});
+    });
+  }
+
+  Status stopped() override {
+    return kv_.update([&](KvWrite& write) { return mark_clean_stop(write, identity_.start); },
+                      UpdateKind::freeing);
+  }
+
+  Status doubt() override { return kv_.update(mark_doubt, UpdateKind::freeing); }
+
  private:
   Result<BatchResult> one(const std::function<Status(KvWrite&, HubApply&)>& body) {
     std::vector<BatchResult> results;
@@ -298,6 +314,9 @@ class KvHubStore final : public HubStore {
                                               change.error().detail +
                                               "); it stays in quarantine, kept as received");
     }
+    if (stored.exception.rule == kDiffersRule && input.ruling != Ruling::retry)
+      return settle_differing(write, run, *codec_, *change, input,
+                              {identity_.hub, hub_actor, sign});
     if (input.ruling == Ruling::reject)
       return reject(write, run, input, *change, stored, hub_actor, sign);
     FP_TRY(const auto left, run.release(*change, input.times.wall));
@@ -339,11 +358,20 @@ class KvHubStore final : public HubStore {
 
 }  // namespace
 
-Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec, const HubId& hub,
-                                                 const Epoch& fresh_epoch, const StartId& start) {
+Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec,
+                                                 const HubIdentity& identity, Opening opening) {
   auto store = std::make_unique<KvHubStore>(kv, std::move(make_codec));
-  FP_CHECK_OK(store->open(hub, fresh_epoch, start));
+  FP_CHECK_OK(store->open(identity, opening));
   return std::unique_ptr<HubStore>(std::move(store));
+}
+
+Result<std::optional<Epoch>> clean_epoch(const Kv& kv) {
+  std::optional<Epoch> epoch;
+  FP_CHECK_OK(kv.view([&](const KvRead& read) -> Status {
+    FP_TRY(epoch, read_clean_epoch(read));
+    return {};
+  }));
+  return epoch;
 }
 
 }  // namespace fieldpost::storage

@@ -15,11 +15,20 @@ namespace fieldpost::storage {
 
 using CodecMaker = std::function<std::unique_ptr<ValueCodec>()>;
 
-/// Opens (and on first use lays out) the store. `kv` must outlive it and its readers.
-/// `fresh_epoch` is used only when the store has none yet; `start` names this start of the hub.
+enum class Opening : std::uint8_t {
+  serving,  ///< a start of the hub: positions are given out
+  looking,  ///< for one command: epoch and starts stay as they are
+};
+
+/// Opens (and on first use lays out) the store. `kv` must outlive it and its readers. Serving, the epoch is
+/// the caller's: that of `clean_epoch`, or a random one. Looking, it is used only when the store has none yet.
 /// Errors: `conflict` when the store belongs to another hub key; those of the engine.
-Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec, const HubId& hub,
-                                                 const Epoch& fresh_epoch, const StartId& start);
+Result<std::unique_ptr<HubStore>> open_hub_store(Kv& kv, CodecMaker make_codec,
+                                                 const HubIdentity& identity,
+                                                 Opening opening = Opening::serving);
+
+/// The epoch that goes on because the last start stopped cleanly; nothing otherwise, or in a new store.
+Result<std::optional<Epoch>> clean_epoch(const Kv& kv);
 
 std::unique_ptr<HubReader> make_hub_reader(const Kv& kv, std::unique_ptr<ValueCodec> codec,
                                            const HubIdentity& identity);

@@ -185,6 +185,8 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
           on_deliver(now, m, out);
         } else if constexpr (std::is_same_v<M, wire::StateChunk>) {
           on_chunk(m, out);
+        } else if constexpr (std::is_same_v<M, wire::Recover>) {
+          on_recover(m, out);
         } else if constexpr (std::is_same_v<M, wire::Ping>) {
           send(wire::Pong{m.token, std::nullopt}, out);
         } else if constexpr (std::is_same_v<M, wire::Bye>) {
@@ -201,7 +203,8 @@ void AgentSession::handle(const TimeReading& now, wire::Decoded& decoded, AgentO
         } else {
           static_assert(std::is_same_v<M, wire::Hello> || std::is_same_v<M, wire::Push> ||
                         std::is_same_v<M, wire::Confirm> || std::is_same_v<M, wire::Got> ||
-                        std::is_same_v<M, wire::StatusReport>);
+                        std::is_same_v<M, wire::StatusReport> ||
+                        std::is_same_v<M, wire::Recovered>);
           stop(fail(Errc::malformed, "the hub sent a message that only agents send"), out);
         }
       },
@@ -240,11 +243,11 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
       !settled && !settled.error().is(Errc::store_full))
     return stop(settled.error(), out);
   refetches_ = store_.refetches();
+  if (auto begun = begin_epoch(challenge); !begun) return stop(std::move(begun).error(), out);
   const storage::AgentState& state = store_.state();
   hello_.device = identity_.device;
   hello_.agent_nonce = random_id<Nonce>(random_);
-  for (const storage::OwnActor& own : state.actors)
-    hello_.actors.push_back({own.actor, own.head, own.hash});
+  name_chains();
   auto unsettled = unsettled_changes(store_);
   if (!unsettled) return stop(std::move(unsettled).error(), out);
   hello_.unsettled = *std::move(unsettled);
@@ -276,7 +279,8 @@ void AgentSession::settle(ActorId actor, Sequence head) {
 
 void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(ack.actor);
-  if (own != nullptr && own->closed) return hear_of_closed(*own, ack.exceptions, out);
+  if (own != nullptr && own->closed && own->acked == own->head)
+    return hear_of_closed(*own, ack.exceptions, out);
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
@@ -472,14 +476,15 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
 void AgentSession::fill_window(AgentOutput& out) {
   if (phase_ != Phase::greeting && phase_ != Phase::live) return;
   const auto& actors = store_.state().actors;
-  const auto open = std::count_if(actors.begin(), actors.end(),
-                                  [](const storage::OwnActor& own) { return !own.closed; });
+  const auto open = std::count_if(actors.begin(), actors.end(), [](const storage::OwnActor& own) {
+    return !own.closed || own.acked < own.head;
+  });
   // Before the verdict one push only: it may turn out that the hub has it, or another history. None when
-  // something is known to have happened to the store: what is on its way could not be written anew.
-  if (phase_ == Phase::greeting && open > 1) return;
+  // something is known to have happened to either store: what is on its way could not be written anew.
+  if (phase_ == Phase::greeting && (open > 1 || new_epoch_)) return;
   const std::size_t pushes = phase_ == Phase::greeting ? 1 : window_pushes_;
   for (const storage::OwnActor& own : actors) {
-    if (own.closed || own.acked == own.head) continue;
+    if (own.acked == own.head) continue;
     if (own.forked) return;
     while (in_flight_.size() < pushes && in_flight_bytes_ < window_bytes_ && push_some(own, out)) {
     }

@@ -10,7 +10,10 @@
 //   6. When the hub knows another history of an own chain, the histories' last common point is found, what
 //      stands above it is written anew on a fresh chain in one commit, and the connection begins again. Until
 //      then nothing is pushed, and nothing delivered is taken in.
-//   7. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
+//   7. In a new epoch of the hub nothing is pushed before its verdicts: what it lost is sent again as it was,
+//      what it had never acknowledged is written anew on a fresh chain (two copies of this tablet may both
+//      hold the next counter).
+//   8. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
 //      acknowledged, a record it may not see) ends the session before anything of it is stored.
 //   8. An own change that the disk damaged before it was sent is not passed over: its chain stays there, and
 //      `blocked` says why, while deliveries and acknowledgements go on.
@@ -122,6 +125,14 @@ class AgentSession {
   void hear_of_closed(const storage::OwnActor& own,
                       const std::vector<wire::ChangeException>& exceptions, AgentOutput& out);
   void on_hashes(const wire::HashReply& reply, AgentOutput& out);
+  void on_recover(const wire::Recover& recover, AgentOutput& out);
+  Status send_summaries(const std::string& unit, AgentOutput& out);
+  Status send_states(const wire::Recover& recover, AgentOutput& out);
+  Status send_large_state(const std::string& unit, const RecordId& id, const Bytes& state,
+                          AgentOutput& out);
+  Status begin_epoch(const wire::Challenge& challenge);
+  void name_chains();
+  void go_live(AgentOutput& out);
   /// Asks on for the last common points, or writes anew what stands above them and leaves.
   void go_on_apart(AgentOutput& out);
   Status check_type(const std::string& type) const;
@@ -165,6 +176,9 @@ class AgentSession {
   std::map<ActorId, Sequence> hub_may_have_;  ///< the highest that an acknowledgement may name
   std::size_t frame_fits_bytes_ = limits::kPushTargetBytes;  ///< what was seen to fit a frame
   ForkSearch search_{store_};
+  bool new_epoch_ = false;  ///< the hub's data is another life than this tablet knew
+  std::optional<storage::AgentStore::WelcomeFacts> told_;  ///< of a welcome not yet stored
+  TimeReading welcomed_;
   std::map<std::string, bool> caught_up_;
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;

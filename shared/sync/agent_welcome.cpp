@@ -2,12 +2,14 @@
 #include <algorithm>
 
 #include "sync/agent_session.h"
+#include "sync/recorder.h"
 
 namespace fieldpost::sync {
 
 Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcome& welcome) const {
   storage::AgentStore::WelcomeFacts facts;
   facts.epoch = challenge_.epoch;
+  facts.new_epoch = new_epoch_;
   facts.welcome_id = welcome.id;
   facts.grants = welcome.grants;
   facts.compartment = welcome.compartment;
@@ -22,7 +24,8 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
     }
     const storage::OwnActor* own = store_.state().find(verdict.actor);
     if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
-    if (own->closed) {
+    if (own->closed && (!new_epoch_ || verdict.head >= own->head)) {
+      // What stands above its end is another copy's.
       facts.acked.push_back(
           {verdict.actor, own->acked, std::min(verdict.backed_up, own->head), false});
       continue;
@@ -33,7 +36,7 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
       FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
       forked = !mine || *mine != verdict.hash;
     }
-    if (!forked && verdict.head < own->acked) {
+    if (!forked && verdict.head < own->acked && !new_epoch_) {
       return fail(Errc::chain_broken,
                   "the hub no longer has changes of this tablet that it had acknowledged (an older "
                   "copy of it may have been put back). Everything here is kept; ask the hub's "
@@ -81,32 +84,70 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
   }
   auto facts = judge(welcome);
   if (!facts) return stop(std::move(facts).error(), out);
-  if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
+  // In a new epoch what the hub lost and what is written anew become known in one commit, below.
+  if (!new_epoch_) {
+    if (auto stored = store_.welcome(*facts); !stored) return stop(std::move(stored).error(), out);
+  }
   anchor_ = HubAnchor{{welcome.hub_time, now.monotonic_ms}, now.boot};
   // Never more than fits the memory of a small tablet, whatever is granted.
   window_pushes_ = std::clamp<std::uint32_t>(welcome.window_pushes, 1, limits::kWindowPushes);
   window_bytes_ = std::clamp<std::uint32_t>(welcome.window_bytes, 1, limits::kWindowBytes);
   for (const wire::Grant& grant : welcome.grants) caught_up_[grant.unit] = false;
-  phase_ = Phase::live;
   out.changed = true;
-  confirm(facts->exceptions, out);
+  welcomed_ = now;
+  told_ = *facts;
   for (const auto& acked : facts->acked) settle(acked.actor, acked.acked);
   for (std::size_t i = 0; i < facts->acked.size(); ++i) {
     const auto& acked = facts->acked[i];
-    if (!acked.forked) continue;
     const wire::Verdict& verdict = welcome.verdicts[i];
+    const storage::OwnActor& own = *store_.state().find(acked.actor);
+    // With its epoch every chain ends, where the hub last acknowledged it: what follows may be on two copies.
+    const bool ends = new_epoch_ && !own.closed && &own != store_.state().current();
+    if (!acked.forked && ends)
+      search_.add_found({acked.actor, std::max(own.acked, acked.acked), true});
+    if (!acked.forked) continue;
     // Another device's chain: the hub compares no hashes of it. What it acknowledged, it has.
     if (verdict.kind == wire::VerdictKind::foreign)
-      search_.add_found({acked.actor, acked.acked});
+      search_.add_found({acked.actor, acked.acked, false});
     else
-      search_.add(acked.actor, std::min(verdict.head, store_.state().find(acked.actor)->head));
+      search_.add(acked.actor, std::min(verdict.head, own.head));
   }
-  if (search_.started()) {
+  if (new_epoch_ || search_.started()) {
     phase_ = Phase::repairing;
     return go_on_apart(out);
   }
+  go_live(out);
+}
+
+void AgentSession::go_live(AgentOutput& out) {
+  phase_ = Phase::live;
+  confirm(told_->exceptions, out);
+  told_.reset();
   fill_window(out);
-  note_sync(now, out);
+  note_sync(welcomed_, out);
+}
+
+Status AgentSession::begin_epoch(const wire::Challenge& challenge) {
+  const storage::AgentState& state = store_.state();
+  new_epoch_ = state.epoch && *state.epoch != challenge.epoch;
+  if (!new_epoch_) return {};
+  // Named in hello, so that what is written anew can be pushed on this very connection.
+  const storage::OwnActor fresh = new_chain(identity_.hub, identity_.device, random_);
+  return store_.add_actor(fresh.actor, fresh.hash);
+}
+
+void AgentSession::name_chains() {
+  const auto& actors = store_.state().actors;
+  std::vector<const storage::OwnActor*> named;
+  for (const storage::OwnActor& own : actors) {
+    // Nothing was ever written on it here, and nothing will be.
+    if (!own.closed || own.head.value > 0) named.push_back(&own);
+  }
+  // More than a message holds: the oldest closed ones have been at the hub for long.
+  for (auto it = named.begin(); named.size() > limits::kHelloActorsMax && it != named.end();)
+    it = (*it)->closed && (*it)->acked == (*it)->head ? named.erase(it) : it + 1;
+  for (const storage::OwnActor* own : named)
+    hello_.actors.push_back({own->actor, own->head, own->hash});
 }
 
 void AgentSession::hear_of_closed(const storage::OwnActor& own,
@@ -138,8 +179,20 @@ void AgentSession::go_on_apart(AgentOutput& out) {
   if (const auto question = search_.question()) return send(*question, out);
   const auto plan = plan_restamp(store_, identity_.hub, identity_.device, search_.found(), random_);
   if (!plan) return stop_for_good(plan.error(), out);
-  if (auto stored = store_.restamp(*plan); !stored) return stop(std::move(stored).error(), out);
+  for (auto& acked : told_->acked) {
+    const auto found = std::find_if(search_.found().begin(), search_.found().end(),
+                                    [&](const Closing& c) { return c.actor == acked.actor; });
+    if (!acked.forked || found == search_.found().end()) continue;
+    acked.acked = found->last_common;
+    acked.forked = false;
+  }
+  const ActorId current = plan->fresh ? plan->fresh->actor : store_.state().current()->actor;
+  const bool named = current == hello_.actors.back().actor;
+  auto stored = store_.restamp(*plan, new_epoch_ ? &*told_ : nullptr);
+  if (!stored) return stop(std::move(stored).error(), out);
   progressed_ = true;  // at once again: the hub has not yet heard what was written anew
+  // Nothing was asked, so nothing that the hub sent was passed over; and it knows the fresh chain.
+  if (new_epoch_ && named && !search_.asked()) return go_live(out);
   const std::string words =
       "this tablet's data was copied, restored or lost its newest part; it goes on under a new "
       "chain "

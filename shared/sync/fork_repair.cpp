@@ -13,6 +13,7 @@ namespace fieldpost::sync {
 void ForkSearch::add(ActorId actor, Sequence at_most) {
   open_.push_back({actor, {}, at_most});
   settle();
+  asked_ = asked_ || !open_.empty();
 }
 
 void ForkSearch::settle() {
@@ -21,7 +22,7 @@ void ForkSearch::settle() {
       ++it;
       continue;
     }
-    done_.push_back({it->actor, it->common});
+    done_.push_back({it->actor, it->common, false});
     it = open_.erase(it);
   }
 }
@@ -86,8 +87,8 @@ class Planner {
   Planner(const storage::AgentStore& store, const storage::OwnActor& fresh)
       : store_(store), fresh_(fresh) {}
 
-  Status cut(const storage::OwnActor& own, Sequence last, const Hash& start) {
-    storage::Restamp::Cut made{own.actor, last, start};
+  Status cut(const storage::OwnActor& own, Sequence last, const Hash& start, bool outlived) {
+    storage::Restamp::Cut made{own.actor, last, start, outlived};
     if (last.value > 0) {
       FP_TRY(const auto hash, store_.chain_hash(own.actor, last));
       if (!hash)
@@ -204,21 +205,31 @@ class Planner {
 Result<storage::Restamp> plan_restamp(const storage::AgentStore& store, const HubId& hub,
                                       const DeviceId& device, const std::vector<Closing>& closings,
                                       const RandomSource& random) {
-  Planner planner(store, new_chain(hub, device, random));
+  const auto& actors = store.state().actors;
+  const auto closing_of = [&](const storage::OwnActor& own) {
+    return std::find_if(closings.begin(), closings.end(),
+                        [&](const Closing& c) { return c.actor == own.actor; });
+  };
+  // A current chain on which nothing stands yet may be the fresh one.
+  const bool empty = !actors.empty() && actors.back().head.value == 0 && !actors.back().closed &&
+                     closing_of(actors.back()) == closings.end();
+  Planner planner(store, empty ? actors.back() : new_chain(hub, device, random));
   bool current_goes_on = false;
   // By age: a later chain's changes were made after, and name, those of an earlier one.
-  for (const storage::OwnActor& own : store.state().actors) {
-    if (own.closed) continue;
+  for (const storage::OwnActor& own : actors) {
+    const auto closing = closing_of(own);
+    const bool is_fresh = empty && &own == &actors.back();
+    if ((own.closed && closing == closings.end()) || is_fresh) continue;
     current_goes_on = true;
-    const auto closing = std::find_if(closings.begin(), closings.end(),
-                                      [&](const Closing& c) { return c.actor == own.actor; });
     const Sequence last = closing != closings.end() ? closing->last_common : own.acked;
     // A chain that did not fork stays, unless what it has to say next may name what is cut off before it.
     const bool stays =
         closing == closings.end() && (own.acked == own.head || !planner.anything_renamed());
     if (stays) continue;
     current_goes_on = false;
-    FP_CHECK_OK(planner.cut(own, last, wire::chain_start(hub, device, own.actor)));
+    const bool outlived = closing == closings.end() || closing->outlived;
+    FP_CHECK_OK(
+        planner.cut(own, last, wire::chain_start(hub, device, own.actor), outlived && !own.closed));
   }
   return planner.take_plan(current_goes_on);
 }

@@ -27,6 +27,7 @@ namespace fieldpost::sync {
 struct Closing {
   ActorId actor;
   Sequence last_common;
+  bool outlived = false;  ///< not forked: it ends with the hub's epoch
 };
 
 /// Finds the last common point of the chains that forked.
@@ -38,6 +39,8 @@ class ForkSearch {
   void add(ActorId actor, Sequence at_most);
   void add_found(const Closing& closing) { done_.push_back(closing); }
   bool started() const { return !open_.empty() || !done_.empty(); }
+  /// Whether anything had to be asked.
+  bool asked() const { return asked_; }
   /// What to ask the hub now, or nothing when every point is found.
   std::optional<wire::HashQuery> question() const;
   /// Errors: `malformed` when it does not answer the question; the store's.
@@ -56,6 +59,7 @@ class ForkSearch {
   const storage::AgentStore& store_;
   std::vector<Open> open_;
   std::vector<Closing> done_;
+  bool asked_ = false;
 };
 
 /// The plan for AgentStore::restamp. Errors: the store's; `corrupt` when a change does not decode.

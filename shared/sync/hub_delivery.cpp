@@ -10,7 +10,7 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
   Feed& feed = it->second;
-  if (feed.unanswered.empty() || got.cursor != cursor(feed.unanswered.front())) {
+  if (feed.unanswered.empty() || got.cursor != cursor(got.unit, feed.unanswered.front())) {
     return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
   }
   feed.got = feed.unanswered.front();
@@ -20,7 +20,7 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
 }
 
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
-  while (!closed_ && feed.unanswered.size() < limits::kDeliverWindow) {
+  while (!closed_ && !feed.recovering && feed.unanswered.size() < limits::kDeliverWindow) {
     if (feed.sent >= feed.known_end && feed.told_caught_up) return;
     // What came from here need not be read to be left out.
     feed.passed = std::max(feed.passed, feed.sent);
@@ -47,7 +47,7 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
     for (const storage::FeedEntry& entry : page.entries) {
       if (entry.state.size() <= limits::kChunkBytesMax) deliver.states.push_back(entry.state);
     }
-    deliver.cursor = cursor(page.end_position);
+    deliver.cursor = cursor(unit, page.end_position);
     deliver.caught_up = page.caught_up;
     frame = compressor_.encode_frame(wire::encode_message(deliver));
     if (frame.size() <= limits::kFrameBytesMax || page.entries.size() < 2) break;

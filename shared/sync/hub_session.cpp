@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "storage/pack.h"
 
 namespace fieldpost::sync {
 
@@ -13,8 +12,6 @@ namespace {
 constexpr std::size_t kExceptionBytes = 128 * 1024;
 /// Unconfirmed exceptions repeated on one connection.
 constexpr std::size_t kRepeatedMax = 65'536;
-/// A search needs at most nine questions for a chain, and few chains fork at one time.
-constexpr std::size_t kHashQueriesMax = 64;
 
 /// Cuts a list into parts that fit a frame; at least one, perhaps empty.
 std::vector<std::vector<wire::ChangeException>> in_frames(std::vector<wire::ChangeException> all) {
@@ -116,6 +113,10 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
           // Life sign.
         } else if constexpr (std::is_same_v<M, wire::HashQuery>) {
           on_hash_query(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::Recovered>) {
+          on_recovered(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::StateChunk>) {
+          on_state_chunk(now, m, out);
         } else if constexpr (std::is_same_v<M, wire::Gap> || std::is_same_v<M, wire::AttachOffer> ||
                              std::is_same_v<M, wire::AttachOffset> ||
                              std::is_same_v<M, wire::AttachChunk> ||
@@ -125,7 +126,7 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
         } else {
           static_assert(std::is_same_v<M, wire::Challenge> || std::is_same_v<M, wire::Welcome> ||
                         std::is_same_v<M, wire::Ack> || std::is_same_v<M, wire::Rewind> ||
-                        std::is_same_v<M, wire::Deliver> || std::is_same_v<M, wire::StateChunk> ||
+                        std::is_same_v<M, wire::Deliver> || std::is_same_v<M, wire::Recover> ||
                         std::is_same_v<M, wire::HashReply>);
           refuse(wire::ErrorCode::out_of_order, "a message that only hubs send", out);
         }
@@ -154,90 +155,6 @@ bool HubSession::find_device(const DeviceId& id, HubOutput& out) {
   return false;
 }
 
-Result<bool> HubSession::same_history(const storage::ActorHeadState& known,
-                                      const wire::ActorHead& claimed, bool current) const {
-  if (known.head == claimed.head) return known.hash == claimed.hash;
-  if (known.head < claimed.head) return true;  // the tablet compares: it has the hub's head
-  // The hub has more. Of the current chain: its newest part was lost, or a copy writes on it. An older one
-  // that ends on the hub's history was closed there.
-  if (current) return false;
-  FP_TRY(const auto there, hash_of(claimed.actor, claimed.head));
-  return there && *there == claimed.hash;
-}
-
-void HubSession::tell_contact(HubOutput& out) {
-  if (out.contact) {
-    storage::ForkNotes notes = out.contact->forks;
-    notes.add(device_->forks);
-    device_->forks = notes;
-  }
-  out.contact = device_;
-  device_->forks = {};
-}
-
-void HubSession::note_fork(Instant now, Chain& chain, Sequence head) {
-  chain.forked = true;
-  device_->forks.add({1, now, head, chain.claimed, 0});
-}
-
-Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& claimed,
-                                          bool current) {
-  wire::Verdict verdict;
-  verdict.actor = claimed.actor;
-  FP_TRY(const auto known, here().reader->actor(claimed.actor));
-  Chain chain;
-  if (!known) {
-    chain.next = Sequence{1};
-    chain.hash = wire::chain_start(here().identity.hub, device_->id, claimed.actor);
-  } else if (known->device != device_->id) {
-    verdict.kind = wire::VerdictKind::foreign;
-    return verdict;
-  } else {
-    verdict.kind = wire::VerdictKind::known;
-    verdict.head = known->head;
-    verdict.hash = known->hash;
-    chain.next = known->head.next();
-    chain.hash = known->hash;
-    chain.told = known->head;
-    FP_TRY(const bool same, same_history(*known, claimed, current));
-    chain.claimed = claimed.head;
-    if (!same) {
-      verdict.kind = wire::VerdictKind::forked;
-      note_fork(now, chain, known->head);
-    }
-  }
-  chains_[claimed.actor] = chain;
-  return verdict;
-}
-
-Bytes HubSession::cursor(std::uint64_t position) const {
-  return storage::Packer().id(here().identity.epoch).id(here().identity.start).u64(position).take();
-}
-
-std::uint64_t HubSession::cursor_position(BytesView bytes, std::uint64_t end) const {
-  storage::Unpacker in(bytes);
-  const auto epoch = in.id<Epoch>();
-  in.id<StartId>();
-  const std::uint64_t position = in.u64();
-  // An unknown or future cursor rewinds: sending again is always safe.
-  if (!in.finish("cursor") || epoch != here().identity.epoch || position > end) return 0;
-  return position;
-}
-
-Status HubSession::open_feeds(const wire::Hello& hello) {
-  granted_ = {device_->unit};
-  for (const std::string& unit : granted_) {
-    Feed feed;
-    FP_TRY(feed.known_end, here().reader->feed_end(unit));
-    for (const wire::UnitCursor& known : hello.cursors) {
-      if (known.unit == unit) feed.sent = cursor_position(known.cursor, feed.known_end);
-    }
-    feed.got = feed.sent;
-    feeds_[unit] = std::move(feed);
-  }
-  return {};
-}
-
 void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& out) {
   const auto& hello = std::get<wire::Hello>(decoded.message);
   // The signature first: without it the sender learns nothing about which devices exist.
@@ -256,9 +173,14 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   welcome.window_bytes = limits::kWindowBytes;
   welcome.compartment = here().name;
   // The feeds' ends before the verdicts: no state is sent that shows more than the verdicts acknowledge.
-  auto opened = open_feeds(hello);
+  auto opened = open_feeds(hello, out.rolled_back);
   if (!opened)
     return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  if (out.rolled_back) {
+    return refuse(
+        wire::ErrorCode::busy,
+        "the hub found that its data is older than what tablets were told; it starts anew", out);
+  }
   std::vector<ActorId> actors;
   for (const wire::ActorHead& claimed : hello.actors) {
     auto answer = verdict(now, claimed, &claimed == &hello.actors.back());
@@ -292,6 +214,7 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   for (std::size_t i = 1; i < parts.size(); ++i) repeat(welcome, parts[i], out);
   device_->last_welcome = welcome.id;
   on_status(now, hello.status, out);
+  recover_next(out);
   for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
 }
 
@@ -317,51 +240,7 @@ void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutp
   tell_contact(out);
 }
 
-void HubSession::on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out) {
-  const auto chain = chains_.find(query.actor);
-  if (chain == chains_.end())
-    return refuse(wire::ErrorCode::not_granted,
-                  "a question about a chain that the hello did not name", out);
-  if (++hash_queries_ > kHashQueriesMax)
-    return refuse(wire::ErrorCode::busy, "more questions than a search needs", out);
-  auto durable = here().reader->actor(query.actor);
-  if (!durable)
-    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-  // Who asks has found that its history is another one, which the heads alone do not always show.
-  if (*durable && !chain->second.forked) {
-    note_fork(now, chain->second, (*durable)->head);
-    tell_contact(out);
-  }
-  wire::HashReply reply;
-  reply.actor = query.actor;
-  for (const Sequence counter : query.counters) {
-    if (!*durable || counter > (*durable)->head || counter.value == 0) continue;
-    auto hash = hash_of(query.actor, counter);
-    if (!hash)
-      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
-    if (*hash) reply.hashes.push_back({query.actor, counter, **hash});
-  }
-  send(reply, out);
-}
-
 // ---- changes coming in ----
-
-Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter) const {
-  // Hashes are stored where a batch ended; between two ends the log gives them.
-  std::optional<Hash> hash;
-  Sequence at = counter;
-  for (; at.value > 0; --at.value) {
-    FP_TRY(hash, here().reader->hash_at(actor, at));
-    if (hash) break;
-  }
-  if (at.value == 0) hash = wire::chain_start(here().identity.hub, device_->id, actor);
-  for (; at < counter; at = at.next()) {
-    FP_TRY(const auto entry, here().reader->log(actor, at.next()));
-    if (!entry) return std::optional<Hash>{};
-    hash = wire::chain_next(*hash, entry->frame);
-  }
-  return hash;
-}
 
 Status HubSession::rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out) {
   FP_TRY(const auto durable, here().reader->actor(actor));

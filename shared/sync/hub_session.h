@@ -11,7 +11,9 @@
 //      from a position this connection already had.
 //   5. An exception is told as it stands at that moment, and only of a change that was acknowledged on this
 //      connection; of any other the acknowledgement will tell it.
-//   6. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
+//   6. What a tablet holds that this hub has lost is staged durably before anything of that unit is delivered
+//      to it: only then does its cursor, which says so, change.
+//   7. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
 #pragma once
 
 #include <deque>
@@ -52,6 +54,9 @@ struct HubOutput {
   std::vector<storage::IncomingBatch> batches;  ///< for the writer of `compartment()`
   std::vector<wire::Confirm::Item> confirmed;   ///< for the writer
   std::optional<storage::Device> contact;       ///< the device entry to store when there is time
+  std::vector<storage::StagedState> staged;     ///< for the writer; answer with `on_staged`
+  /// This hub's data is older than what tablets were told: it must be opened anew, in a new epoch.
+  bool rolled_back = false;
   std::optional<Error> close;
   bool refused = false;  ///< not a good-bye: one of the two would not go on, and `close` says why
 };
@@ -65,6 +70,8 @@ class HubSession {
   HubOutput on_frame(Instant now, BytesView frame);
   HubOutput on_applied(Instant now, const storage::BatchResult& result);
   HubOutput on_feed_moved(const std::string& unit, std::uint64_t end);
+  /// What this session handed over to be staged is durable, or could not be stored.
+  HubOutput on_staged(const Status& stored);
   /// The exceptions of these changes (of whichever device) were written anew by another's commit, or by a
   /// ruling that merged nothing, so that no delivery says it.
   HubOutput on_outcomes(const std::vector<model::Dot>& changes);
@@ -98,6 +105,17 @@ class HubSession {
     std::deque<std::uint64_t> unanswered;
     std::set<std::uint64_t> own;  ///< positions to leave out
     bool told_caught_up = false;
+    bool recovering = false;  ///< what the tablet holds is asked for first; one unit at a time
+  };
+  /// Of the unit whose losses are asked for now.
+  struct Recovery {
+    std::string unit;
+    bool summarised = false;      ///< the tablet said what it holds; now it is asked for states
+    std::deque<RecordId> wanted;  ///< to be asked for
+    std::vector<RecordId> asked;  ///< in the question under way, ascending
+    bool answered = false;        ///< the question under way
+    std::size_t at_writer = 0;    ///< pages not yet durable
+    std::optional<wire::StateChunk> large;  ///< a state that comes in parts: what came of it
   };
 
   void on_hello(Instant now, const wire::Decoded& decoded, HubOutput& out);
@@ -110,7 +128,14 @@ class HubSession {
   void tell_contact(HubOutput& out);
   void note_fork(Instant now, Chain& chain, Sequence head);
   void on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out);
-  Status open_feeds(const wire::Hello& hello);
+  /// Errors: the store's. `rolled_back`: a cursor of this very epoch that this data never gave out.
+  Status open_feeds(const wire::Hello& hello, bool& rolled_back);
+  void recover_next(HubOutput& out);
+  void on_recovered(Instant now, const wire::Recovered& answer, HubOutput& out);
+  void on_state_chunk(Instant now, wire::StateChunk& chunk, HubOutput& out);
+  Result<bool> wanted(const wire::RecordSummary& summary) const;
+  Status take_recovered(Instant now, BytesView bytes, HubOutput& out);
+  void ask_for_states(HubOutput& out);
   void on_push(Instant now, wire::Push& push, HubOutput& out);
   void repeat(const wire::Welcome& welcome, const std::vector<wire::ChangeException>& exceptions,
               HubOutput& out);
@@ -128,8 +153,13 @@ class HubSession {
   void pump(const std::string& unit, Feed& feed, HubOutput& out);
   void send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out);
   void send_chunks(const std::string& unit, const storage::FeedEntry& entry, HubOutput& out);
-  Bytes cursor(std::uint64_t position) const;
-  std::uint64_t cursor_position(BytesView cursor, std::uint64_t end) const;
+  Bytes cursor(const std::string& unit, std::uint64_t position) const;
+  struct Place {
+    std::uint64_t position = 0;
+    bool lost = false;        ///< given out by a past that this data does not have
+    bool this_epoch = false;  ///< and in the very epoch it has
+  };
+  Result<Place> read_cursor(const std::string& unit, BytesView cursor) const;
   const Compartment& here() const { return context_.compartments[compartment_]; }
   void send(const wire::Message& message, HubOutput& out);
   void refuse(wire::ErrorCode code, std::string text, HubOutput& out);
@@ -144,6 +174,7 @@ class HubSession {
   bool closed_ = false;
   std::map<ActorId, Chain> chains_;
   std::map<std::string, Feed> feeds_;
+  std::optional<Recovery> recovery_;
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
   std::size_t hash_queries_ = 0;

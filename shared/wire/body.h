@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "wire/pack.h"
 #include "wire/reader.h"
+#include "wire/value_codec.h"
 
 namespace fieldpost::wire {
 
@@ -135,6 +136,7 @@ class BodyWriter {
   void number(std::string_view, const T& value) {
     put_number(out_, value);
   }
+  void vector(std::string_view, const model::VersionVector& value) { put_vector(out_, value); }
   void text(std::string_view, const std::string& value, TextBound) { out_.text(value); }
   void blob(std::string_view, const Bytes& value, std::size_t) { out_.blob(value); }
   template <std::size_t N, class Tag>
@@ -272,6 +274,10 @@ class BodyReader {
   template <class T>
   void number(std::string_view name, T& value) {
     get_number(in_, value);
+    in_.within(name);
+  }
+  void vector(std::string_view name, model::VersionVector& value) {
+    get_vector(in_, value);
     in_.within(name);
   }
   void text(std::string_view name, std::string& value, TextBound bound) {

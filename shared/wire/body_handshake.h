@@ -72,14 +72,6 @@ bool distinct(const List& list, KeyOf key_of) {
   return std::adjacent_find(keys.begin(), keys.end()) == keys.end();
 }
 
-template <class List, class KeyOf>
-bool ascending(const List& list, KeyOf key_of) {
-  for (std::size_t i = 1; i < list.size(); ++i) {
-    if (!(key_of(list[i - 1]) < key_of(list[i]))) return false;
-  }
-  return true;
-}
-
 template <class Io>
 void describe(Io& io, typename Io::template Of<Hello>& m) {
   io.id(1, "device", m.device);

@@ -93,6 +93,46 @@ void describe(Io& io, typename Io::template Of<Got>& m) {
 }
 
 template <class Io>
+void describe_item(Io& io, typename Io::template Of<RecordId>& m) {
+  io.id("record", m);
+}
+
+template <class Io>
+void describe_item(Io& io, typename Io::template Of<RecordSummary>& m) {
+  io.item(3);
+  io.id("record", m.record);
+  io.vector("vector", m.vv);
+  io.number("digest", m.digest);
+}
+
+/// By what `key_of` gives, ascending: so no two alike.
+template <class List, class KeyOf>
+bool ascending(const List& list, KeyOf key_of) {
+  for (std::size_t i = 1; i < list.size(); ++i) {
+    if (!(key_of(list[i - 1]) < key_of(list[i]))) return false;
+  }
+  return true;
+}
+
+template <class Io>
+void describe(Io& io, typename Io::template Of<Recover>& m) {
+  io.text(1, "unit", m.unit, kNameBound);
+  io.list(2, "records", m.records, limits::kRecoverMax);
+  io.check(ascending(m.records, [](const auto& id) -> const auto& { return id; }), "records",
+           "is not sorted, or repeats one");
+}
+
+template <class Io>
+void describe(Io& io, typename Io::template Of<Recovered>& m) {
+  io.text(1, "unit", m.unit, kNameBound);
+  io.list(2, "summaries", m.summaries, limits::kRecoverMax);
+  io.list(3, "states", m.states, limits::kRecoverMax);
+  io.flag(4, "last", m.last);
+  io.check(ascending(m.summaries, [](const auto& s) -> const auto& { return s.record; }),
+           "summaries", "is not sorted, or repeats one");
+}
+
+template <class Io>
 void describe(Io& io, typename Io::template Of<StateChunk>& m) {
   io.text(1, "unit", m.unit, kNameBound);
   io.id(2, "record", m.record);

@@ -24,13 +24,13 @@ constexpr std::uint64_t type_number() {
   }
 }
 static_assert(type_number<Challenge>() == 1 && type_number<Push>() == 4 &&
-              type_number<AttachFetch>() == 22);
+              type_number<AttachFetch>() == 22 && type_number<Recovered>() == 24);
 
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kNames = {
-    "challenge",    "hello",         "welcome",      "push",        "ack",        "confirm",
-    "rewind",       "deliver",       "got",          "state_chunk", "status",     "ping",
-    "pong",         "bye",           "error",        "hash_query",  "hash_reply", "gap",
-    "attach_offer", "attach_offset", "attach_chunk", "attach_fetch"};
+    "challenge",    "hello",         "welcome",      "push",         "ack",        "confirm",
+    "rewind",       "deliver",       "got",          "state_chunk",  "status",     "ping",
+    "pong",         "bye",           "error",        "hash_query",   "hash_reply", "gap",
+    "attach_offer", "attach_offset", "attach_chunk", "attach_fetch", "recover",    "recovered"};
 
 template <class T>
 constexpr bool kSigned = std::is_same_v<T, Hello> || std::is_same_v<T, Welcome>;
@@ -58,6 +58,8 @@ std::size_t expected_bytes(const Message& message) {
     for (const auto& change : push->changes) bytes += change.size() + 5;
   } else if (const auto* deliver = std::get_if<Deliver>(&message)) {
     for (const auto& state : deliver->states) bytes += state.size() + 5;
+  } else if (const auto* recovered = std::get_if<Recovered>(&message)) {
+    for (const auto& state : recovered->states) bytes += state.size() + 5;
   }
   return bytes;
 }

@@ -307,8 +307,33 @@ struct AttachFetch {
   friend bool operator==(const AttachFetch&, const AttachFetch&) = default;
 };
 
-using Message = std::variant<Challenge, Hello, Welcome, Push, Ack, Confirm, Rewind, Deliver, Got,
-                             StateChunk, StatusReport, Ping, Pong, Bye, ErrorMessage, HashQuery,
-                             HashReply, Gap, AttachOffer, AttachOffset, AttachChunk, AttachFetch>;
+// ---- after the hub was put back to an older state: what it lost and tablets still have ----
+
+/// What a tablet holds of a record, without the record itself.
+struct RecordSummary {
+  RecordId record;
+  model::VersionVector vv;
+  std::uint64_t digest = 0;  ///< first 8 bytes of the state digest, big-endian
+  friend bool operator==(const RecordSummary&, const RecordSummary&) = default;
+};
+/// The hub asks what the tablet holds of a unit as it was delivered: without records for summaries of all of
+/// them, with records for their whole states.
+struct Recover {
+  std::string unit;
+  std::vector<RecordId> records;  ///< ascending
+  friend bool operator==(const Recover&, const Recover&) = default;
+};
+struct Recovered {
+  std::string unit;
+  std::vector<RecordSummary> summaries;  ///< by record, ascending
+  std::vector<Bytes> states;             ///< canonical record states
+  bool last = false;                     ///< the question is answered
+  friend bool operator==(const Recovered&, const Recovered&) = default;
+};
+
+using Message =
+    std::variant<Challenge, Hello, Welcome, Push, Ack, Confirm, Rewind, Deliver, Got, StateChunk,
+                 StatusReport, Ping, Pong, Bye, ErrorMessage, HashQuery, HashReply, Gap,
+                 AttachOffer, AttachOffset, AttachChunk, AttachFetch, Recover, Recovered>;
 
 }  // namespace fieldpost::wire

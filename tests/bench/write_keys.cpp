@@ -96,8 +96,9 @@ struct HubParts {
       return std::make_unique<storage::ChecksumCodec>(
           key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel));
     };
-    store = need(storage::open_hub_store(kv, maker, id, random_id<Epoch>(keys::system_random()),
-                                         random_id<StartId>(keys::system_random())));
+    store = need(storage::open_hub_store(
+        kv, maker,
+        {id, random_id<Epoch>(keys::system_random()), random_id<StartId>(keys::system_random())}));
     need(store->put_unit({"01-PPT", "Poipet", "enforcement"}));
   }
   hub::Keys keys;

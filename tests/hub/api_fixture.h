@@ -47,7 +47,7 @@ struct Hub {
                                                         wire::Dictionary::v1());
       };
       stores[i].store =
-          storage::open_hub_store(stores[i].kv, codec, hub, Epoch{}, StartId{}).value();
+          storage::open_hub_store(stores[i].kv, codec, {hub, Epoch{}, StartId{}}).value();
       stores[i].writer = std::make_unique<Writer>(*stores[i].store, [](const Writer::FeedEnds&) {});
       parts.stores.push_back(
           {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get(), {}});

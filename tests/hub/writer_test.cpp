@@ -80,7 +80,7 @@ struct Hub {
     const auto codec = [] {
       return std::make_unique<ChecksumCodec>(crypto::SymmetricKey{}, wire::Dictionary::v1());
     };
-    store = open_hub_store(kv, codec, hub, Epoch{}, StartId{}).value();
+    store = open_hub_store(kv, codec, {hub, Epoch{}, StartId{}}).value();
     Device entry;
     entry.id = device;
     entry.name = "T01";

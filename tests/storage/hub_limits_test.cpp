@@ -53,7 +53,7 @@ struct Hub {
     const auto codec = [] {
       return std::make_unique<ChecksumCodec>(crypto::SymmetricKey{}, wire::Dictionary::v1());
     };
-    store = open_hub_store(*kv, codec, id, Epoch{}, StartId{}).value();
+    store = open_hub_store(*kv, codec, {id, Epoch{}, StartId{}}).value();
   }
   std::vector<BatchResult> apply(const std::vector<IncomingBatch>& batches) {
     auto results = store->apply(batches);

@@ -16,7 +16,8 @@ TEST_CASE("hub store: what was applied is there after reopening, log and record 
   const HubIdentity before = hub.store->identity();
   const Hash digest = *hub.store->reader()->digest("PPT");
   hub.reopen();
-  CHECK(hub.store->identity().epoch == before.epoch);
+  // Nobody said that it had stopped cleanly: it might be an older copy.
+  CHECK(hub.store->identity().epoch != before.epoch);
   CHECK(*hub.store->reader()->digest("PPT") == digest);
   CHECK(hub.store->reader()->counts()->records == 3);
   CHECK(hub.store->reader()->counts()->changes == 3);
@@ -289,8 +290,8 @@ TEST_CASE(
 TEST_CASE("hub store: a store belongs to one hub key") {
   Hub hub(any_engine());
   const HubId other = id_of<HubId>(key(8).public_key);
-  const auto opened = open_hub_store(
-      *hub.kv, [] { return std::make_unique<PlainCodec>(); }, other, Epoch{}, StartId{});
+  const auto opened = open_hub_store(*hub.kv, [] { return std::make_unique<PlainCodec>(); },
+                                     {other, Epoch{}, StartId{}});
   REQUIRE_FALSE(opened.has_value());
   CHECK(opened.error().is(Errc::conflict));
 }

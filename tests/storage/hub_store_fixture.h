@@ -79,12 +79,15 @@ struct Hub {
     }
     Epoch epoch;
     epoch.bytes.fill(salt++);
+    StartId start;
+    start.bytes.fill(salt);
+    if (const auto kept = clean_epoch(*kv); kept && *kept) epoch = **kept;
     const auto make_codec = [] {
       crypto::SymmetricKey checksum;
       checksum.bytes.fill(7);
       return std::make_unique<ChecksumCodec>(checksum, wire::Dictionary::v1());
     };
-    auto made = open_hub_store(*kv, make_codec, hub, epoch, StartId{});
+    auto made = open_hub_store(*kv, make_codec, {hub, epoch, start});
     REQUIRE(made.has_value());
     store = *std::move(made);
   }

@@ -72,7 +72,6 @@ SyncWorld::SyncWorld(std::uint64_t seed) : dice_(seed) {
   context_.key = key_from(random());
   hub_id_ = must(HubId::from(context_.key.public_key.view()), "hub id");
   hub_device_ = must(DeviceId::from(hub_id_.view()), "hub device");
-  epoch_ = random_id<Epoch>(random());
   context_.check = [this](const model::Change& change) {
     return check ? check(change) : std::optional<wire::ChangeException>{};
   };
@@ -96,33 +95,82 @@ void SyncWorld::pass(std::uint64_t ms) {
   monotonic_ms_ += ms;
 }
 
-void SyncWorld::open_hub() {
-  hub_actor_ = random_actor(random());
-  const StartId start = random_id<StartId>(random());
+void SyncWorld::open_hub(bool same_start) {
+  if (!same_start) {
+    hub_actor_ = random_actor(random());
+    start_ = random_id<StartId>(random());
+    epoch_ = random_id<Epoch>(random());
+    const auto kept = must(storage::clean_epoch(*halves_.front().kv), "epoch");
+    if (kept) epoch_ = *kept;
+  }
   context_.compartments.clear();
   for (Half& half : halves_) {
     const auto make_codec = [] { return std::make_unique<storage::PlainCodec>(); };
-    half.store =
-        must(storage::open_hub_store(*half.kv, make_codec, hub_id_, epoch_, start), "hub store");
+    half.store = must(
+        storage::open_hub_store(*half.kv, make_codec, {hub_id_, epoch_, start_},
+                                same_start ? storage::Opening::looking : storage::Opening::serving),
+        "hub store");
     half.reader = half.store->reader();
     context_.compartments.push_back({half.name, half.reader.get(), half.store->identity(), {}});
     if (half.name == "enforcement") context_.compartments.back().foreign_types = {"visit"};
   }
 }
 
-void SyncWorld::restart_hub() {
+void SyncWorld::drop_hub() {
   for (Tablet& tablet : tablets_) cut(tablet);
   connections_.clear();
   queue_.clear();
   confirms_.clear();
   contacts_.clear();
+  staged_.clear();
+  rolled_back_ = false;
   for (Half& half : halves_) {
     half.reader.reset();
     half.store.reset();
-    half.kv =
-        std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, half.kv->snapshot());
   }
+}
+
+SyncWorld::HubDisks SyncWorld::hub_disks() const {
+  HubDisks disks;
+  for (const Half& half : halves_) disks.push_back(half.kv->snapshot());
+  return disks;
+}
+
+void SyncWorld::restart_hub(bool clean) {
+  if (clean) {
+    for (const Half& half : halves_) must(half.store->stopped(), "clean stop");
+  }
+  put_back_hub(hub_disks());
+}
+
+void SyncWorld::put_back_hub(const HubDisks& disks) {
+  drop_hub();
+  for (std::size_t i = 0; i < halves_.size(); ++i)
+    halves_[i].kv = std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, disks[i]);
   open_hub();
+}
+
+void SyncWorld::roll_back_hub(const HubDisks& disks) {
+  drop_hub();
+  for (std::size_t i = 0; i < halves_.size(); ++i)
+    halves_[i].kv = std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, disks[i]);
+  open_hub(true);
+}
+
+Status SyncWorld::recover(const std::string& unit, const RecordId& id,
+                          storage::HubStore::Recovery decision) {
+  pass(1);
+  storage::HubStore::RecoveryInput input;
+  input.record = id;
+  input.decision = decision;
+  input.author = "operator";
+  input.note = "from the copies";
+  input.times = hub_times();
+  random()(input.salt);
+  FP_TRY(const auto result, store(unit).recover(input, hub_actor_, signer()));
+  tell_outcomes(half_of(unit), result.outcomes);
+  tell_feed_moved(half_of(unit));
+  return {};
 }
 
 std::size_t SyncWorld::half_of(const std::string& unit) const { return units_.at(unit); }
@@ -260,6 +308,7 @@ void SyncWorld::restart_tablet(Tablet& tablet) {
 
 void SyncWorld::connect(Tablet& tablet) {
   cut(tablet);
+  if (tablet.gone) return;
   pass(100);
   auto link = std::make_shared<Connection>();
   link->binding = random_id<wire::ChannelBinding>(random());
@@ -295,6 +344,9 @@ void SyncWorld::take(const std::shared_ptr<Connection>& connection, sync::HubOut
   for (const wire::Confirm::Item& item : out.confirmed)
     confirms_.emplace_back(c.hub->compartment(), item);
   if (out.contact) contacts_.emplace_back(c.hub->compartment(), std::move(*out.contact));
+  if (!out.staged.empty())
+    staged_.push_back({connection, c.hub->compartment(), std::move(out.staged)});
+  rolled_back_ = rolled_back_ || out.rolled_back;
   if (out.close) {
     c.hub_closed = true;
     c.hub_close = std::move(out.close);
@@ -386,8 +438,21 @@ void SyncWorld::sync(Tablet& tablet) {
   settle();
 }
 
+void SyncWorld::doubt_hub() {
+  ++rollbacks_;
+  for (const Half& half : halves_) must(half.store->doubt(), "doubt");
+  restart_hub();
+}
+
 bool SyncWorld::write(bool grouped) {
-  bool wrote = false;
+  if (rolled_back_) return doubt_hub(), true;
+  bool wrote = !staged_.empty();
+  for (Staged& staged : std::exchange(staged_, {})) {
+    const Status stored = halves_[staged.half].store->stage(staged.states);
+    if (!stored) return restart_hub(), ++hub_crashes_, true;
+    staged.from->inbox.emplace_back(
+        [stored](sync::HubSession& session) { return session.on_staged(stored); });
+  }
   for (std::size_t half = 0; half < halves_.size(); ++half) {
     std::vector<wire::Confirm::Item> items;
     std::vector<storage::Device> devices;

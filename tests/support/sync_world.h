@@ -62,6 +62,7 @@ struct Tablet {
   std::unique_ptr<storage::AgentStore> store;
   sync::LinkEstimate estimate;
   std::optional<sync::HubAnchor> anchor;
+  bool gone = false;                      ///< destroyed: it connects no more
   std::shared_ptr<Connection> link;       ///< null while offline
   std::shared_ptr<Connection> last_link;  ///< for its figures, after it ended
   std::optional<Error> closed;            ///< why the agent ended the last connection
@@ -111,8 +112,21 @@ class SyncWorld {
   /// Commits what was submitted: all in one commit per compartment, or the oldest batch alone.
   bool write(bool grouped);
   std::size_t batches_waiting() const { return queue_.size(); }
-  /// The hub's process ends and starts again over what is durable: new start id, same epoch.
-  void restart_hub();
+  /// The hub's process ends and starts again over what is durable. `clean`: it could say good-bye.
+  void restart_hub(bool clean = false);
+  using HubDisks = std::vector<storage::MemoryKv::Snapshot>;
+  HubDisks hub_disks() const;
+  /// The hub's disks as they once were; its process starts again over them.
+  void put_back_hub(const HubDisks& disks);
+  /// The same under the running process, as when a virtual machine is put back to its snapshot: start id,
+  /// epoch and the hub's actor are those it had.
+  void roll_back_hub(const HubDisks& disks);
+  /// What the hub does when its clock shows that this happened.
+  void doubt_hub();
+  /// Decides on what tablets still hold of a record that the hub has lost.
+  Status recover(const std::string& unit, const RecordId& id,
+                 storage::HubStore::Recovery decision = storage::HubStore::Recovery::join);
+  std::size_t rollbacks_noticed() const { return rollbacks_; }
   storage::HubStore& store(const std::string& unit);
   const storage::HubReader& reader(const std::string& unit);
   storage::MemoryKv& hub_kv(std::size_t compartment) { return *halves_[compartment].kv; }
@@ -155,7 +169,8 @@ class SyncWorld {
     storage::IncomingBatch batch;
   };
 
-  void open_hub();
+  void open_hub(bool same_start = false);
+  void drop_hub();
   std::size_t half_of(const std::string& unit) const;
   bool commit(std::vector<Submitted> group);
   void tell_feed_moved(std::size_t half);
@@ -170,6 +185,9 @@ class SyncWorld {
   HubId hub_id_;
   DeviceId hub_device_;
   Epoch epoch_;
+  StartId start_;
+  bool rolled_back_ = false;
+  std::size_t rollbacks_ = 0;
   ActorId hub_actor_;
   sync::HubContext context_;
   std::vector<Half> halves_;
@@ -179,6 +197,12 @@ class SyncWorld {
   std::deque<Submitted> queue_;
   std::vector<std::pair<std::size_t, wire::Confirm::Item>> confirms_;
   std::vector<std::pair<std::size_t, storage::Device>> contacts_;
+  struct Staged {
+    std::shared_ptr<Connection> from;
+    std::size_t half = 0;
+    std::vector<storage::StagedState> states;
+  };
+  std::vector<Staged> staged_;
   std::size_t hub_crashes_ = 0;
 };
 

@@ -384,7 +384,10 @@ std::vector<wire::Message> golden_messages() {
           wire::AttachOffer{counting<Hash>(0x70), record_id(), "01-PPT", 300000},
           wire::AttachOffset{counting<Hash>(0x70), 131072, false},
           wire::AttachChunk{counting<Hash>(0x70), 131072, Bytes{0xff, 0xd8, 0xff}},
-          wire::AttachFetch{counting<Hash>(0x70), 0}};
+          wire::AttachFetch{counting<Hash>(0x70), 0},
+          wire::Recover{"01-PPT", {record_id()}},
+          wire::Recovered{
+              "01-PPT", {{record_id(), golden_record().vv, 0x0102030405060708}}, {state}, true}};
 }
 
 std::string_view errc_name(Errc code) {

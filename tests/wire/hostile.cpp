@@ -215,7 +215,7 @@ void add_form(std::vector<Hostile>& all) {
   add("only-its-header", "92", "ends too early");
   add("not-a-list", "81 01 09", "expected a list");
   add("type-0", "92 00 80", "type 0", kUnsupported);
-  add("type-23", "92 17 80", "type 23", kUnsupported);
+  add("type-25", "92 19 80", "type 25", kUnsupported);
   add("one-part", "91 0c", "wrong number of parts");
   add("three-parts", "93 0c 81 01 09 c0", "wrong number of parts");
   add("trailing-byte", "92 0c 81 01 09 00", "1 bytes after the end");

@@ -36,6 +36,11 @@ class MeaningIo {
   void number(std::string_view name, const T& value) {
     out[std::string(name)] = json(value);
   }
+  void vector(std::string_view name, const model::VersionVector& value) {
+    auto& array = out[std::string(name)] = test::Json::array();
+    for (const auto& entry : value.entries())
+      array.push_back({json(entry.actor), json(entry.counter)});
+  }
   void text(std::string_view name, const std::string& value, TextBound) {
     out[std::string(name)] = value;
   }
@@ -78,7 +83,8 @@ class MeaningIo {
     for (const auto& value : values) {
       MeaningIo inner;
       describe_item(inner, value);
-      constexpr bool kScalar = std::is_same_v<T, Bytes> || std::is_same_v<T, Sequence>;
+      constexpr bool kScalar =
+          std::is_same_v<T, Bytes> || std::is_same_v<T, Sequence> || std::is_same_v<T, RecordId>;
       array.push_back(kScalar ? inner.out.front() : inner.out);
     }
   }

@@ -278,8 +278,25 @@ wire::Message Random::small_message(std::size_t index) {
       return wire::AttachOffset{id<Hash>(), below(1000000), coin()};
     case 9:
       return wire::AttachChunk{id<Hash>(), below(1000000), bytes(1, 200)};
-    default:
+    case 10:
       return wire::AttachFetch{id<Hash>(), below(1000000)};
+    case 11: {
+      wire::Recover m{name(), {}};
+      for (auto left = below(4); left > 0; --left) m.records.push_back(id<RecordId>());
+      std::sort(m.records.begin(), m.records.end());
+      return m;
+    }
+    default: {
+      wire::Recovered m{name(), {}, {}, coin()};
+      for (auto left = below(4); left > 0; --left) {
+        const model::Record one = record();
+        m.summaries.push_back({one.id, one.vv, number()});
+        m.states.push_back(*wire::encode_record(one));
+      }
+      std::sort(m.summaries.begin(), m.summaries.end(),
+                [](const auto& a, const auto& b) { return a.record < b.record; });
+      return m;
+    }
   }
 }
 
@@ -327,7 +344,7 @@ wire::Message Random::message() {
     case 10:
       return wire::StatusReport{status()};
     default:
-      return small_message(below(11));
+      return small_message(below(13));
   }
 }
 

@@ -1,0 +1,81 @@
+// What a tablet keeps for a hub that was put back to an older state: own changes to be sent again, and the
+// states it was given.
+#include "storage/kv_agent_tables.h"
+
+namespace fieldpost::storage {
+
+std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
+                                                      const WelcomeFacts& facts) {
+  std::vector<Lost> lost;
+  state.epoch = facts.epoch;
+  state.welcome_id = facts.welcome_id;
+  state.grants = facts.grants;
+  state.compartment = facts.compartment;
+  for (const WelcomeFacts::Acked& acked : facts.acked) {
+    for (OwnActor& own : state.actors) {
+      if (own.actor != acked.actor) continue;
+      const Sequence now = std::min(own.head, acked.acked);
+      if (facts.new_epoch && now < own.acked) lost.push_back({own.actor, now, own.acked});
+      own.acked = facts.new_epoch ? now : std::max(own.acked, now);
+      own.backed_up = std::min(acked.backed_up, own.acked);
+      own.forked = acked.forked && !own.closed;
+    }
+  }
+  return lost;
+}
+
+Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {
+  for (const Lost& part : lost) {
+    std::vector<Bytes> own;
+    std::vector<Bytes> damaged;
+    FP_CHECK_OK(write.scan(kChain, Packer().actor(part.actor).bytes(),
+                           dot_key(part.actor, part.from.next()),
+                           [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                             const auto opened = open_chain(key, value);
+                             if (!opened && opened.error().is(Errc::corrupt)) {
+                               damaged.push_back(to_bytes(key));
+                               return KvRead::Step::more;
+                             }
+                             FP_TRY(const ChainEntry& entry, opened);
+                             if (entry.counter > part.to) return KvRead::Step::stop;
+                             FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
+                             own.push_back(Packer().id(framed.record).raw(key).take());
+                             return KvRead::Step::more;
+                           }));
+    for (const Bytes& key : own) FP_CHECK_OK(write.put(kOwn, key, {}));
+    // That the hub had it was its only consolation: noted anew, as what cannot be sent.
+    for (const Bytes& key : damaged)
+      FP_CHECK_OK(write.erase(kDamaged, damage_key(Damage::Kind::own_change, true, key)));
+  }
+  return {};
+}
+
+Status KvAgentStore::each_base(const std::function<Status(const model::Record&)>& visit) const {
+  return kv_.view([&](const KvRead& read) -> Status {
+    return read.scan(kBase, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+      FP_TRY(const auto plain, open_value(kBase, key, value));
+      if (!plain) return KvRead::Step::more;
+      FP_TRY(const model::Record record, wire::decode_record(*plain));
+      FP_CHECK_OK(visit(record));
+      return KvRead::Step::more;
+    });
+  });
+}
+
+Result<std::optional<model::Record>> KvAgentStore::base(const RecordId& id) const {
+  std::optional<model::Record> found;
+  FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+    FP_TRY(found, load_base(read, id));
+    return {};
+  }));
+  return found;
+}
+
+Status KvAgentStore::note_lost_at_hub(const std::vector<RecordId>& records) {
+  return kv_.update([&](KvWrite& write) -> Status {
+    for (const RecordId& id : records) FP_CHECK_OK(write.put(kLost, id.view(), {}));
+    return {};
+  });
+}
+
+}  // namespace fieldpost::storage

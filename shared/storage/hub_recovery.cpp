@@ -1,0 +1,395 @@
+#include "storage/hub_recovery.h"
+
+#include <algorithm>
+
+#include "storage/hub_repair.h"
+#include "storage/hub_values.h"
+#include "wire/codec.h"
+
+namespace fieldpost::storage {
+
+using namespace hub_tables;
+
+namespace {
+
+using Step = KvRead::Step;
+
+Bytes staged_key(const RecordId& record, const DeviceId& device) {
+  return Packer().id(record).id(device).take();
+}
+
+Result<std::optional<model::Record>> load_record(const KvRead& read, ValueCodec& codec,
+                                                 const RecordId& id) {
+  std::optional<model::Record> record;
+  FP_TRY(const auto value, read.get(kRecords, id.view()));
+  if (!value) return record;
+  FP_TRY(StoredRecord stored, sound_record(read, codec, id, *value));
+  record = std::move(stored.record);
+  return record;
+}
+
+const model::DotGroup* group_at(const model::Record& record, const model::Dot& dot) {
+  const auto at =
+      std::lower_bound(record.groups.begin(), record.groups.end(), dot,
+                       [](const model::DotGroup& g, const model::Dot& d) { return g.dot < d; });
+  return at != record.groups.end() && at->dot == dot ? &*at : nullptr;
+}
+
+const model::Value* value_at(const std::vector<model::FieldValue>& fields, std::string_view path) {
+  const auto at = std::find_if(fields.begin(), fields.end(),
+                               [&](const model::FieldValue& f) { return f.path == path; });
+  return at == fields.end() ? nullptr : &at->value;
+}
+
+/// Moves out of `group` the fields that are known otherwise: by the signed change of its dot, or by what
+/// the record holds under it.
+Result<std::vector<model::FieldValue>> take_differing(const KvRead& read, ValueCodec& codec,
+                                                      const model::Record* record,
+                                                      model::DotGroup& group, const RecordId& id) {
+  std::vector<model::FieldValue> differing;
+  std::optional<model::Change> logged;
+  const Bytes key = dot_key(group.dot.actor, group.dot.counter);
+  FP_TRY(const auto value, read.get(kLog, key));
+  if (value) {
+    FP_TRY(const LogEntry entry, decode_log_entry(codec, key, *value));
+    auto change = wire::decode_change(entry.actor, entry.frame);
+    if (change && change->record == id) logged = std::move(*change);
+  }
+  const model::DotGroup* held = record == nullptr ? nullptr : group_at(*record, group.dot);
+  std::erase_if(group.fields, [&](const model::FieldValue& field) {
+    const model::Value* known = nullptr;
+    if (logged)
+      known = value_at(logged->edits, field.path);
+    else if (held != nullptr)
+      known = value_at(held->fields, field.path);
+    const bool same = known != nullptr ? *known == field.value : !logged;
+    if (!same) differing.push_back(field);
+    return !same;
+  });
+  return differing;
+}
+
+Bytes pack_recovered(const RecoveredEntry& entry, BytesView canonical) {
+  return Packer()
+      .u8(static_cast<std::uint8_t>(entry.kind))
+      .i64(entry.at.ms)
+      .text(entry.author)
+      .text(entry.note)
+      .id(entry.device)
+      .actor(entry.dot.actor)
+      .seq(entry.dot.counter)
+      .blob(canonical)
+      .take();
+}
+
+Status put_recovered(KvWrite& write, ValueCodec& codec, const RecordId& id,
+                     const RecoveredEntry& entry) {
+  std::uint64_t number = 0;
+  FP_TRY(const auto last, write.last_key(kRecovered, id.view()));
+  if (last) number = Unpacker(BytesView(*last).subspan(RecordId::kSize)).u64() + 1;
+  const Bytes key = Packer().id(id).u64(number).take();
+  Bytes canonical;
+  if (!entry.state.id.is_zero()) {
+    FP_TRY(canonical, wire::encode_record(entry.state));
+  }
+  return write.put(kRecovered, key,
+                   codec.encode(kRecovered, key, pack_recovered(entry, canonical)));
+}
+
+/// A change of the record that is set aside here and that `vv` would cover.
+Result<std::optional<wire::ChangeException>> set_aside_under(const KvRead& read, const RecordId& id,
+                                                             const model::VersionVector& vv,
+                                                             bool refused_too) {
+  std::optional<wire::ChangeException> found;
+  FP_CHECK_OK(read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+    const BytesView dot = key.subspan(RecordId::kSize);
+    Unpacker in(dot);
+    const ActorId actor = in.actor();
+    if (!vv.covers(model::Dot{actor, in.seq()})) return Step::more;
+    FP_TRY(const auto value, read.get(kExceptions, dot));
+    if (!value) return Step::more;
+    FP_TRY(StoredException stored, unpack_stored_exception(*value));
+    const bool aside = stored.exception.kind == wire::ExceptionKind::quarantined ||
+                       (refused_too && stored.exception.kind == wire::ExceptionKind::unauthorised);
+    if (!aside || stored.exception.rule == kDiffersRule) return Step::more;
+    found = std::move(stored.exception);
+    return Step::stop;
+  }));
+  return found;
+}
+
+struct Decision {
+  const std::string& author;
+  const std::string& note;
+  const model::ChangeTimes& times;
+  const std::array<std::uint8_t, 16>& salt;
+  bool clear_texts;
+};
+
+Status refuse_set_aside(const wire::ChangeException& aside) {
+  return fail(Errc::conflict, "change " + model::to_text({aside.actor, aside.counter}) +
+                                  " of this record is set aside here (" + aside.rule +
+                                  "); settle that first");
+}
+
+/// The hub's own change that puts values beside what stands there: it has seen nothing.
+Status add_beside(KvWrite& write, HubApply& run, const model::Record& like,
+                  const model::DotGroup& from, std::vector<model::FieldValue> fields,
+                  const Decision& decision, const OwnChain& chain) {
+  FP_TRY(const model::Record* record, run.peek(like.id));
+  model::Change change;
+  change.record = like.id;
+  change.type = like.type;
+  change.unit = like.unit;
+  FP_TRY(const auto head, write.get(kActors, Packer().actor(chain.actor).bytes()));
+  Sequence last;
+  if (head) {
+    FP_TRY(const ActorHeadState state, unpack_actor(*head));
+    last = state.head;
+  }
+  change.dot = {chain.actor, last.next()};
+  change.prev = record == nullptr ? Sequence{} : record->vv[chain.actor];
+  change.edits = std::move(fields);
+  for (const model::Seal& seal : from.seals) {
+    const bool used =
+        std::any_of(change.edits.begin(), change.edits.end(), [&](const model::FieldValue& f) {
+          const auto* sealed = std::get_if<model::Sealed>(&f.value);
+          return sealed != nullptr && sealed->seal == seal.id;
+        });
+    if (used) change.seals.push_back(seal);
+  }
+  change.author = decision.author;
+  change.times = decision.times;
+  change.schema_version = from.meta.schema_version;
+  if (decision.clear_texts)
+    change.reason = "recovered: " + (decision.note.empty() ? "an operator decided" : decision.note);
+  const Hash salt = crypto::hash("fieldpost.v1.recovery-salt",
+                                 {decision.salt, Packer().seq(change.dot.counter).bytes()});
+  std::copy_n(salt.bytes.begin(), change.salt.bytes.size(), change.salt.bytes.begin());
+  return run.add_own(chain.hub, change, chain.sign, decision.times.wall);
+}
+
+Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
+                   const HubStore::RecoveryInput& input, const StagedState& staged,
+                   const OwnChain& chain) {
+  FP_TRY(const auto aside, set_aside_under(write, input.record, staged.state.vv, true));
+  if (aside) return refuse_set_aside(*aside);
+  RecoveredEntry entry{RecoveredEntry::Kind::joined,
+                       input.times.wall,
+                       input.author,
+                       input.note,
+                       staged.device,
+                       staged.state,
+                       {}};
+  model::Record& state = entry.state;
+  struct Beside {
+    model::DotGroup from;
+    std::vector<model::FieldValue> fields;
+  };
+  std::vector<Beside> beside;
+  FP_TRY(const model::Record* record, run.peek(input.record));
+  for (model::DotGroup& group : state.groups) {
+    const model::DotGroup whole = group;
+    FP_TRY(auto differing, take_differing(write, codec, record, group, state.id));
+    if (differing.empty()) continue;
+    beside.push_back({whole, std::move(differing)});
+    // Under that dot this store's own word stands, or the join would take it for replaced.
+    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
+    if (mine != nullptr)
+      group = *mine;
+    else
+      group.fields.clear();
+  }
+  std::erase_if(state.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
+  FP_CHECK_OK(run.join_recovered(state));
+  FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+  const Decision decision{input.author, input.note, input.times, input.salt, input.clear_texts};
+  for (Beside& one : beside)
+    FP_CHECK_OK(add_beside(write, run, state, one.from, std::move(one.fields), decision, chain));
+  return {};
+}
+
+Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
+                    const HubStore::RecoveryInput& input) {
+  std::vector<model::Change> held;
+  FP_CHECK_OK(
+      write.scan(kHeld, input.record.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+        const BytesView dot = key.subspan(RecordId::kSize);
+        FP_TRY(const auto value, write.get(kLog, dot));
+        if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
+        FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
+        FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
+        held.push_back(std::move(change));
+        return Step::more;
+      }));
+  if (held.empty())
+    return fail(Errc::not_found, "record " + to_text(input.record) + " has no held change");
+  RecoveredEntry entry{RecoveredEntry::Kind::released,
+                       input.times.wall,
+                       input.author,
+                       input.note,
+                       {},
+                       model::empty_record(input.record, held[0].type, held[0].unit),
+                       {}};
+  FP_TRY(const model::Record* record, run.peek(input.record));
+  if (record != nullptr) entry.state = model::empty_record(record->id, record->type, record->unit);
+  // What one held change waits for may be another held one: that is not lost.
+  const auto is_held = [&](const model::Dot& dot) {
+    return std::any_of(held.begin(), held.end(), [&](const auto& c) { return c.dot == dot; });
+  };
+  const auto give_up = [&](ActorId actor, Sequence upto) {
+    while (upto.value > 0 && is_held({actor, upto})) upto.value--;
+    if (record == nullptr || !record->vv.covers(model::Dot{actor, upto}))
+      entry.state.vv.add({actor, upto});
+  };
+  for (const model::Change& change : held) {
+    give_up(change.dot.actor, change.prev);
+    for (const auto& known : change.context.entries()) give_up(known.actor, known.counter);
+  }
+  // A change in quarantine is not lost either.
+  FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
+  if (aside) return refuse_set_aside(*aside);
+  FP_CHECK_OK(run.join_recovered(entry.state));
+  return put_recovered(write, codec, input.record, entry);
+}
+
+}  // namespace
+
+Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView value) {
+  StagedState staged;
+  Unpacker place(key.subspan(RecordId::kSize));
+  staged.device = place.id<DeviceId>();
+  FP_CHECK_OK(place.finish("staged key"));
+  FP_TRY(const Bytes plain, codec.decode(kStaged, key, value));
+  Unpacker in(plain);
+  staged.received = Instant{in.i64()};
+  const BytesView canonical = in.rest();
+  FP_CHECK_OK(in.finish("staged state"));
+  FP_TRY(staged.state, wire::decode_record(canonical));
+  return staged;
+}
+
+Result<std::vector<RecoveredEntry>> read_recovered(const KvRead& read, ValueCodec& codec,
+                                                   const RecordId& id) {
+  std::vector<RecoveredEntry> all;
+  FP_CHECK_OK(
+      read.scan(kRecovered, id.view(), {}, [&](BytesView key, BytesView value) -> Result<Step> {
+        FP_TRY(const Bytes plain, codec.decode(kRecovered, key, value));
+        Unpacker in(plain);
+        RecoveredEntry entry;
+        entry.kind = static_cast<RecoveredEntry::Kind>(in.u8());
+        entry.at = Instant{in.i64()};
+        entry.author = in.text();
+        entry.note = in.text();
+        entry.device = in.id<DeviceId>();
+        entry.dot.actor = in.actor();
+        entry.dot.counter = in.seq();
+        const BytesView canonical = in.blob();
+        FP_CHECK_OK(in.finish("recovered entry"));
+        if (!canonical.empty()) {
+          FP_TRY(entry.state, wire::decode_record(canonical));
+        }
+        all.push_back(std::move(entry));
+        return Step::more;
+      }));
+  return all;
+}
+
+Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Record& state) {
+  FP_TRY(const auto record, load_record(read, codec, state.id));
+  if (!record || !record->vv.covers(state.vv)) return true;
+  for (const model::DotGroup& group : state.groups) {
+    model::DotGroup copy = group;
+    FP_TRY(const auto differing, take_differing(read, codec, &*record, copy, state.id));
+    if (!differing.empty()) return true;
+  }
+  return false;
+}
+
+Status stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedState>& states) {
+  for (const StagedState& one : states) {
+    FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
+    if (!lacks) continue;
+    const Bytes key = staged_key(one.state.id, one.device);
+    FP_TRY(const Bytes canonical, wire::encode_record(one.state));
+    const Bytes plain = Packer().i64(one.received.ms).raw(canonical).take();
+    FP_CHECK_OK(write.put(kStaged, key, codec.encode(kStaged, key, plain)));
+  }
+  return {};
+}
+
+Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
+                      const HubStore::RecoveryInput& input, const OwnChain& chain) {
+  if (input.decision == HubStore::Recovery::release) return release_held(write, run, codec, input);
+  std::vector<std::pair<Bytes, StagedState>> staged;
+  FP_CHECK_OK(write.scan(kStaged, input.record.view(), {},
+                         [&](BytesView key, BytesView value) -> Result<Step> {
+                           FP_TRY(StagedState one, unpack_staged(codec, key, value));
+                           staged.emplace_back(to_bytes(key), std::move(one));
+                           return Step::more;
+                         }));
+  if (staged.empty())
+    return fail(Errc::not_found,
+                "nothing of record " + to_text(input.record) + " waits to be recovered");
+  for (const auto& [key, one] : staged) {
+    if (input.decision == HubStore::Recovery::join)
+      FP_CHECK_OK(join_staged(write, run, codec, input, one, chain));
+    else
+      FP_CHECK_OK(put_recovered(write, codec, input.record,
+                                {RecoveredEntry::Kind::refused,
+                                 input.times.wall,
+                                 input.author,
+                                 input.note,
+                                 one.device,
+                                 one.state,
+                                 {}}));
+    FP_CHECK_OK(write.erase(kStaged, key));
+  }
+  return {};
+}
+
+Result<bool> differs_from_recovered(const KvRead& read, const model::Record& record,
+                                    const model::Change& change) {
+  FP_TRY(const auto any, read.last_key(kRecovered, record.id.view()));
+  const model::DotGroup* group = any ? group_at(record, change.dot) : nullptr;
+  if (group == nullptr) return false;
+  return std::any_of(group->fields.begin(), group->fields.end(),
+                     [&](const model::FieldValue& field) {
+                       const model::Value* said = value_at(change.edits, field.path);
+                       return said == nullptr || *said != field.value;
+                     });
+}
+
+Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
+                        const model::Change& change, const HubStore::RulingInput& input,
+                        const OwnChain& chain) {
+  FP_TRY(const model::Record* record, run.peek(change.record));
+  if (record == nullptr)
+    return fail(Errc::corrupt, "record " + to_text(change.record) + " is not stored");
+  model::DotGroup from;
+  from.seals = change.seals;
+  from.meta.schema_version = change.schema_version;
+  std::vector<model::FieldValue> fields;
+  const model::DotGroup* recovered = group_at(*record, change.dot);
+  for (const model::FieldValue& edit : change.edits) {
+    const model::Value* known =
+        recovered == nullptr ? nullptr : value_at(recovered->fields, edit.path);
+    if (known == nullptr || *known != edit.value) fields.push_back(edit);
+  }
+  const model::Record like = *record;
+  FP_CHECK_OK(put_recovered(write, codec, change.record,
+                            {RecoveredEntry::Kind::differing,
+                             input.times.wall,
+                             input.author,
+                             input.note,
+                             {},
+                             {},
+                             change.dot}));
+  FP_CHECK_OK(write.erase(kExceptions, dot_key(change.dot.actor, change.dot.counter)));
+  if (input.ruling == HubStore::Ruling::reject || fields.empty())
+    return run.deliver_again(change.record);
+  return add_beside(write, run, like, from, std::move(fields),
+                    {input.author, input.note, input.times, input.salt, input.clear_texts}, chain);
+}
+
+}  // namespace fieldpost::storage

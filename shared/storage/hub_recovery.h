@@ -1,0 +1,44 @@
+// What a restored or rolled-back hub has lost and tablets still hold: kept, decided on, joined.
+//
+// Thread rule: free functions inside a view or update of the engine; writing ones on the writer thread.
+// Invariants:
+//   1. A staged state is kept as the tablet sent it until somebody decides; a refused one is kept for good.
+//   2. Nothing that this store was told otherwise is overwritten: values under a dot whose signed change says
+//      something else come in as the hub's own change beside it.
+//   3. What was joined is remembered, so that `verify` can tell it from what authors signed.
+#pragma once
+
+#include "storage/hub_apply.h"
+
+namespace fieldpost::storage {
+
+/// The rule under which a signed change is set aside that says otherwise than what had been recovered.
+inline constexpr const char* kDiffersRule = "recovered_differs";
+
+/// On whose chain the hub's own changes go.
+struct OwnChain {
+  HubId hub;
+  ActorId actor;
+  const HubStore::SignHead& sign;
+};
+
+/// Whether `state` says something that the store lacks. Errors: the store's.
+Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Record& state);
+Status stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedState>& states);
+Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
+                      const HubStore::RecoveryInput& input, const OwnChain& chain);
+
+/// Whether a change that the record knows already, by recovery, says otherwise than what was recovered.
+Result<bool> differs_from_recovered(const KvRead& read, const model::Record& record,
+                                    const model::Change& change);
+/// An operator's ruling on such a change: accepted, its values come in beside the recovered ones; rejected,
+/// they stay in the log.
+Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
+                        const model::Change& change, const HubStore::RulingInput& input,
+                        const OwnChain& chain);
+
+Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView value);
+Result<std::vector<RecoveredEntry>> read_recovered(const KvRead& read, ValueCodec& codec,
+                                                   const RecordId& id);
+
+}  // namespace fieldpost::storage

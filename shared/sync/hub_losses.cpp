@@ -1,0 +1,190 @@
+// What this hub has lost and a tablet still holds: found by the tablet's cursor, asked for, handed to the writer.
+//
+// A cursor is epoch ‖ start ‖ position ‖ the first 16 bytes of keyed BLAKE2b over unit and those: nobody but the
+// hub makes one, so one that this data never gave out proves a lost past.
+#include <algorithm>
+
+#include "base/limits.h"
+#include "storage/pack.h"
+#include "sync/hub_session.h"
+
+namespace fieldpost::sync {
+
+namespace {
+
+constexpr std::size_t kCursorTagBytes = 16;
+/// States in one question: a page of answers, even where they are large.
+constexpr std::size_t kAskedMax = 256;
+/// Records wanted of one tablet; none holds so many.
+constexpr std::size_t kWantedMax = 1'000'000;
+constexpr const char* kUnreadable = "the hub cannot read its store; try later";
+
+Bytes sign_cursor(const crypto::SigningKey& hub, const std::string& unit, Bytes place) {
+  const Hash secret = crypto::hash("fieldpost.v1.cursor-key", {hub.secret.view()});
+  crypto::SymmetricKey key;
+  key.bytes = secret.bytes;
+  const Hash tag = crypto::keyed_hash(key, {place, as_bytes(unit)});
+  place.insert(place.end(), tag.bytes.begin(), tag.bytes.begin() + kCursorTagBytes);
+  return place;
+}
+
+std::uint64_t short_digest(const model::Record& record) {
+  const auto canonical = wire::encode_record(record);
+  if (!canonical) return 0;
+  return storage::Unpacker(wire::state_digest(*canonical).view()).u64();
+}
+
+}  // namespace
+
+Bytes HubSession::cursor(const std::string& unit, std::uint64_t position) const {
+  return sign_cursor(
+      context_.key, unit,
+      storage::Packer().id(here().identity.epoch).id(here().identity.start).u64(position).take());
+}
+
+Result<HubSession::Place> HubSession::read_cursor(const std::string& unit, BytesView bytes) const {
+  Place place;
+  storage::Unpacker in(bytes);
+  const auto epoch = in.id<Epoch>();
+  const auto start = in.id<StartId>();
+  const std::uint64_t position = in.u64();
+  const BytesView tag = in.raw(kCursorTagBytes);
+  const Bytes again =
+      sign_cursor(context_.key, unit, storage::Packer().id(epoch).id(start).u64(position).take());
+  // Not of this hub's making: sending everything again is always safe.
+  if (!in.finish("cursor") || !std::equal(tag.begin(), tag.end(), again.end() - kCursorTagBytes))
+    return place;
+  FP_TRY(const auto end, here().reader->start_end(start, unit));
+  place.lost = !end || position > *end;
+  place.this_epoch = epoch == here().identity.epoch;
+  if (!place.lost) place.position = position;
+  return place;
+}
+
+Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
+  granted_ = {device_->unit};
+  for (const std::string& unit : granted_) {
+    Feed feed;
+    FP_TRY(feed.known_end, here().reader->feed_end(unit));
+    const auto known = std::find_if(hello.cursors.begin(), hello.cursors.end(),
+                                    [&](const wire::UnitCursor& c) { return c.unit == unit; });
+    Place place;
+    if (known != hello.cursors.end()) {
+      FP_TRY(place, read_cursor(unit, known->cursor));
+    }
+    rolled_back = rolled_back || (place.lost && place.this_epoch);
+    // Without a cursor, a welcome that this data knows nothing of says the same.
+    const bool from_a_lost_past =
+        place.lost || (place.position == 0 && hello.welcome_id > device_->last_welcome);
+    feed.recovering = from_a_lost_past;
+    feed.sent = std::min(place.position, feed.known_end);
+    feed.got = feed.sent;
+    feeds_[unit] = std::move(feed);
+  }
+  return {};
+}
+
+void HubSession::recover_next(HubOutput& out) {
+  if (closed_ || recovery_) return;
+  const auto next = std::find_if(feeds_.begin(), feeds_.end(),
+                                 [](const auto& feed) { return feed.second.recovering; });
+  if (next == feeds_.end()) return;
+  recovery_.emplace().unit = next->first;
+  send(wire::Recover{next->first, {}}, out);
+}
+
+Result<bool> HubSession::wanted(const wire::RecordSummary& summary) const {
+  FP_TRY(const auto record, here().reader->record(summary.record));
+  if (!record || !record->vv.covers(summary.vv)) return true;
+  // What is older here or there cannot be compared by a digest: the state itself will tell.
+  return !(record->vv == summary.vv) || short_digest(*record) != summary.digest;
+}
+
+Status HubSession::take_recovered(Instant now, BytesView bytes, HubOutput& out) {
+  FP_TRY(model::Record state, wire::decode_record(bytes));
+  const auto& foreign = here().foreign_types;
+  const bool asked = std::binary_search(recovery_->asked.begin(), recovery_->asked.end(), state.id);
+  if (!asked || state.unit != recovery_->unit ||
+      std::find(foreign.begin(), foreign.end(), state.type) != foreign.end())
+    return fail(Errc::malformed, "a state that nobody asked for");
+  out.staged.push_back({device_->id, now, std::move(state)});
+  return {};
+}
+
+void HubSession::on_state_chunk(Instant now, wire::StateChunk& chunk, HubOutput& out) {
+  if (!recovery_ || !recovery_->summarised || recovery_->answered || chunk.unit != recovery_->unit)
+    return refuse(wire::ErrorCode::out_of_order, "a part of a state that nobody asked for", out);
+  auto& large = recovery_->large;
+  if (!large) {
+    large = chunk;
+    large->bytes.clear();
+  }
+  const bool fits = chunk.record == large->record && chunk.digest == large->digest &&
+                    chunk.total_bytes == large->total_bytes && chunk.offset == large->bytes.size();
+  if (!fits) return refuse(wire::ErrorCode::out_of_order, "a part of a state out of order", out);
+  large->bytes.insert(large->bytes.end(), chunk.bytes.begin(), chunk.bytes.end());
+  if (large->bytes.size() < large->total_bytes) return;
+  const wire::StateChunk whole = *std::exchange(large, std::nullopt);
+  const Status taken = wire::state_digest(whole.bytes) == whole.digest
+                           ? take_recovered(now, whole.bytes, out)
+                           : fail(Errc::malformed, "a large state arrived damaged");
+  if (!taken) return refuse(wire::ErrorCode::malformed, taken.error().message(), out);
+  ++recovery_->at_writer;
+}
+
+void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOutput& out) {
+  if (!recovery_ || answer.unit != recovery_->unit || recovery_->answered ||
+      (recovery_->summarised ? !answer.summaries.empty() : !answer.states.empty()))
+    return refuse(wire::ErrorCode::out_of_order, "an answer that nobody asked for", out);
+  for (const wire::RecordSummary& summary : answer.summaries) {
+    const auto want = wanted(summary);
+    if (!want) return refuse(wire::ErrorCode::internal, kUnreadable, out);
+    if (*want) recovery_->wanted.push_back(summary.record);
+  }
+  if (recovery_->wanted.size() > kWantedMax)
+    return refuse(wire::ErrorCode::too_large, "more records than a tablet can hold", out);
+  for (const Bytes& state : answer.states) {
+    if (const Status taken = take_recovered(now, state, out); !taken)
+      return refuse(wire::ErrorCode::malformed, taken.error().message(), out);
+  }
+  if (!answer.states.empty()) ++recovery_->at_writer;
+  if (!answer.last) return;
+  recovery_->summarised = true;
+  recovery_->answered = true;
+  if (recovery_->at_writer == 0) ask_for_states(out);
+}
+
+HubOutput HubSession::on_staged(const Status& stored) {
+  HubOutput out;
+  if (closed_ || !recovery_) return out;
+  if (!stored) {
+    refuse(wire::ErrorCode::busy,
+           "the hub could not store this now; nothing is lost, it will be asked for again", out);
+    return out;
+  }
+  --recovery_->at_writer;
+  if (recovery_->answered && recovery_->at_writer == 0) ask_for_states(out);
+  return out;
+}
+
+void HubSession::ask_for_states(HubOutput& out) {
+  auto& wanted = recovery_->wanted;
+  recovery_->asked.clear();
+  while (!wanted.empty() && recovery_->asked.size() < kAskedMax) {
+    recovery_->asked.push_back(wanted.front());
+    wanted.pop_front();
+  }
+  std::sort(recovery_->asked.begin(), recovery_->asked.end());
+  if (!recovery_->asked.empty()) {
+    recovery_->answered = false;
+    return send(wire::Recover{recovery_->unit, recovery_->asked}, out);
+  }
+  const std::string unit = recovery_->unit;
+  recovery_.reset();
+  Feed& feed = feeds_.at(unit);
+  feed.recovering = false;
+  pump(unit, feed, out);
+  recover_next(out);
+}
+
+}  // namespace fieldpost::sync

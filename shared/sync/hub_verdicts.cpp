@@ -1,0 +1,115 @@
+// What the hub knows of a tablet's chains: the same history, another one, or one that it has lost a part of.
+#include <algorithm>
+
+#include "sync/hub_session.h"
+
+namespace fieldpost::sync {
+
+namespace {
+
+/// A search needs at most nine questions for a chain, and few chains fork at one time.
+constexpr std::size_t kHashQueriesMax = 64;
+
+}  // namespace
+
+Result<bool> HubSession::same_history(const storage::ActorHeadState& known,
+                                      const wire::ActorHead& claimed, bool current) const {
+  if (known.head == claimed.head) return known.hash == claimed.hash;
+  if (known.head < claimed.head) return true;  // the tablet compares: it has the hub's head
+  // The hub has more. Of the current chain: its newest part was lost, or a copy writes on it. An older one
+  // that ends on the hub's history was closed there.
+  if (current) return false;
+  FP_TRY(const auto there, hash_of(claimed.actor, claimed.head));
+  return there && *there == claimed.hash;
+}
+
+void HubSession::tell_contact(HubOutput& out) {
+  if (out.contact) {
+    storage::ForkNotes notes = out.contact->forks;
+    notes.add(device_->forks);
+    device_->forks = notes;
+  }
+  out.contact = device_;
+  device_->forks = {};
+}
+
+void HubSession::note_fork(Instant now, Chain& chain, Sequence head) {
+  chain.forked = true;
+  device_->forks.add({1, now, head, chain.claimed, 0});
+}
+
+Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& claimed,
+                                          bool current) {
+  wire::Verdict verdict;
+  verdict.actor = claimed.actor;
+  FP_TRY(const auto known, here().reader->actor(claimed.actor));
+  Chain chain;
+  if (!known) {
+    chain.next = Sequence{1};
+    chain.hash = wire::chain_start(here().identity.hub, device_->id, claimed.actor);
+  } else if (known->device != device_->id) {
+    verdict.kind = wire::VerdictKind::foreign;
+    return verdict;
+  } else {
+    verdict.kind = wire::VerdictKind::known;
+    verdict.head = known->head;
+    verdict.hash = known->hash;
+    chain.next = known->head.next();
+    chain.hash = known->hash;
+    chain.told = known->head;
+    FP_TRY(const bool same, same_history(*known, claimed, current));
+    chain.claimed = claimed.head;
+    if (!same) {
+      verdict.kind = wire::VerdictKind::forked;
+      note_fork(now, chain, known->head);
+    }
+  }
+  chains_[claimed.actor] = chain;
+  return verdict;
+}
+
+void HubSession::on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out) {
+  const auto chain = chains_.find(query.actor);
+  if (chain == chains_.end())
+    return refuse(wire::ErrorCode::not_granted,
+                  "a question about a chain that the hello did not name", out);
+  if (++hash_queries_ > kHashQueriesMax)
+    return refuse(wire::ErrorCode::busy, "more questions than a search needs", out);
+  auto durable = here().reader->actor(query.actor);
+  if (!durable)
+    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+  // Who asks has found that its history is another one, which the heads alone do not always show.
+  if (*durable && !chain->second.forked) {
+    note_fork(now, chain->second, (*durable)->head);
+    tell_contact(out);
+  }
+  wire::HashReply reply;
+  reply.actor = query.actor;
+  for (const Sequence counter : query.counters) {
+    if (!*durable || counter > (*durable)->head || counter.value == 0) continue;
+    auto hash = hash_of(query.actor, counter);
+    if (!hash)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    if (*hash) reply.hashes.push_back({query.actor, counter, **hash});
+  }
+  send(reply, out);
+}
+
+Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter) const {
+  // Hashes are stored where a batch ended; between two ends the log gives them.
+  std::optional<Hash> hash;
+  Sequence at = counter;
+  for (; at.value > 0; --at.value) {
+    FP_TRY(hash, here().reader->hash_at(actor, at));
+    if (hash) break;
+  }
+  if (at.value == 0) hash = wire::chain_start(here().identity.hub, device_->id, actor);
+  for (; at < counter; at = at.next()) {
+    FP_TRY(const auto entry, here().reader->log(actor, at.next()));
+    if (!entry) return std::optional<Hash>{};
+    hash = wire::chain_next(*hash, entry->frame);
+  }
+  return hash;
+}
+
+}  // namespace fieldpost::sync
