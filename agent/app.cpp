@@ -62,7 +62,7 @@ Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   FP_TRY(auto registry, load_registry(options.data));
   FP_TRY(app->open_, open_store(options.data, app->random_, true));
   FP_CHECK_OK(sync::ensure_actor(*app->open_.store, app->identity_.hub, app->identity_.device(),
-                                 app->random_));
+                                 app->random_, app->identity_.epoch));
   FP_TRY(app->start_, mark_start(options.data, *app->open_.store, app->identity_.hub,
                                  app->identity_.device(), this_machine(), app->random_));
   app->sync_identity_ = {

@@ -167,6 +167,7 @@ void look(asio::steady_timer& timer, Engine& engine, Look& state) {
 
 Status run_daemon(const AppOptions& options, std::uint16_t port) {
   FP_TRY(auto app, App::open(options));
+  if (!app->kv().migrated().empty()) spdlog::warn("{}", app->kv().migrated());
   if (app->start_found().put_back)
     spdlog::warn("{}; new records go under a new chain, and nothing is lost",
                  app->start_found().words);
@@ -222,6 +223,7 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
 
 Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout_ms) {
   FP_TRY(auto app, App::open(options));
+  if (!app->kv().migrated().empty()) spdlog::warn("{}", app->kv().migrated());
   Engine engine(*app);
   FP_CHECK_OK(engine.start());
   asio::steady_timer timer(engine.store_side);

@@ -1,6 +1,7 @@
 #include "hub/app.h"
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <future>
@@ -135,6 +136,9 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
                                storage::Opening::serving, new_epoch));
+  for (const OpenStore& store : hub.open) {
+    if (!store.kv->migrated().empty()) spdlog::warn("{}", store.kv->migrated());
+  }
   const unsigned threads = hub.settings.threads != 0
                                ? hub.settings.threads
                                : std::max(1U, std::thread::hardware_concurrency());
@@ -256,6 +260,8 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   FP_TRY(hub->open_,
          open_stores(directory, hub->keys_, keys::system_random(), storage::Opening::looking));
   for (OpenStore& store : hub->open_) {
+    if (!store.kv->migrated().empty())
+      std::fprintf(stderr, "fieldpost-hub: %s\n", store.kv->migrated().c_str());
     hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
   ApiParts parts;

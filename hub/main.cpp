@@ -32,6 +32,7 @@ int complain(const Error& error) {
 struct Options {
   std::string data;
   bool as_json = false;
+  bool all = false;
   bool history = false;
   Settings settings;
   RunOptions run;
@@ -97,6 +98,36 @@ int ruling_command(const Options& o, const std::string& ruling) {
     else
       std::printf("Stays in quarantine: %s\n", result["reason"].get<std::string>().c_str());
   });
+}
+
+/// One record, or with --all every one that the hub lacks something of. Each is a decision of its own.
+int recovery_command(const Options& o, const std::string& decision) {
+  Client client(o.data);
+  std::vector<std::string> ids;
+  if (o.all) {
+    const auto waiting = client.whole("recovery", "recovery");
+    if (!waiting) return complain(waiting.error());
+    for (const json& entry : (*waiting)["recovery"]) {
+      if (entry["missing"].get<bool>()) ids.push_back(entry["record"]);
+    }
+  } else if (o.id.empty()) {
+    return complain(fail(Errc::invalid_argument, "name a record's id, or say --all"));
+  } else {
+    ids.push_back(o.id);
+  }
+  json body = {{"decision", decision}, {"note", o.note}};
+  if (!o.author.empty()) body["author"] = o.author;
+  int failed = 0;
+  for (const std::string& id : ids) {
+    const auto answer = client.call("POST", net::make_target({"v1", "recovery", id}), body);
+    if (!answer) {
+      failed = complain(Error(answer.error().code, id + ": " + answer.error().detail));
+      continue;
+    }
+    std::printf("%s  %s\n", id.c_str(), decision.c_str());
+  }
+  if (ids.empty()) std::printf("Nothing is missing.\n");
+  return failed;
 }
 
 int verify_command(const Options& o) {
@@ -249,6 +280,33 @@ void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
   }
 }
 
+void add_recovery_commands(CLI::App& app, Options& o, int& code) {
+  auto* recovery = app.add_subcommand(
+      "recovery", "After the hub was put back: what tablets still hold and it has lost");
+  recovery->require_subcommand(0, 1);
+  recovery->callback([&, recovery] {
+    if (recovery->get_subcommands().empty())
+      code = show(o, Client(o.data).whole("recovery", "recovery"), print_recovery);
+  });
+  recovery->add_subcommand("list", "List it")->callback([&] {
+    code = show(o, Client(o.data).whole("recovery", "recovery"), print_recovery);
+  });
+  const std::pair<const char*, const char*> decisions[] = {
+      {"join", "Make the tablets' copies part of the record, marked as recovered"},
+      {"refuse", "Keep the copies aside for good"},
+      {"release", "Give up what a record's held changes wait for, and merge them without it"}};
+  for (const auto& [decision, help] : decisions) {
+    auto* command = recovery->add_subcommand(decision, help);
+    command->add_option("id", o.id, "The record");
+    command->add_option("--note", o.note, "Why")->required();
+    command->add_option("--author", o.author, "Who decides");
+    if (std::string(decision) != "release")
+      command->add_flag("--all", o.all, "Every record that the hub lacks something of");
+    command->callback(
+        [&, decision = std::string(decision)] { code = recovery_command(o, decision); });
+  }
+}
+
 void add_hub_commands(CLI::App& app, Options& o, int& code) {
   auto* make = app.add_subcommand(
       "init",
@@ -310,6 +368,7 @@ int main(int argc, char** argv) {
   add_device_commands(app, o, code);
   add_record_commands(app, o, code);
   add_quarantine_commands(app, o, code);
+  add_recovery_commands(app, o, code);
   add_export_commands(app, o, code);
   try {
     app.parse(argc, argv);

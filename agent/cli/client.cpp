@@ -100,6 +100,8 @@ Status Client::connect() {
     running_.reset();  // what a killed daemon left behind
   }
   FP_TRY(app_, App::open(options_));
+  if (!app_->kv().migrated().empty())
+    std::cerr << "fieldpost-agent: " << app_->kv().migrated() << '\n';
   connected_ = true;
   return {};
 }

@@ -135,6 +135,9 @@ Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   FP_TRY(identity.device_name, schema::text_field(answer, "device_name"));
   FP_TRY(identity.unit, schema::text_field(answer, "unit"));
   FP_TRY(identity.compartment, schema::text_field(answer, "compartment"));
+  if (answer.contains("epoch")) {
+    FP_TRY(identity.epoch, schema::id_field<Epoch>(answer, "epoch"));
+  }
   FP_TRY(identity.server_name, schema::text_field(answer, "server_name"));
   if (identity.compartment != "enforcement" && identity.compartment != "health") {
     return fail(Errc::unsupported, "the hub answered a compartment this program does not know: '" +

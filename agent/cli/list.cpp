@@ -35,8 +35,9 @@ void add_list(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("list", "the records and drafts on this tablet");
   command->add_option("--type", options->type, "only this type");
-  command->add_option("--state", options->state,
-                      "draft, final, amended, void; or on_tablet, sending, at_hub, attention");
+  command->add_option(
+      "--state", options->state,
+      "draft, final, amended, void; or on_tablet, sending, at_hub, lost_at_hub, attention");
   command->add_option("--since", options->since,
                       "only records made from this time on: 2026-03-14 or 2026-03-14T07:00+07:00");
   command->add_option("--limit", options->limit, "at most so many; 0: all");

@@ -151,7 +151,7 @@ class Desk {
   ImportedIds imported_;
 };
 
-/// on_tablet, sending, at_hub, attention or draft; stable names for scripts.
+/// on_tablet, sending, at_hub, lost_at_hub, attention or draft; stable names for scripts.
 std::string place_of(const storage::RecordView& view, bool online);
 /// The same in words of the language.
 std::string place_words(std::string_view place, std::string_view language);

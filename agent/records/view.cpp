@@ -66,6 +66,9 @@ std::string place_of(const storage::RecordView& view, bool online) {
     if (own.exception && is_open(own.exception->kind)) return "attention";
   }
   if (view.at_hub) return "at_hub";
+  const bool waits = std::any_of(view.own.begin(), view.own.end(),
+                                 [](const storage::OwnChange& own) { return !own.acked; });
+  if (!waits && view.lost_at_hub) return "lost_at_hub";
   return online ? "sending" : "on_tablet";
 }
 
@@ -76,6 +79,8 @@ std::string place_words(std::string_view place, std::string_view language) {
   if (place == "draft") return km ? "សេចក្តីព្រាង" : "draft";
   if (place == "attention") return km ? "ត្រូវការការយកចិត្តទុកដាក់" : "needs attention";
   if (place == "at_hub") return km ? "នៅមជ្ឈមណ្ឌល" : "at the hub";
+  if (place == "lost_at_hub")
+    return km ? "មជ្ឈមណ្ឌលបានបាត់វា តែវានៅទីនេះ" : "lost at the hub, kept here";
   if (place == "sending") return km ? "កំពុងផ្ញើ" : "sending";
   return km ? "នៅលើថេប្លេតនេះ" : "on this tablet";
 }

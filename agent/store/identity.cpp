@@ -55,6 +55,9 @@ Result<Identity> from_json(const json& object) {
   FP_TRY(identity.device_name, schema::text_field(object, "device_name"));
   FP_TRY(identity.unit, schema::text_field(object, "unit"));
   FP_TRY(identity.compartment, schema::text_field(object, "compartment"));
+  if (object.contains("epoch")) {
+    FP_TRY(identity.epoch, schema::id_field<Epoch>(object, "epoch"));
+  }
   if (const auto health = object.find("health"); health != object.end()) {
     FP_TRY(identity.health, health_from_json(*health));
   }
@@ -91,6 +94,7 @@ Status save_identity(const DataDirectory& data, const Identity& identity) {
               {"device_name", identity.device_name},
               {"unit", identity.unit},
               {"compartment", identity.compartment}};
+  if (identity.epoch) object["epoch"] = identity.epoch->hex();
   if (identity.health) object["health"] = health_to_json(*identity.health);
   return keys::write_secret_file(data.identity(), as_bytes(object.dump(2) + "\n"));
 }

@@ -33,10 +33,11 @@ struct Identity {
   std::string ca_pem;
   HubId hub;
   crypto::Seed device_seed;
-  crypto::Seed box_seed;    ///< X25519, for what is sealed to this device
-  std::string device_name;  ///< "T07"
-  std::string unit;         ///< "01-PPT"
-  std::string compartment;  ///< "enforcement" or "health"
+  crypto::Seed box_seed;       ///< X25519, for what is sealed to this device
+  std::string device_name;     ///< "T07"
+  std::string unit;            ///< "01-PPT"
+  std::string compartment;     ///< "enforcement" or "health"
+  std::optional<Epoch> epoch;  ///< the hub's at enrolment; a hub of before told none
   std::optional<HealthKeys> health;
 
   DeviceId device() const;

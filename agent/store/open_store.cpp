@@ -8,8 +8,9 @@ namespace fieldpost::agent {
 
 namespace {
 
+/// 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
-constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kFormatVersion = 3;
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
@@ -41,6 +42,7 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
                     "exceptions", "renames", "lost", "damaged"};
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
+  options.steps = {{2, {}}};
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));

@@ -79,6 +79,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   RecordRoutes::add(*this);
   DeviceRoutes::add(*this);
   DecisionRoutes::add(*this);
+  RecoveryRoutes::add(*this);
   StateRoutes::add(*this);
   ExportRoutes::add(*this);
 }

@@ -59,6 +59,7 @@ class Api {
   friend struct RecordRoutes;
   friend struct DeviceRoutes;
   friend struct DecisionRoutes;
+  friend struct RecoveryRoutes;
   friend struct StateRoutes;
   friend struct ExportRoutes;
 

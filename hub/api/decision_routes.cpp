@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "hub/api/decision.h"
 #include "hub/api/routes.h"
 
 namespace fieldpost::hub {
@@ -11,23 +12,6 @@ namespace fieldpost::hub {
 using nlohmann::json;
 
 namespace {
-
-constexpr std::string_view kDefaultAuthor = "hub-operator";
-
-Result<std::string> author_of(const json& body) {
-  FP_TRY(std::string author, text_member(body, "author", kDefaultAuthor, limits::kNameBytesMax));
-  if (trimmed(author).empty())
-    return fail(Errc::invalid_argument,
-                "member \"author\" is empty; say who decides, or leave it out");
-  return author;
-}
-
-Result<std::string> note_of(const json& body, bool required) {
-  FP_TRY(std::string note, text_member(body, "note", "", limits::kReasonBytesMax / 2));
-  if (required && trimmed(note).empty())
-    return fail(Errc::invalid_argument, "a decision needs a note that says why");
-  return note;
-}
 
 json quarantine_json(const storage::QuarantineEntry& entry, std::string_view compartment,
                      Instant now) {
@@ -108,10 +92,6 @@ Status check_edits(const schema::Registry& registry, const model::Record& record
     return fail(Errc::invalid_argument, fault->path + ": " + registry.message(*fault, "en"));
   }
   return {};
-}
-
-model::ChangeTimes times_of(const sync::TimeReading& now) {
-  return {now.wall, now.boot, now.monotonic_ms, model::HubTime{now.wall, now.monotonic_ms}};
 }
 
 std::optional<model::Dot> dot_from(std::string_view actor_hex, std::string_view counter_text) {

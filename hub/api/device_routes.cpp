@@ -50,7 +50,7 @@ json device_json(const ApiParts& parts, std::string_view compartment,
       {"last_complete_sync", time_json(device.last_complete)},
       {"last_error", device.last_error},
       {"last_error_at", time_json(device.last_error_at)}};
-  if (device.forks.times > 0 || device.forks.rewritten > 0) {
+  if (device.forks.times > 0) {
     const storage::ForkNotes& forks = device.forks;
     out["forks"] = {{"times", forks.times},
                     {"last_at", forks.times > 0 ? json(to_text(forks.last)) : json(nullptr)},
@@ -263,8 +263,10 @@ Result<json> DeviceRoutes::enrol(const Api& api, const net::HttpRequest& request
     compartment = api.parts_.stores[i].name;
   }
   if (!enrolled) return enrolled.error();
-  const HubId hub = api.parts_.stores.front().store->identity().hub;
+  const storage::HubIdentity& identity = api.parts_.stores.front().store->identity();
+  const HubId hub = identity.hub;
   return json{{"hub", hub.hex()},
+              {"epoch", identity.epoch.hex()},
               {"device_name", enrolled->name},
               {"unit", enrolled->unit},
               {"compartment", compartment},

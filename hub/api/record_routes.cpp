@@ -135,6 +135,9 @@ Result<json> RecordRoutes::show(const Api& api, const net::HttpRequest& request)
   FP_TRY(const auto found, api.find(request.params.at("id")));
   json out = record_json(*api.parts_.registry, found.second);
   out["compartment"] = api.parts_.stores[found.first].name;
+  FP_TRY(const auto decided, api.readers_[found.first]->recovered(found.second.id));
+  for (const storage::RecoveredEntry& entry : decided)
+    out["recovered"].push_back(recovered_json(entry));
   return out;
 }
 

@@ -41,6 +41,13 @@ struct DecisionRoutes {
   static Result<nlohmann::json> rule(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> held(const Api& api, const net::HttpRequest& request);
 };
+struct RecoveryRoutes {
+  static void add(Api& api);
+
+ private:
+  static Result<nlohmann::json> list(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> decide(const Api& api, const net::HttpRequest& request);
+};
 struct StateRoutes {
   static void add(Api& api);
 
@@ -63,6 +70,8 @@ struct ExportRoutes {
 std::string version_text(const model::VersionVector& vv);
 /// A record for people and scripts: document, conflicts with every sibling, sealed paths, raw state.
 nlohmann::json record_json(const schema::Registry& registry, const model::Record& record);
+/// What was decided on a record's losses.
+nlohmann::json recovered_json(const storage::RecoveredEntry& entry);
 /// The code both sides compare after enrolment: 8 characters, "abcd-efgh".
 std::string compare_code(const HubId& hub, const DeviceId& device);
 

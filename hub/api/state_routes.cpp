@@ -21,11 +21,17 @@ net::HttpResponse text_response(std::string text, std::string type = "text/plain
 }
 
 json counts_json(const storage::HubCounts& counts) {
-  return {{"records", counts.records},           {"changes", counts.changes},
-          {"conflicts", counts.conflicts},       {"held", counts.held},
-          {"quarantined", counts.quarantined},   {"store_bytes", counts.store_bytes},
-          {"store_map_bytes", counts.map_bytes}, {"room_bytes", counts.room_bytes},
-          {"damaged", counts.damaged},           {"mended", counts.mended}};
+  return {{"records", counts.records},
+          {"changes", counts.changes},
+          {"conflicts", counts.conflicts},
+          {"held", counts.held},
+          {"quarantined", counts.quarantined},
+          {"store_bytes", counts.store_bytes},
+          {"store_map_bytes", counts.map_bytes},
+          {"room_bytes", counts.room_bytes},
+          {"damaged", counts.damaged},
+          {"mended", counts.mended},
+          {"staged", counts.staged}};
 }
 
 struct Metrics {

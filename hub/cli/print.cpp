@@ -146,6 +146,11 @@ void print_record(const json& record) {
   for (const json& conflict : record["conflicts"]) print_siblings(conflict);
   for (const json& fault : record["inconsistent"])
     line("  INCONSISTENT: " + text(fault["message"]));
+  if (record.contains("recovered")) {
+    for (const json& entry : record["recovered"])
+      line("  RECOVERED: " + text(entry["kind"]) + ", by " + text(entry["author"]) + " at " +
+           text(entry["at"]) + ": " + text(entry["note"]));
+  }
   line("  version " + text(record["version"]));
 }
 
@@ -197,6 +202,25 @@ void print_held(const json& answer) {
   if (answer["held"].empty()) line("Nothing is held.");
 }
 
+void print_recovery(const json& answer) {
+  for (const json& entry : answer["recovery"]) {
+    line(text(entry["record"]) + "  " + text(entry["type"]) + "  " + text(entry["unit"]) +
+         (entry["here"].is_null()        ? "  THE HUB DOES NOT HAVE IT"
+          : entry["missing"].get<bool>() ? "  THE HUB LACKS A PART OF IT"
+                                         : "  (here again meanwhile: nothing is missing)"));
+    for (const json& copy : entry["copies"]) {
+      line("  copy of " + text(copy["device_name"]) + ", sent " + text(copy["received_at"]) + ":");
+      print_fields(copy["state"]["document"], "  ");
+    }
+  }
+  if (answer["recovery"].empty())
+    line("Nothing waits to be recovered.");
+  else
+    line(
+        "First let every tablet sync that may come: its own changes come signed. Then: "
+        "fieldpost-hub recovery join ID --note WHY");
+}
+
 void print_status(const json& answer) {
   line("Hub " + text(answer["name"]) + ", as of " + text(answer["as_of"]) +
        (answer["running"].get<bool>() ? "" : " (not running)"));
@@ -209,6 +233,7 @@ void print_status(const json& answer) {
     line("  " + name + ": " + text(counts["records"]) + " records from " + text(counts["changes"]) +
          " changes; " + text(counts["conflicts"]) + " in conflict, " + text(counts["held"]) +
          " held, " + text(counts["quarantined"]) + " in quarantine; " +
+         (counts["staged"] == 0 ? std::string() : text(counts["staged"]) + " TO BE RECOVERED; ") +
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }
 }

@@ -17,6 +17,7 @@ void print_history(const nlohmann::json& answer);
 void print_conflicts(const nlohmann::json& answer);
 void print_quarantine(const nlohmann::json& answer);
 void print_held(const nlohmann::json& answer);
+void print_recovery(const nlohmann::json& answer);
 void print_status(const nlohmann::json& answer);
 void print_damaged(const nlohmann::json& answer);
 void print_repair(const nlohmann::json& answer);

@@ -24,6 +24,22 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
   return lost;
 }
 
+Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
+                              const std::vector<Lost>& lost) {
+  FP_CHECK_OK(return_to_pending(write, lost));
+  if (facts.new_epoch) {
+    // They were judged by another life of the hub's data: this one tells what it says of them.
+    std::vector<Bytes> old;
+    FP_CHECK_OK(
+        write.scan(kExceptions, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+          old.push_back(to_bytes(key));
+          return KvRead::Step::more;
+        }));
+    for (const Bytes& key : old) FP_CHECK_OK(write.erase(kExceptions, key));
+  }
+  return put_exceptions(write, facts.exceptions);
+}
+
 Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {
   for (const Lost& part : lost) {
     std::vector<Bytes> own;
@@ -50,6 +66,37 @@ Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& 
   return {};
 }
 
+Status KvAgentStore::note_delivered(KvWrite& write, const model::Record& incoming) {
+  FP_TRY(const auto flagged, write.get(kLost, incoming.id.view()));
+  if (!flagged) return {};
+  Packer vector;
+  for (const auto& entry : incoming.vv.entries()) vector.actor(entry.actor).seq(entry.counter);
+  return write.put(kLost, incoming.id.view(),
+                   codec_.encode(kLost, incoming.id.view(), vector.bytes()));
+}
+
+Status KvAgentStore::settle_lost(KvWrite& write, const AgentState& state) {
+  FP_TRY(const std::uint64_t flagged, write.count(kLost));
+  if (flagged == 0) return {};
+  std::vector<Bytes> settled;
+  FP_CHECK_OK(
+      write.scan(kLost, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+        FP_TRY(const RecordId id, RecordId::from(key));
+        FP_TRY(const auto record, load_base(write, id));
+        FP_TRY(const Bytes plain, codec_.decode(kLost, key, value));
+        model::VersionVector known;
+        for (Unpacker in(plain); in.left() > 0 && !in.failed();) {
+          const ActorId actor = in.actor();
+          known.add({actor, in.seq()});
+        }
+        for (const OwnActor& own : state.actors) known.add({own.actor, own.acked});
+        if (!record || known.covers(record->vv)) settled.push_back(to_bytes(key));
+        return KvRead::Step::more;
+      }));
+  for (const Bytes& key : settled) FP_CHECK_OK(write.erase(kLost, key));
+  return {};
+}
+
 Status KvAgentStore::each_base(const std::function<Status(const model::Record&)>& visit) const {
   return kv_.view([&](const KvRead& read) -> Status {
     return read.scan(kBase, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
@@ -73,7 +120,8 @@ Result<std::optional<model::Record>> KvAgentStore::base(const RecordId& id) cons
 
 Status KvAgentStore::note_lost_at_hub(const std::vector<RecordId>& records) {
   return kv_.update([&](KvWrite& write) -> Status {
-    for (const RecordId& id : records) FP_CHECK_OK(write.put(kLost, id.view(), {}));
+    for (const RecordId& id : records)
+      FP_CHECK_OK(write.put(kLost, id.view(), codec_.encode(kLost, id.view(), {})));
     return {};
   });
 }

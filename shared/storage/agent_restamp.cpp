@@ -59,7 +59,7 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     if (own == actors.end() || cut.last > own->head || (own->closed && cut.last == own->head))
       return fail(Errc::conflict, "a chain to be cut is not as the plan says");
     // The hub left out of its deliveries what this tablet had pushed: it may have it under the old name.
-    if (cut.last < own->acked) next.state.cursors.clear();
+    if (cut.last < own->acked) next.state.deliver_again();
     own->head = cut.last;
     own->hash = cut.hash;
     own->acked = cut.last;
@@ -87,8 +87,7 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     }
     // After the new chain is in: its changes of these records are found, too.
     FP_CHECK_OK(drop_bases(write, refetch, actors));
-    FP_CHECK_OK(return_to_pending(write, lost));
-    return welcome == nullptr ? Status{} : put_exceptions(write, welcome->exceptions);
+    return welcome == nullptr ? Status{} : put_told(write, *welcome, lost);
   });
 }
 

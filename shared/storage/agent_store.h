@@ -45,6 +45,7 @@ struct OwnActor {
 struct AgentState {
   std::vector<OwnActor> actors;           ///< by age; the current one last
   std::vector<wire::UnitCursor> cursors;  ///< sorted by unit
+  std::vector<std::string> again;         ///< units to be delivered from the beginning; sorted
   std::vector<wire::Grant> grants;        ///< sorted by unit; of the last welcome
   std::string compartment;
   std::optional<Epoch> epoch;  ///< of the last welcome
@@ -55,6 +56,9 @@ struct AgentState {
   Hash machine;                      ///< where that was
   std::uint64_t waiting = 0;         ///< own changes without a durable acknowledgement
 
+  /// Every unit known is to be delivered from the beginning. The cursors stay: they tell the hub which past
+  /// this store knows.
+  void deliver_again();
   const OwnActor* find(ActorId actor) const;
   const OwnActor* current() const { return actors.empty() ? nullptr : &actors.back(); }
 };
@@ -147,8 +151,9 @@ class AgentStore {
   virtual Status begin(const Start& start) = 0;
 
   // ---- writing what the user did ----
-  /// Opens a new own chain; it becomes the current one.
-  virtual Status add_actor(ActorId actor, const Hash& chain_start) = 0;
+  /// Opens a new own chain; it becomes the current one. `enrolled_in`: the hub's epoch, where none is known yet.
+  virtual Status add_actor(ActorId actor, const Hash& chain_start,
+                           const std::optional<Epoch>& enrolled_in = {}) = 0;
   /// Appends to the current actor's chain; `ref_counter` and finished drafts go with it.
   /// Errors: `conflict` when the first change does not follow the head.
   virtual Status append(const std::vector<NewChange>& changes, std::uint64_t ref_counter,
@@ -199,7 +204,7 @@ class AgentStore {
 
   // ---- after a fork ----
   /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for
-  /// `renamed`. When acknowledged changes are cut, all cursors go, so that everything is delivered again, and
+  /// `renamed`. When acknowledged changes are cut, everything is to be delivered again, and
   /// so does each base into which one was folded: until then its record stands on the own changes alone.
   /// With `welcome`, what the hub said goes into the same commit.
   /// Errors: `conflict` when the chains are not as the plan says.

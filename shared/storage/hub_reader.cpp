@@ -213,13 +213,13 @@ class KvHubReader final : public HubReader {
     return end;
   }
 
-  Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after,
-                                          const DeviceId& after_device) const override {
+  Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after) const override {
     std::vector<StagedState> found;
-    const Bytes from = Packer().id(after).id(after_device).take();
+    const BytesView from = after.is_zero() ? BytesView{} : after.view();
     FP_CHECK_OK(scan(kStaged, {}, from, [&](BytesView key, BytesView value) -> Result<Step> {
-      if (found.size() >= limit) return Step::stop;
-      if (std::equal(key.begin(), key.end(), from.begin(), from.end())) return Step::more;
+      FP_TRY(const RecordId id, RecordId::from(key.first(RecordId::kSize)));
+      if (id == after) return Step::more;
+      if (found.size() >= limit && found.back().state.id != id) return Step::stop;
       FP_TRY(StagedState one, unpack_staged(*codec_, key, value));
       found.push_back(std::move(one));
       return Step::more;

@@ -14,8 +14,13 @@ namespace {
 
 using Step = KvRead::Step;
 
-Bytes staged_key(const RecordId& record, const DeviceId& device) {
-  return Packer().id(record).id(device).take();
+/// Two copies of one device may hold different states: each is kept.
+Bytes staged_key(const StagedState& staged, BytesView canonical) {
+  return Packer()
+      .id(staged.state.id)
+      .id(staged.device)
+      .raw(wire::state_digest(canonical).view().first(8))
+      .take();
 }
 
 Result<std::optional<model::Record>> load_record(const KvRead& read, ValueCodec& codec,
@@ -209,48 +214,72 @@ Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
   return {};
 }
 
+Result<std::vector<model::Change>> held_changes(const KvRead& read, ValueCodec& codec,
+                                                const RecordId& id) {
+  std::vector<model::Change> held;
+  FP_CHECK_OK(read.scan(kHeld, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+    const BytesView dot = key.subspan(RecordId::kSize);
+    FP_TRY(const auto value, read.get(kLog, dot));
+    if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
+    FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
+    FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
+    held.push_back(std::move(change));
+    return Step::more;
+  }));
+  return held;
+}
+
+/// What `change` waits for and nobody has, or nothing while other held changes have to come first: over their
+/// dots the vector must not be advanced, or what they say would count as known.
+std::optional<model::VersionVector> missing_for(const model::Change& change,
+                                                const std::vector<model::Change>& held,
+                                                const model::VersionVector& known) {
+  model::VersionVector missing;
+  bool first = true;
+  const auto need = [&](ActorId actor, Sequence counter) {
+    if (known.covers(model::Dot{actor, counter})) return;
+    for (const model::Change& other : held) {
+      if (other.dot.actor == actor && other.dot.counter <= counter) first = false;
+    }
+    missing.add({actor, counter});
+  };
+  need(change.dot.actor, change.prev);
+  for (const auto& seen : change.context.entries()) need(seen.actor, seen.counter);
+  return first && !missing.empty() ? std::optional(missing) : std::nullopt;
+}
+
 Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
                     const HubStore::RecoveryInput& input) {
-  std::vector<model::Change> held;
-  FP_CHECK_OK(
-      write.scan(kHeld, input.record.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
-        const BytesView dot = key.subspan(RecordId::kSize);
-        FP_TRY(const auto value, write.get(kLog, dot));
-        if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
-        FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
-        FP_TRY(model::Change change, wire::decode_change(entry.actor, entry.frame));
-        held.push_back(std::move(change));
-        return Step::more;
-      }));
+  FP_TRY(auto held, held_changes(write, codec, input.record));
   if (held.empty())
     return fail(Errc::not_found, "record " + to_text(input.record) + " has no held change");
-  RecoveredEntry entry{RecoveredEntry::Kind::released,
-                       input.times.wall,
-                       input.author,
-                       input.note,
-                       {},
-                       model::empty_record(input.record, held[0].type, held[0].unit),
-                       {}};
-  FP_TRY(const model::Record* record, run.peek(input.record));
-  if (record != nullptr) entry.state = model::empty_record(record->id, record->type, record->unit);
-  // What one held change waits for may be another held one: that is not lost.
-  const auto is_held = [&](const model::Dot& dot) {
-    return std::any_of(held.begin(), held.end(), [&](const auto& c) { return c.dot == dot; });
-  };
-  const auto give_up = [&](ActorId actor, Sequence upto) {
-    while (upto.value > 0 && is_held({actor, upto})) upto.value--;
-    if (record == nullptr || !record->vv.covers(model::Dot{actor, upto}))
-      entry.state.vv.add({actor, upto});
-  };
-  for (const model::Change& change : held) {
-    give_up(change.dot.actor, change.prev);
-    for (const auto& known : change.context.entries()) give_up(known.actor, known.counter);
+  while (!held.empty()) {
+    FP_TRY(const model::Record* record, run.peek(input.record));
+    const model::VersionVector known = record == nullptr ? model::VersionVector{} : record->vv;
+    RecoveredEntry entry{RecoveredEntry::Kind::released,
+                         input.times.wall,
+                         input.author,
+                         input.note,
+                         {},
+                         model::empty_record(input.record, held[0].type, held[0].unit),
+                         {}};
+    for (const model::Change& change : held) {
+      const auto missing = missing_for(change, held, known);
+      if (!missing) continue;
+      entry.state.vv = *missing;
+      break;
+    }
+    if (entry.state.vv.empty())
+      return fail(Errc::conflict, "change " + model::to_text(held[0].dot) +
+                                      " contradicts what is known of its record: it stays held");
+    // A change in quarantine is not lost: it is here.
+    FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
+    if (aside) return refuse_set_aside(*aside);
+    FP_CHECK_OK(run.join_recovered(entry.state));
+    FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+    FP_TRY(held, held_changes(write, codec, input.record));
   }
-  // A change in quarantine is not lost either.
-  FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
-  if (aside) return refuse_set_aside(*aside);
-  FP_CHECK_OK(run.join_recovered(entry.state));
-  return put_recovered(write, codec, input.record, entry);
+  return {};
 }
 
 }  // namespace
@@ -259,7 +288,6 @@ Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView va
   StagedState staged;
   Unpacker place(key.subspan(RecordId::kSize));
   staged.device = place.id<DeviceId>();
-  FP_CHECK_OK(place.finish("staged key"));
   FP_TRY(const Bytes plain, codec.decode(kStaged, key, value));
   Unpacker in(plain);
   staged.received = Instant{in.i64()};
@@ -306,16 +334,26 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
   return false;
 }
 
-Status stage_states(KvWrite& write, ValueCodec& codec, const std::vector<StagedState>& states) {
+Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
+                                   const std::vector<StagedState>& states) {
+  bool kept = false;
   for (const StagedState& one : states) {
     FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
     if (!lacks) continue;
-    const Bytes key = staged_key(one.state.id, one.device);
     FP_TRY(const Bytes canonical, wire::encode_record(one.state));
+    const Bytes key = staged_key(one, canonical);
     const Bytes plain = Packer().i64(one.received.ms).raw(canonical).take();
     FP_CHECK_OK(write.put(kStaged, key, codec.encode(kStaged, key, plain)));
+    kept = true;
   }
-  return {};
+  std::uint64_t end = 0;
+  if (!kept) return end;
+  // The tablet's next cursor must tell a store that has this from one that was put back to before.
+  const Bytes unit = to_bytes(as_bytes(states.front().state.unit));
+  FP_TRY(const auto last, write.get(kFeedEnds, unit));
+  end = (last ? Unpacker(*last).u64() : 0) + 1;
+  FP_CHECK_OK(write.put(kFeedEnds, unit, Packer().u64(end).bytes()));
+  return end;
 }
 
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,

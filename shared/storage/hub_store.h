@@ -286,9 +286,9 @@ class HubReader {
   /// Up to which position a start gave out this unit's feed; nothing when it is not remembered.
   virtual Result<std::optional<std::uint64_t>> start_end(const StartId& start,
                                                          const std::string& unit) const = 0;
-  /// By (record, device), those after `after`'s.
-  virtual Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after = {},
-                                                  const DeviceId& after_device = {}) const = 0;
+  /// By record, those after `after`; at least `limit`, until all of the last record are there.
+  virtual Result<std::vector<StagedState>> staged(std::size_t limit,
+                                                  const RecordId& after = {}) const = 0;
   /// What was decided on the losses of a record, oldest first.
   virtual Result<std::vector<RecoveredEntry>> recovered(const RecordId& id) const = 0;
   /// Whether a state that a tablet holds says something that this store lacks.
@@ -375,8 +375,9 @@ class HubStore {
                                    const SignHead& sign) = 0;
 
   // ---- after a loss ----
-  /// Keeps those that say something this store lacks, until `recover` decides on them.
-  virtual Status stage(const std::vector<StagedState>& states) = 0;
+  /// Keeps those (of one unit) that say something this store lacks, until `recover` decides on them. Answers
+  /// where the unit's feed ends by this commit; 0 when nothing was kept.
+  virtual Result<std::uint64_t> stage(const std::vector<StagedState>& states) = 0;
   enum class Recovery : std::uint8_t {
     join,    ///< what was staged becomes part of the record
     refuse,  ///< it is kept aside for good

@@ -20,7 +20,7 @@
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
 //   starts        start id [‖ unit]                its number [where it ended]   (hub_starts.h)
-//   staged        record id ‖ device id            received ‖ canonical state   (codec)
+//   staged        record id ‖ device ‖ 8 of digest received ‖ canonical state   (codec)
 //   recovered     record id ‖ number               pack_recovered               (codec)
 //   damaged       kind ‖ key of the value          see hub_repair.cpp
 #pragma once

@@ -80,17 +80,17 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
   // A state that has seen all of this one stands for it, whatever the hub knows otherwise.
   const bool whole = base && incoming.vv.covers(base->vv);
   if (base && !whole) FP_CHECK_OK(model::join(joined, *base));
-  if (whole) FP_CHECK_OK(write.erase(kLost, id.view()));
+  FP_CHECK_OK(whole ? write.erase(kLost, id.view()) : note_delivered(write, incoming));
   std::vector<Bytes> covered;
   FP_CHECK_OK(
       write.scan(kOwn, id.view(), {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
         Unpacker in(key.subspan(RecordId::kSize));
         const ActorId actor = in.actor();
         const Sequence counter = in.seq();
-        // What a hub that was put back does not have is waiting, whoever else may have told it.
+        // What a hub that was put back does not have is waiting, whatever the base knows of it.
         const OwnActor* own = next.state.find(actor);
         const bool there = own == nullptr || counter <= own->acked;
-        if (there && joined.vv.covers({actor, counter})) covered.push_back(to_bytes(key));
+        if (there && incoming.vv.covers({actor, counter})) covered.push_back(to_bytes(key));
         return KvRead::Step::more;
       }));
   for (const Bytes& key : covered) {

@@ -2,7 +2,8 @@
 //
 // Thread rule: as AgentStore.
 // Invariants: those of agent_store.h, and
-//   1. `own` names exactly the changes of the own chains that the base of their record does not cover.
+//   1. `own` names the changes of the own chains that no delivered state of their record covers, as far as the
+//      hub still has it: what it lost since, or set aside, is named again.
 //   2. Every value but those of `own` goes through the codec, bound to its table and key.
 #pragma once
 
@@ -33,8 +34,10 @@ class KvAgentStore final : public AgentStore {
 
   const AgentState& state() const override { return stored_.state; }
 
-  Status add_actor(ActorId actor, const Hash& chain_start) override {
+  Status add_actor(ActorId actor, const Hash& chain_start,
+                   const std::optional<Epoch>& enrolled_in) override {
     StoredAgentState next = stored_;
+    if (!next.state.epoch) next.state.epoch = enrolled_in;
     if (next.state.find(actor) != nullptr)
       return fail(Errc::already_exists, "actor " + actor.hex());
     next.state.actors.push_back({actor, {}, chain_start, {}, {}, false, false, false});
@@ -175,12 +178,7 @@ class KvAgentStore final : public AgentStore {
     const std::vector<Lost> lost = take_in(next.state, facts);
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
-        next,
-        [&](KvWrite& write) -> Status {
-          FP_CHECK_OK(return_to_pending(write, lost));
-          return put_exceptions(write, facts.exceptions);
-        },
-        UpdateKind::freeing);
+        next, [&](KvWrite& write) { return put_told(write, facts, lost); }, UpdateKind::freeing);
   }
 
   Status acknowledge(ActorId actor, Sequence head,
@@ -190,7 +188,11 @@ class KvAgentStore final : public AgentStore {
       if (own.actor == actor) own.acked = std::clamp(head, own.acked, own.head);
     }
     return commit(
-        next, [&](KvWrite& write) { return put_exceptions(write, exceptions); },
+        next,
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(settle_lost(write, next.state));
+          return put_exceptions(write, exceptions);
+        },
         UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
   }
 
@@ -198,6 +200,7 @@ class KvAgentStore final : public AgentStore {
                    const std::vector<model::Record>& states) override {
     StoredAgentState next = stored_;
     auto& cursors = next.state.cursors;
+    std::erase(next.state.again, unit);
     const auto at = std::lower_bound(
         cursors.begin(), cursors.end(), unit,
         [](const wire::UnitCursor& c, const std::string& u) { return c.unit < u; });
@@ -298,7 +301,7 @@ class KvAgentStore final : public AgentStore {
   // drafts     record id                 type, saved, body
   // exceptions actor ‖ counter           pack_exception
   // renames    record id ‖ old actor ‖ old counter   new actor, new counter, newest old one kept
-  // lost       record id                 empty, plain: the hub lacks something of it
+  // lost       record id                 of what the hub lacks something: the vector it was last known to have
   // damaged    kind ‖ key of the value   see kv_agent_damage.cpp
   static constexpr TableId kMeta = 0;
   static constexpr TableId kChain = 1;
@@ -420,6 +423,10 @@ class KvAgentStore final : public AgentStore {
     Sequence to;
   };
   static std::vector<Lost> take_in(AgentState& state, const WelcomeFacts& facts);
+  /// What the hub has again, by what it delivered or acknowledged since.
+  Status settle_lost(KvWrite& write, const AgentState& state);
+  Status note_delivered(KvWrite& write, const model::Record& incoming);
+  Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
@@ -427,6 +434,9 @@ class KvAgentStore final : public AgentStore {
     for (const wire::ChangeException& e : exceptions) {
       const Bytes key = dot_key(e.actor, e.counter);
       FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
+      // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
+      FP_TRY(const auto entry, write.get(kChain, key));
+      if (entry) FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
     }
     return {};
   }

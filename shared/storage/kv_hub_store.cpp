@@ -199,8 +199,13 @@ class KvHubStore final : public HubStore {
     });
   }
 
-  Status stage(const std::vector<StagedState>& states) override {
-    return kv_.update([&](KvWrite& write) { return stage_states(write, *codec_, states); });
+  Result<std::uint64_t> stage(const std::vector<StagedState>& states) override {
+    std::uint64_t end = 0;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(end, stage_states(write, *codec_, states));
+      return {};
+    }));
+    return end;
   }
 
   Result<BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,

@@ -88,6 +88,7 @@ class Unpacker {
     rest_ = {};
     return out;
   }
+  std::size_t left() const { return rest_.size(); }
   bool failed() const { return failed_; }
   /// Errors: `corrupt` when something was missing or is left over.
   Status finish(std::string_view what) const {

@@ -252,6 +252,7 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
   if (!unsettled) return stop(std::move(unsettled).error(), out);
   hello_.unsettled = *std::move(unsettled);
   hello_.cursors = state.cursors;
+  hello_.again = state.again;
   hello_.schema_digest = identity_.schema_digest;
   hello_.welcome_id = state.welcome_id;
   hello_.status = status(now);
@@ -281,6 +282,11 @@ void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
   const storage::OwnActor* own = store_.state().find(ack.actor);
   if (own != nullptr && own->closed && own->acked == own->head)
     return hear_of_closed(*own, ack.exceptions, out);
+  if (own != nullptr && own->closed && ack.head > hub_may_have_[ack.actor]) {
+    return stop(
+        fail(Errc::closed, "another copy of this tablet sends the same again; connecting again"),
+        out);
+  }
   if (own == nullptr || ack.head > std::max(own->acked, hub_may_have_[ack.actor])) {
     return stop(fail(Errc::chain_broken, "the hub acknowledged changes that were never sent to it"),
                 out);
@@ -390,9 +396,12 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
     it = chunks_.erase(it);
   }
   const auto& cursors = store_.state().cursors;
-  const bool moved = std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
-    return c.unit == deliver.unit && c.cursor == deliver.cursor;
-  });
+  const auto& again = store_.state().again;
+  const bool from_start = std::find(again.begin(), again.end(), deliver.unit) != again.end();
+  const bool moved =
+      from_start || std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
+        return c.unit == deliver.unit && c.cursor == deliver.cursor;
+      });
   if (moved || !states.empty()) {
     if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states); !stored) {
       return stop(std::move(stored).error(), out);

@@ -24,10 +24,14 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
     }
     const storage::OwnActor* own = store_.state().find(verdict.actor);
     if (own == nullptr) return fail(Errc::malformed, "the hub's welcome names an unknown chain");
-    if (own->closed && (!new_epoch_ || verdict.head >= own->head)) {
-      // What stands above its end is another copy's.
+    // What stands above a closed chain's end is another copy's. Below it only a hub that lost something can
+    // stand.
+    const bool settled = !new_epoch_ && own->acked == own->head;
+    // Of an earlier chain the hub compares the hash at the end that hello told.
+    const bool whole = verdict.kind == wire::VerdictKind::known && verdict.head >= own->head;
+    if (own->closed && (settled || whole)) {
       facts.acked.push_back(
-          {verdict.actor, own->acked, std::min(verdict.backed_up, own->head), false});
+          {verdict.actor, own->head, std::min(verdict.backed_up, own->head), false});
       continue;
     }
     bool forked = verdict.kind == wire::VerdictKind::forked ||
@@ -188,7 +192,7 @@ void AgentSession::go_on_apart(AgentOutput& out) {
   }
   const ActorId current = plan->fresh ? plan->fresh->actor : store_.state().current()->actor;
   const bool named = current == hello_.actors.back().actor;
-  auto stored = store_.restamp(*plan, new_epoch_ ? &*told_ : nullptr);
+  auto stored = store_.restamp(*plan, &*told_);
   if (!stored) return stop(std::move(stored).error(), out);
   progressed_ = true;  // at once again: the hub has not yet heard what was written anew
   // Nothing was asked, so nothing that the hub sent was passed over; and it knows the fresh chain.

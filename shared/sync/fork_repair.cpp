@@ -219,7 +219,8 @@ Result<storage::Restamp> plan_restamp(const storage::AgentStore& store, const Hu
   for (const storage::OwnActor& own : actors) {
     const auto closing = closing_of(own);
     const bool is_fresh = empty && &own == &actors.back();
-    if ((own.closed && closing == closings.end()) || is_fresh) continue;
+    const bool whole = closing == closings.end() || closing->last_common == own.head;
+    if ((own.closed && whole) || is_fresh) continue;
     current_goes_on = true;
     const Sequence last = closing != closings.end() ? closing->last_common : own.acked;
     // A chain that did not fork stays, unless what it has to say next may name what is cut off before it.

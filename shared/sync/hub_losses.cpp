@@ -77,6 +77,7 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     const bool from_a_lost_past =
         place.lost || (place.position == 0 && hello.welcome_id > device_->last_welcome);
     feed.recovering = from_a_lost_past;
+    if (std::binary_search(hello.again.begin(), hello.again.end(), unit)) place.position = 0;
     feed.sent = std::min(place.position, feed.known_end);
     feed.got = feed.sent;
     feeds_[unit] = std::move(feed);
@@ -154,14 +155,16 @@ void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOut
   if (recovery_->at_writer == 0) ask_for_states(out);
 }
 
-HubOutput HubSession::on_staged(const Status& stored) {
+HubOutput HubSession::on_staged(const Result<std::uint64_t>& end) {
   HubOutput out;
   if (closed_ || !recovery_) return out;
-  if (!stored) {
+  if (!end) {
     refuse(wire::ErrorCode::busy,
            "the hub could not store this now; nothing is lost, it will be asked for again", out);
     return out;
   }
+  Feed& feed = feeds_.at(recovery_->unit);
+  feed.known_end = std::max(feed.known_end, *end);
   --recovery_->at_writer;
   if (recovery_->answered && recovery_->at_writer == 0) ask_for_states(out);
   return out;

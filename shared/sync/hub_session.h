@@ -70,8 +70,9 @@ class HubSession {
   HubOutput on_frame(Instant now, BytesView frame);
   HubOutput on_applied(Instant now, const storage::BatchResult& result);
   HubOutput on_feed_moved(const std::string& unit, std::uint64_t end);
-  /// What this session handed over to be staged is durable, or could not be stored.
-  HubOutput on_staged(const Status& stored);
+  /// What this session handed over to be staged is durable, and its unit's feed ends there now; or it could
+  /// not be stored. In the writer's order, as `on_applied`.
+  HubOutput on_staged(const Result<std::uint64_t>& end);
   /// The exceptions of these changes (of whichever device) were written anew by another's commit, or by a
   /// ruling that merged nothing, so that no delivery says it.
   HubOutput on_outcomes(const std::vector<model::Dot>& changes);

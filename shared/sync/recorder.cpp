@@ -12,10 +12,10 @@ storage::OwnActor new_chain(const HubId& hub, const DeviceId& device, const Rand
 }
 
 Status ensure_actor(storage::AgentStore& store, const HubId& hub, const DeviceId& device,
-                    const RandomSource& random) {
+                    const RandomSource& random, const std::optional<Epoch>& enrolled_in) {
   if (store.state().current() != nullptr) return {};
   const storage::OwnActor fresh = new_chain(hub, device, random);
-  return store.add_actor(fresh.actor, fresh.hash);
+  return store.add_actor(fresh.actor, fresh.hash, enrolled_in);
 }
 
 ChangeBatch::ChangeBatch(storage::AgentStore& store, model::ChangeTimes times,

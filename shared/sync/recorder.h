@@ -36,8 +36,9 @@ struct EditRequest {
 storage::OwnActor new_chain(const HubId& hub, const DeviceId& device, const RandomSource& random);
 
 /// Opens a chain when the store has none. `hub` and `device` are those of the enrolment.
+/// `enrolled_in`: the hub's epoch then, if its answer told it.
 Status ensure_actor(storage::AgentStore& store, const HubId& hub, const DeviceId& device,
-                    const RandomSource& random);
+                    const RandomSource& random, const std::optional<Epoch>& enrolled_in = {});
 
 class ChangeBatch {
  public:

@@ -40,6 +40,11 @@ void describe(Io& io, typename Io::template Of<AgentStatus>& m) {
 }
 
 template <class Io>
+void describe_item(Io& io, typename Io::template Of<std::string>& m) {
+  io.text("name", m, kNameBound);
+}
+
+template <class Io>
 void describe_item(Io& io, typename Io::template Of<ActorHead>& m) {
   io.item(3);
   io.number("actor", m.actor);
@@ -82,6 +87,9 @@ void describe(Io& io, typename Io::template Of<Hello>& m) {
   io.nonzero(6, "welcome_id", m.welcome_id);
   io.list(7, "unsettled", m.unsettled, limits::kExceptionsMax);
   io.group(8, "status", m.status);
+  io.list(9, "again", m.again, limits::kGrantsMax);
+  io.check(ascending(m.again, [](const auto& unit) -> const auto& { return unit; }), "again",
+           "is not sorted, or repeats one");
   io.check(distinct(m.actors, [](const auto& a) { return a.actor; }), "actors", "repeats an actor");
   io.check(ascending(m.cursors, [](const auto& c) -> const auto& { return c.unit; }), "cursors",
            "is not sorted by unit, or repeats one");

@@ -77,6 +77,8 @@ struct Hello {
   std::vector<model::Dot>
       unsettled;  ///< by chain, the first change not acknowledged, or with an exception: `welcome` tells what became of those after it, confirmed or not
   AgentStatus status;
+  std::vector<std::string>
+      again;  ///< units to be delivered from the beginning, whatever the cursor; sorted
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 

@@ -75,10 +75,10 @@ TEST_CASE(
     CHECK(verified.error().is(Errc::corrupt));
     CHECK(verified.error().detail.find(to_text(TabletStore::record(1))) != std::string::npos);
     if (aside) break;
-    CHECK_FALSE(tablet.store->state().cursors.empty());
+    CHECK(tablet.store->state().again.empty());
     CHECK(*tablet.store->settle_damage(kNow) == 1);
   }
-  CHECK(tablet.store->state().cursors.empty());
+  CHECK(tablet.store->state().again == std::vector<std::string>{"PPT"});
   CHECK(tablet.store->refetches() == 1);
   CHECK(tablet.store->counts()->records == 2);
   REQUIRE(damages(tablet).size() == 1);
@@ -114,7 +114,7 @@ TEST_CASE("damage: a delivery that meets a rotten base takes its place at once")
   CHECK(damages(tablet)[0].settled);
   // The note that reading left is no longer true, and costs nothing.
   REQUIRE(tablet.store->settle_damage(kNow));
-  CHECK(tablet.store->state().cursors.size() == 1);
+  CHECK(tablet.store->state().again.empty());
   CHECK(tablet.store->refetches() == 0);
   tablet.verify();
 }
@@ -131,7 +131,7 @@ TEST_CASE("damage: an acknowledged own change that rotted comes back with the hu
   CHECK(view_of(tablet, 1).unreadable == std::vector<model::Dot>{{kOwnActor, Sequence{1}}});
   CHECK_FALSE(view_of(tablet, 2).damaged);
   REQUIRE(*tablet.store->settle_damage(kNow) == 1);
-  CHECK(tablet.store->state().cursors.empty());
+  CHECK(tablet.store->state().again == std::vector<std::string>{"PPT"});
   REQUIRE(damages(tablet).size() == 2);  // the record that waits, and the change
   CHECK(damages(tablet)[1].acked);
   CHECK_FALSE(damages(tablet)[1].unsendable());
@@ -258,9 +258,9 @@ TEST_CASE("damage: a full store still sets aside, and a failed commit leaves all
   tablet.memory().set_faults(faults);
   CHECK_FALSE(tablet.store->settle_damage(kNow).has_value());
   CHECK(kind == UpdateKind::freeing);
-  CHECK_FALSE(tablet.store->state().cursors.empty());
+  CHECK(tablet.store->state().again.empty());
   CHECK(view_of(tablet, 1).damaged);
   tablet.memory().set_faults({});
   CHECK(*tablet.store->settle_damage(kNow) == 1);
-  CHECK(tablet.store->state().cursors.empty());
+  CHECK(tablet.store->state().again == std::vector<std::string>{"PPT"});
 }

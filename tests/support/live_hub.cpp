@@ -63,6 +63,15 @@ class LiveHub::HookedStore final : public storage::HubStore {
                                     const SignHead& sign) override {
     return store_.edit(edit, hub_actor, sign);
   }
+  Result<std::uint64_t> stage(const std::vector<storage::StagedState>& states) override {
+    return store_.stage(states);
+  }
+  Result<storage::BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,
+                                       const SignHead& sign) override {
+    return store_.recover(input, hub_actor, sign);
+  }
+  Status stopped() override { return store_.stopped(); }
+  Status doubt() override { return store_.doubt(); }
 
  private:
   LiveHub& hub_;

@@ -210,7 +210,8 @@ Tablet& SyncWorld::add_tablet(const std::string& name, const std::string& unit,
   tablet.kv = std::make_unique<storage::MemoryKv>(storage::kAgentTables);
   tablet.codec = std::make_unique<storage::PlainCodec>();
   tablet.store = must(storage::open_agent_store(*tablet.kv, *tablet.codec), "agent store");
-  must(sync::ensure_actor(*tablet.store, hub_id_, tablet.identity.device, random()), "actor");
+  must(sync::ensure_actor(*tablet.store, hub_id_, tablet.identity.device, random(), epoch_),
+       "actor");
   storage::Device device;
   device.id = tablet.identity.device;
   device.name = name;
@@ -448,7 +449,7 @@ bool SyncWorld::write(bool grouped) {
   if (rolled_back_) return doubt_hub(), true;
   bool wrote = !staged_.empty();
   for (Staged& staged : std::exchange(staged_, {})) {
-    const Status stored = halves_[staged.half].store->stage(staged.states);
+    const auto stored = halves_[staged.half].store->stage(staged.states);
     if (!stored) return restart_hub(), ++hub_crashes_, true;
     staged.from->inbox.emplace_back(
         [stored](sync::HubSession& session) { return session.on_staged(stored); });

@@ -48,6 +48,15 @@ inline void require_converged(SyncWorld& world, const std::string& unit) {
   REQUIRE(verified);
 }
 
+/// Every change in the hub's log.
+template <class Visit>
+void each_logged(SyncWorld& world, const std::string& unit, const Visit& visit) {
+  for (const RecordId& id : *world.reader(unit).ids_after(RecordId{}, 10'000)) {
+    for (const storage::LogEntry& entry : *world.reader(unit).history(id))
+      visit(*wire::decode_change(entry.actor, entry.frame));
+  }
+}
+
 /// Every change in the hub's log, and the record that they give by the oracle is the one stored.
 template <class Visit>
 void require_log_gives_records(SyncWorld& world, const std::string& unit, const Visit& visit) {

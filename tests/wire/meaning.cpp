@@ -83,8 +83,8 @@ class MeaningIo {
     for (const auto& value : values) {
       MeaningIo inner;
       describe_item(inner, value);
-      constexpr bool kScalar =
-          std::is_same_v<T, Bytes> || std::is_same_v<T, Sequence> || std::is_same_v<T, RecordId>;
+      constexpr bool kScalar = std::is_same_v<T, Bytes> || std::is_same_v<T, Sequence> ||
+                               std::is_same_v<T, RecordId> || std::is_same_v<T, std::string>;
       array.push_back(kScalar ? inner.out.front() : inner.out);
     }
   }

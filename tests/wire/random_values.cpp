@@ -198,6 +198,7 @@ wire::Hello Random::hello() {
   m.schema_digest = id<Hash>();
   m.welcome_id = number();
   for (const auto& entry : entries(5)) m.unsettled.push_back({entry.actor, entry.counter});
+  if (coin()) m.again.assign(units.begin(), units.end());
   m.status = status();
   return m;
 }
