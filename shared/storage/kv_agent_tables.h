@@ -209,10 +209,14 @@ class KvAgentStore final : public AgentStore {
     } else {
       cursors.insert(at, {unit, cursor});
     }
-    return commit(next, [&](KvWrite& write) -> Status {
-      for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
-      return {};
-    });
+    // A cursor alone is a few bytes: a full tablet is in sync as long as nobody else wrote anything.
+    return commit(
+        next,
+        [&](KvWrite& write) -> Status {
+          for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
+          return {};
+        },
+        states.empty() ? UpdateKind::freeing : UpdateKind::normal);
   }
 
   Status set_last_sync(Instant hub_time) override {
