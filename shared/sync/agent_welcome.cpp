@@ -127,7 +127,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
 Status AgentSession::write_again_what_may_stand(
     const std::vector<wire::ChangeException>& exceptions) {
   const bool any = std::any_of(exceptions.begin(), exceptions.end(), [](const auto& e) {
-    return e.kind == wire::ExceptionKind::unauthorised && e.rule == storage::kPredecessorRefused;
+    return e.kind == wire::ExceptionKind::unauthorised && e.rule == wire::kPredecessorRefused;
   });
   if (!any) return {};
   FP_TRY(const auto plan, plan_reauthoring(store_));

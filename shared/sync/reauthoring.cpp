@@ -40,7 +40,7 @@ class Reauthoring {
     for (const wire::ChangeException& e : exceptions) {
       if (e.kind != wire::ExceptionKind::unauthorised) continue;
       refused_.insert({e.actor, e.counter});
-      if (e.rule != storage::kPredecessorRefused) continue;
+      if (e.rule != wire::kPredecessorRefused) continue;
       targets_[e.actor].push_back(e.counter);
       records_.insert(e.record);
     }
