@@ -22,9 +22,9 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> kTables = {
-    "meta",    "records",     "log",    "feed",       "feed_ends", "actors",
-    "batches", "by_record",   "held",   "exceptions", "conflicts", "units",
-    "devices", "invitations", "starts", "staged",     "recovered", "backed_up", "damaged"};
+    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
+    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations",
+    "starts",    "staged",  "recovered",  "backed_up", "damaged"};
 /// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 3;

@@ -160,7 +160,8 @@ Result<bool> HubApply::refused_predecessor(const model::Change& change) {
 
 Result<bool> HubApply::advance_over_refused(Loaded& loaded, const model::Change& change) {
   FP_TRY(const bool passed, pass_over_refused(write_, loaded.built(), change));
-  if (passed) loaded.drained = true;  // not what its author's tablet has: it is to be delivered there, too
+  if (passed)
+    loaded.drained = true;  // not what its author's tablet has: it is to be delivered there, too
   return passed;
 }
 
@@ -247,8 +248,8 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
       FP_TRY(const bool refused, refused_predecessor(change));
       if (refused) {
         return unauthorised(wire::kPredecessorRefused, "rests on this tablet's change " +
-                                                     std::to_string(change.prev.value) +
-                                                     ", which was refused");
+                                                           std::to_string(change.prev.value) +
+                                                           ", which was refused");
       }
       return hold(batch, change, outcome.applied, result);
     }

@@ -148,6 +148,7 @@ struct Hub {
     std::vector<std::tuple<TableId, Bytes, Bytes>> all;
     REQUIRE(kv->view([&](const KvRead& read) -> Status {
       for (TableId table = hub_tables::kMeta + 1; table < hub_tables::kTableCount; ++table) {
+        if (table == hub_tables::kStarts) continue;  // each opening adds to it
         FP_CHECK_OK(read.scan(table, {}, {}, [&](BytesView key, BytesView value) {
           all.emplace_back(table, to_bytes(key), to_bytes(value));
           return Result<KvRead::Step>(KvRead::Step::more);
