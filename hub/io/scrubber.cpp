@@ -99,6 +99,11 @@ std::vector<std::string> store_alarms(const std::string& name, const storage::Hu
                      " stored values were damaged on the disk and cannot be mended here; "
                      "`fieldpost-hub damaged` names them");
   }
+  if (counts.staged > 0) {
+    alarms.push_back(name + ": the hub was put back to an older state, and " +
+                     std::to_string(counts.staged) +
+                     " copies of what it lost wait for a decision: `fieldpost-hub recovery`");
+  }
   if (counts.room_bytes == 0) {
     alarms.push_back(
         name + ": no room left: tablets keep what they record until some is made on the disk");

@@ -46,8 +46,8 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
                   "copy of it may have been put back). Everything here is kept; ask the hub's "
                   "operator");
     }
-    facts.acked.push_back(
-        {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
+    facts.acked.push_back({verdict.actor, forked ? own->acked : verdict.head,
+                           forked ? own->backed_up : verdict.backed_up, forked});
   }
   for (const wire::ChangeException& exception : welcome.exceptions) {
     const auto on = std::find_if(facts.acked.begin(), facts.acked.end(),
