@@ -290,3 +290,36 @@ TEST_CASE("one damaged record does not keep a tablet from a lost past from every
   INFO((tablet.closed ? tablet.closed->message() : std::string()));
   CHECK(tablet.store->load(later)->has_value());
 }
+
+TEST_CASE(
+    "a change that was given up comes after all: it is set aside, not passed over in silence") {
+  SyncWorld world(508);
+  Tablet& author = world.add_tablet("T01", "PPT");
+  Tablet& witness = world.add_tablet("T02", "PPT");
+  const RecordId id = world.record(author, {field("note", std::string("first"))});
+  everybody_syncs(world);
+  const auto backup = world.hub_disks();
+  REQUIRE(world.edit(author, id, {field("plate", std::string("2A-1"))}));
+  everybody_syncs(world);
+  world.cut(author);
+  REQUIRE(world.edit(witness, id, {field("note", std::string("rests on it"))}));
+  world.put_back_hub(backup);
+  author.gone = true;
+  everybody_syncs(world);
+  REQUIRE(world.recover("PPT", id, Recovery::refuse));
+  REQUIRE(world.recover("PPT", id, Recovery::release));
+  author.gone = false;
+  everybody_syncs(world);
+  const bool shown = shown_text(**world.reader("PPT").record(id), "plate") == "2A-1";
+  const auto aside = *world.reader("PPT").quarantine(10);
+  REQUIRE((shown || aside.size() == 1));
+  CHECK(world.verify_hub());
+  if (shown) return;
+  // No ruling but a word on what it says makes it go away.
+  const auto& e = aside.front().exception;
+  CHECK_FALSE(world.rule("PPT", e.actor, e.counter, storage::HubStore::Ruling::retry));
+  CHECK(world.reader("PPT").quarantine(10)->size() == 1);
+  REQUIRE(world.rule("PPT", e.actor, e.counter, storage::HubStore::Ruling::accept));
+  heal_and_check(world);
+  CHECK(shown_text(**world.reader("PPT").record(id), "plate") == "2A-1");
+}
