@@ -112,8 +112,9 @@ class HubSession {
   struct Recovery {
     std::string unit;
     bool summarised = false;      ///< the tablet said what it holds; now it is asked for states
+    RecordId summarised_to;       ///< the last record of the summaries so far
     std::deque<RecordId> wanted;  ///< to be asked for
-    std::vector<RecordId> asked;  ///< in the question under way, ascending
+    std::vector<RecordId> asked;  ///< in the question under way and not yet answered, ascending
     bool answered = false;        ///< the question under way
     std::size_t at_writer = 0;    ///< pages not yet durable
     std::optional<wire::StateChunk> large;  ///< a state that comes in parts: what came of it
