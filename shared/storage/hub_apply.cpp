@@ -234,7 +234,7 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   switch (outcome.applied) {
     case model::Applied::already_known: {
       // Known without its log entry: it came back from a tablet's copy after this hub had lost it.
-      FP_TRY(const bool differs, differs_from_recovered(write_, loaded.built(), change));
+      FP_TRY(const bool differs, differs_from_recovered(write_, codec_, loaded.built(), change));
       if (!differs) return {};
       return except(
           batch,
