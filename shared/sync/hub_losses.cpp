@@ -82,7 +82,20 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     feed.got = feed.sent;
     feeds_[unit] = std::move(feed);
   }
+  for (const wire::UnitCursor& known : hello.cursors) {
+    if (feeds_.contains(known.unit)) continue;
+    FP_TRY(const Place place, read_cursor(known.unit, known.cursor));
+    if (!place.lost) continue;
+    rolled_back = rolled_back || place.this_epoch;
+    Feed& feed = feeds_[known.unit];
+    feed.recovering = feed.withdrawn = true;
+  }
   return {};
+}
+
+bool HubSession::withdrawn_waits() const {
+  return std::any_of(feeds_.begin(), feeds_.end(),
+                     [](const auto& feed) { return feed.second.withdrawn; });
 }
 
 void HubSession::recover_next(HubOutput& out) {
@@ -192,8 +205,9 @@ void HubSession::ask_for_states(HubOutput& out) {
   recovery_.reset();
   Feed& feed = feeds_.at(unit);
   feed.recovering = false;
-  pump(unit, feed, out);
+  if (feed.withdrawn) feeds_.erase(unit);
   recover_next(out);
+  for (auto& [open, waiting] : feeds_) pump(open, waiting, out);
 }
 
 }  // namespace fieldpost::sync
