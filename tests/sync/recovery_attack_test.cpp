@@ -323,3 +323,86 @@ TEST_CASE(
   heal_and_check(world);
   CHECK(shown_text(**world.reader("PPT").record(id), "plate") == "2A-1");
 }
+
+TEST_CASE("a withdrawn unit is asked for and never delivered, whoever writes in it meanwhile") {
+  SyncWorld world(509);
+  Tablet& author = world.add_tablet("T01", "PPT");
+  Tablet& witness = world.add_tablet("T02", "PPT");
+  Tablet& mate = world.add_tablet("B01", "BTB");
+  world.record_many(author, 1);
+  everybody_syncs(world);
+  const auto backup = world.hub_disks();
+  world.record_many(author, 3);
+  everybody_syncs(world);
+  destroy(world, author);
+  world.put_back_hub(backup);
+  Tablet& stayed = world.add_tablet("T03", "PPT");
+  move(world, witness, "BTB");
+  const auto theirs = world.record_many(mate, 2);
+  world.sync(mate);
+  for (std::size_t cut_after = 0; cut_after < 10; ++cut_after) {
+    world.connect(witness);
+    std::size_t moved = 0;
+    for (bool more = true; more && moved < cut_after;) {
+      if (moved == 3) {
+        const RecordId unseen = world.record(stayed, {field("note", std::string("not for it"))});
+        world.sync(stayed);
+        CHECK_FALSE(witness.store->load(unseen)->has_value());
+      }
+      more = world.move_down(witness) || world.move_up(witness) || world.write(true);
+      hear_all(world);
+      moved += more ? 1 : 0;
+    }
+    world.cut(witness);
+  }
+  everybody_syncs(world);
+  CHECK(witness.in_sync());
+  CHECK(world.reader("PPT").staged(10)->size() == 3);
+  CHECK(witness.store->counts()->records == 2);
+  for (const RecordId& id : theirs) CHECK(witness.store->load(id)->has_value());
+}
+
+TEST_CASE("a joined copy whose vector is too high does not keep its author from syncing") {
+  SyncWorld world(510);
+  Tablet& honest = world.add_tablet("T01", "PPT");
+  Tablet& bad = world.add_tablet("T02", "PPT");
+  const RecordId id = world.record(honest, {field("note", std::string("first"))});
+  world.sync(honest);
+  model::Record copy = **world.reader("PPT").record(id);
+  copy.vv.add({copy.vv.entries().front().actor, Sequence{1'000}});
+  Liar liar(world, bad);
+  liar.offer(copy);
+  world.cut(bad);
+  if (!world.recover("PPT", id)) return;  // refused: as good
+  everybody_syncs(world);
+  INFO((honest.closed ? honest.closed->message() : std::string()));
+  CHECK(honest.in_sync());
+}
+
+TEST_CASE("a moved device does not write to its old unit for ever by beginning new chains") {
+  SyncWorld world(511);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  world.add_tablet("B01", "BTB");
+  world.sync(tablet);
+  world.cut(tablet);
+  move(world, tablet, "BTB");
+  const auto old_welcome = tablet.store->state().welcome_id;
+  world.sync(tablet);  // it knows by now
+  for (int i = 0; i < 3; ++i) {
+    world.cut(tablet);
+    const ActorId fresh = random_actor(world.random());
+    REQUIRE(tablet.store->add_actor(
+        fresh, wire::chain_start(world.hub_id(), tablet.identity.device, fresh)));
+    std::array<std::uint8_t, 10> entropy{};
+    world.random()(entropy);
+    world.pass(86'400'000);
+    tablet.unit = "PPT";
+    model::Change change = world.draft_change(tablet, make_record_id(world.now().wall, entropy),
+                                              {field("note", std::string("back"))});
+    change.welcome = old_welcome;
+    world.append_raw(tablet, change, *wire::encode_change(change));
+    world.sync(tablet);
+    world.settle();
+    CHECK_FALSE(world.reader("PPT").record(change.record)->has_value());
+  }
+}
