@@ -234,7 +234,7 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   switch (outcome.applied) {
     case model::Applied::already_known: {
       // Known without its log entry: it came back from a tablet's copy after this hub had lost it.
-      FP_TRY(const bool differs, differs_from_recovered(write_, loaded.built(), change));
+      FP_TRY(const bool differs, differs_from_recovered(write_, codec_, loaded.built(), change));
       if (!differs) return {};
       return except(
           batch,
@@ -314,7 +314,12 @@ Status HubApply::drain_held(Entry& entry) {
   for (bool moved = true; moved && !waiting.empty();) {
     moved = false;
     for (auto it = waiting.begin(); it != waiting.end();) {
-      const Outcome outcome = apply_within(loaded, it->change, it->bytes);
+      Outcome outcome = apply_within(loaded, it->change, it->bytes);
+      if (outcome.applied == model::Applied::held_for_context) {
+        // The last thing that it waited for besides a refused change may have come just now.
+        FP_TRY(const bool advanced, advance_over_refused(loaded, it->change));
+        if (advanced) outcome = apply_within(loaded, it->change, it->bytes);
+      }
       const model::Dot dot = it->change.dot;
       if (outcome.too_large) {
         FP_CHECK_OK(refuse_held(id, dot, wire::ExceptionKind::quarantined, kTooLargeRule,

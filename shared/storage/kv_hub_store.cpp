@@ -377,7 +377,12 @@ class KvHubStore final : public HubStore {
                       "): it can be rejected, so that later edits of its record go on without it, "
                       "or stay in quarantine; it is kept as received either way");
     }
-    if (stored.exception.rule == kDiffersRule && input.ruling != Ruling::retry)
+    if (stored.exception.rule == kDiffersRule && input.ruling == Ruling::retry)
+      return fail(Errc::invalid_argument,
+                  "change " + name +
+                      " says otherwise than what was recovered, whatever the "
+                      "forms say: accept it or reject it");
+    if (stored.exception.rule == kDiffersRule)
       return settle_differing(write, run, *codec_, *change, input,
                               {identity_.hub, hub_actor, sign});
     if (input.ruling == Ruling::reject)
