@@ -49,6 +49,7 @@ Bytes pack_state(const StoredAgentState& stored) {
   for (const std::string& unit : s.again) out.text(unit);
   out.u64(s.grants.size());
   for (const wire::Grant& grant : s.grants) out.text(grant.unit);
+  if (s.claimed) out.actor(s.claimed->actor).seq(s.claimed->counter);
   return out.take();
 }
 
@@ -95,6 +96,10 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   for (std::uint64_t n = version < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n)
     s.again.push_back(in.text());
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
+  if (in.left() > 0) {
+    const ActorId actor = in.actor();
+    s.claimed = model::Dot{actor, in.seq()};
+  }
   FP_CHECK_OK(in.finish("agent state"));
   return stored;
 }

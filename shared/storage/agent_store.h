@@ -47,7 +47,9 @@ struct AgentState {
   std::vector<OwnActor> actors;           ///< by age; the current one last
   std::vector<wire::UnitCursor> cursors;  ///< sorted by unit
   std::vector<std::string> again;         ///< units to be delivered from the beginning; sorted
-  std::vector<wire::Grant> grants;        ///< sorted by unit; of the last welcome
+  std::optional<model::Dot>
+      claimed;  ///< last own dot that a delivery knew and the hub's verdict did not
+  std::vector<wire::Grant> grants;  ///< sorted by unit; of the last welcome
   std::string compartment;
   std::optional<Epoch> epoch;  ///< of the last welcome
   std::uint64_t welcome_id = 0;
@@ -222,6 +224,9 @@ class AgentStore {
   /// What changes of one chain on a record were written anew as: old counter → new dot.
   virtual Result<std::map<Sequence, model::Dot>> renames(const RecordId& record,
                                                          ActorId actor) const = 0;
+
+  /// A delivery knows an own change above what the hub acknowledged: see `AgentState::claimed`.
+  virtual Status note_claim(const model::Dot& dot) = 0;
 
   // ---- after the hub was put back ----
   /// Every confirmed base, by id, as the hub delivered it; `visit` does not write.

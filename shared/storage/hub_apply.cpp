@@ -219,7 +219,16 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
                   result);
   };
   welcome_ = std::max(welcome_, change.welcome);
-  if (!may_write(batch, loaded.record.unit)) {
+  const Authority authority = may_write(batch, loaded.record.unit, change.welcome);
+  if (authority == Authority::doubtful) {
+    return except(batch,
+                  {batch.actor, change.dot.counter, change.record, wire::ExceptionKind::quarantined,
+                   "grant_doubtful", "",
+                   "names a welcome that this hub does not know, or an older one than this device "
+                   "has named before: whether the unit was granted then is for an operator to say"},
+                  result);
+  }
+  if (authority == Authority::none) {
     return unauthorised("not_granted", "this device may not write records of this unit");
   }
   // Only after the authority: an operator's ruling must not apply what the device may not write.
@@ -268,11 +277,22 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   return drain_held(*entry);
 }
 
-bool HubApply::may_write(const IncomingBatch& batch, const std::string& unit) const {
-  if (std::binary_search(batch.granted.begin(), batch.granted.end(), unit)) return true;
-  return std::any_of(batch.former.begin(), batch.former.end(), [&](const FormerGrant& former) {
-    return former.unit == unit && former.until_welcome >= welcome_;
-  });
+HubApply::Authority HubApply::may_write(const IncomingBatch& batch, const std::string& unit,
+                                        std::uint64_t named) const {
+  if (std::binary_search(batch.granted.begin(), batch.granted.end(), unit))
+    return Authority::granted;
+  // Of a past that this hub has lost: it cannot know what that welcome granted.
+  for (const LostWelcomes& lost : batch.lost) {
+    if (named > lost.above && named < lost.below) return Authority::doubtful;
+  }
+  const auto held_at = [&](std::uint64_t welcome) {
+    return std::any_of(batch.former.begin(), batch.former.end(), [&](const FormerGrant& former) {
+      return former.unit == unit && former.until_welcome >= welcome;
+    });
+  };
+  if (held_at(std::max(welcome_, born_))) return Authority::granted;
+  // A chain that began after its device knew, and names what came before: honest only of another copy of it.
+  return held_at(welcome_) ? Authority::doubtful : Authority::none;
 }
 
 void HubApply::touch(Entry& entry) {
@@ -362,7 +382,7 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   BatchResult result;
   result.actor = batch.actor;
   now_ = batch.received;
-  ActorHeadState head{batch.device, {}, batch.previous, 0};
+  ActorHeadState head{batch.device, {}, batch.previous, 0, batch.born};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(batch.actor).bytes()));
   if (stored) {
     FP_TRY(head, unpack_actor(*stored));
@@ -385,6 +405,7 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
     return result;
   }
   welcome_ = head.welcome;
+  born_ = head.born;
   for (const IncomingChange& change : batch.changes) FP_CHECK_OK(merge(batch, change, result));
   head.welcome = welcome_;
   head.head = batch.changes.back().counter;
@@ -404,7 +425,7 @@ Status HubApply::add_own(
     Instant received) {
   const ActorId actor = change.dot.actor;
   FP_TRY(const DeviceId device, DeviceId::from(hub.view()));
-  ActorHeadState head{device, {}, wire::chain_start(hub, device, actor), 0};
+  ActorHeadState head{device, {}, wire::chain_start(hub, device, actor), 0, 0};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(actor).bytes()));
   if (stored) {
     FP_TRY(head, unpack_actor(*stored));
@@ -412,6 +433,9 @@ Status HubApply::add_own(
   if (head.head.next() != change.dot.counter) {
     return fail(Errc::conflict, "the hub's own chain moved; try again");
   }
+  FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
+  if (entry->second.built().vv.covers(change.dot))
+    return fail(Errc::conflict, "the record claims a change that this hub is only about to make");
   FP_TRY(const Bytes frame, wire::encode_change(change));
   head.hash = wire::chain_next(head.hash, frame);
   head.head = change.dot.counter;

@@ -86,8 +86,11 @@ class HubApply {
 
   Result<Entry*> load(const RecordId& id, const std::string& type, const std::string& unit);
   void touch(Entry& entry);
-  /// By the unit that the stored record has, and the newest welcome that the chain named so far.
-  bool may_write(const IncomingBatch& batch, const std::string& unit) const;
+  enum class Authority : std::uint8_t { granted, doubtful, none };
+  /// By the unit that the stored record has, the newest welcome that the chain named so far, and what its device
+  /// knew when it began the chain.
+  Authority may_write(const IncomingBatch& batch, const std::string& unit,
+                      std::uint64_t named) const;
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
@@ -117,6 +120,7 @@ class HubApply {
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
   std::uint64_t welcome_ = 0;     ///< of the batch being merged
+  std::uint64_t born_ = 0;        ///< of its chain
   std::optional<Instant> now_;    ///< of the batch being merged
   std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
 };

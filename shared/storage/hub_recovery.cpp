@@ -179,6 +179,17 @@ Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
                    const OwnChain& chain) {
   FP_TRY(const auto aside, set_aside_under(write, input.record, staged.state.vv, true));
   if (aside) return refuse_set_aside(*aside);
+  FP_TRY(const auto own, write.get(kActors, Packer().actor(chain.actor).bytes()));
+  Sequence made;
+  if (own) {
+    FP_TRY(const ActorHeadState head, unpack_actor(*own));
+    made = head.head;
+  }
+  if (staged.state.vv[chain.actor] > made)
+    return fail(Errc::conflict,
+                "the copy of device " + staged.device.hex() +
+                    " claims changes that this hub has not made: refuse it, and look into that "
+                    "tablet");
   RecoveredEntry entry{RecoveredEntry::Kind::joined,
                        input.times.wall,
                        input.author,

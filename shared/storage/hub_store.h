@@ -11,6 +11,7 @@
 //   6. A damaged record is read as its changes give it; a damaged value fails nothing but itself.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,6 +50,12 @@ struct FormerGrant {
   std::uint64_t until_welcome = 0;
 };
 
+/// Ids of welcomes between two that the hub remembers; both ends are known.
+struct LostWelcomes {
+  std::uint64_t above = 0;
+  std::uint64_t below = 0;
+};
+
 struct IncomingBatch {
   DeviceId device;
   ActorId actor;
@@ -61,6 +68,9 @@ struct IncomingBatch {
   std::vector<std::string> granted;  ///< units the device may write, sorted
   /// Those it could write: a change may still do so that names a welcome up to the last one that granted it.
   std::vector<FormerGrant> former;
+  /// Of a chain that is new here: what the device had said to know when it first named the chain.
+  std::uint64_t born = 0;
+  std::vector<LostWelcomes> lost;  ///< welcomes of the device that the hub's data has lost
 };
 
 /// A record that a batch moved in its unit's feed.
@@ -124,11 +134,20 @@ struct ForkNotes {
   }
 };
 
+struct AnnouncedChain {
+  ActorId actor;
+  std::uint64_t welcome = 0;  ///< the newest that its device had said to have heard by then
+};
+
 struct Device {
   DeviceId id;       ///< zero while only invited
   std::string name;  ///< "T07": unique in its unit, part of reference numbers
   std::string unit;
   std::vector<FormerGrant> former;  ///< by age
+  std::uint64_t said_welcome = 0;   ///< once moved: the newest that it said to have heard
+  std::vector<AnnouncedChain>
+      announced;                   ///< once moved: chains named before they had a change here
+  std::vector<LostWelcomes> lost;  ///< by age
   DeviceStanding standing = DeviceStanding::active;
   Instant enrolled;
   std::uint64_t last_welcome = 0;
@@ -139,6 +158,25 @@ struct Device {
   std::string last_error;
   std::optional<Instant> last_error_at;
   ForkNotes forks;
+
+  /// The first time counts; beyond a bound nothing is added, and the chain counts as begun when it has a change.
+  void announce(const AnnouncedChain& chain) {
+    constexpr std::size_t kMax = 256;
+    const bool known = std::any_of(announced.begin(), announced.end(),
+                                   [&](const auto& other) { return other.actor == chain.actor; });
+    if (!known && announced.size() < kMax) announced.push_back(chain);
+  }
+  /// Beyond a bound the last stretch grows: more is doubtful then, nothing less.
+  void note_lost(const LostWelcomes& stretch) {
+    constexpr std::size_t kMax = 16;
+    const bool known = std::any_of(lost.begin(), lost.end(), [&](const LostWelcomes& other) {
+      return other.above <= stretch.above && other.below >= stretch.below;
+    });
+    if (known) return;
+    if (lost.size() < kMax) return lost.push_back(stretch);
+    lost.back().above = std::min(lost.back().above, stretch.above);
+    lost.back().below = std::max(lost.back().below, stretch.below);
+  }
 };
 
 /// A single-use enrolment code, stored as its hash.
@@ -156,6 +194,7 @@ struct ActorHeadState {
   Hash hash;
   std::uint64_t welcome =
       0;  ///< the newest that a change of this chain named: later ones know no older
+  std::uint64_t born = 0;  ///< see `IncomingBatch::born`
 };
 
 struct FeedEntry {

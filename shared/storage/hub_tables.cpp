@@ -32,7 +32,13 @@ Bytes feed_key(std::string_view unit, std::uint64_t position) {
 }
 
 Bytes pack_actor(const ActorHeadState& actor) {
-  return Packer().id(actor.device).seq(actor.head).id(actor.hash).u64(actor.welcome).take();
+  return Packer()
+      .id(actor.device)
+      .seq(actor.head)
+      .id(actor.hash)
+      .u64(actor.welcome)
+      .u64(actor.born)
+      .take();
 }
 
 Result<ActorHeadState> unpack_actor(BytesView bytes) {
@@ -41,7 +47,9 @@ Result<ActorHeadState> unpack_actor(BytesView bytes) {
   actor.device = in.id<DeviceId>();
   actor.head = in.seq();
   actor.hash = in.id<Hash>();
-  if (in.left() > 0) actor.welcome = in.u64();  // written by an earlier version without it
+  // Written by earlier versions without them.
+  if (in.left() > 0) actor.welcome = in.u64();
+  if (in.left() > 0) actor.born = in.u64();
   FP_CHECK_OK(in.finish("actor"));
   return actor;
 }
@@ -117,6 +125,10 @@ Bytes pack_device(const Device& d) {
   out.u64(d.forks.times).i64(d.forks.last.ms).seq(d.forks.hub_head).seq(d.forks.device_head);
   out.u64(d.forks.rewritten).u64(d.former.size());
   for (const FormerGrant& former : d.former) out.text(former.unit).u64(former.until_welcome);
+  out.u64(d.said_welcome).u64(d.announced.size());
+  for (const AnnouncedChain& chain : d.announced) out.actor(chain.actor).u64(chain.welcome);
+  out.u64(d.lost.size());
+  for (const LostWelcomes& lost : d.lost) out.u64(lost.above).u64(lost.below);
   return out.take();
 }
 
@@ -153,6 +165,19 @@ Result<Device> unpack_device(BytesView bytes) {
     former.unit = in.text();
     former.until_welcome = in.u64();
     d.former.push_back(std::move(former));
+  }
+  if (format >= 2) d.said_welcome = in.u64();
+  for (std::uint64_t n = format < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n) {
+    AnnouncedChain chain;
+    chain.actor = in.actor();
+    chain.welcome = in.u64();
+    d.announced.push_back(chain);
+  }
+  for (std::uint64_t n = format < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n) {
+    LostWelcomes lost;
+    lost.above = in.u64();
+    lost.below = in.u64();
+    d.lost.push_back(lost);
   }
   FP_CHECK_OK(in.finish("device"));
   return d;

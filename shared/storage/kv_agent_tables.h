@@ -215,6 +215,12 @@ class KvAgentStore final : public AgentStore {
   }
 
   Status forget_ungranted() override;
+  Status note_claim(const model::Dot& dot) override {
+    StoredAgentState next = stored_;
+    next.state.claimed = dot;
+    return commit(
+        next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
+  }
 
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;

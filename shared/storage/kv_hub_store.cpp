@@ -101,6 +101,9 @@ class KvHubStore final : public HubStore {
         stored.last_error = device.last_error;
         stored.last_error_at = device.last_error_at;
         stored.forks.add(device.forks);
+        stored.said_welcome = std::max(stored.said_welcome, device.said_welcome);
+        for (const AnnouncedChain& chain : device.announced) stored.announce(chain);
+        for (const LostWelcomes& lost : device.lost) stored.note_lost(lost);
         FP_CHECK_OK(write.put(kDevices, device.id.view(), pack_device(stored)));
       }
       return {};

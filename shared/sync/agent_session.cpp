@@ -336,10 +336,19 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
   fill_window(out);
 }
 
-Status AgentSession::check_own_dots(const model::Record& record) const {
+Status AgentSession::check_own_dots(const model::Record& record) {
   for (const storage::OwnActor& own : store_.state().actors) {
     // Above a closed chain's end stands what another copy of this tablet wrote.
-    if (own.closed || record.vv[own.actor] <= own.acked) continue;
+    const Sequence claimed = record.vv[own.actor];
+    if (own.closed || claimed <= own.acked) continue;
+    const model::Dot dot{own.actor, claimed};
+    // Met before, and the verdict since knows nothing of it: it is not on the hub's chain. Somebody's copy
+    // claims it, and this chain ends, so that it can claim nothing more.
+    if (store_.state().claimed == dot) {
+      search_.add_found({own.actor, own.acked, false});
+      continue;
+    }
+    FP_CHECK_OK(store_.note_claim(dot));
     return fail(Errc::closed,
                 "the hub has more of this tablet than it acknowledged here; connecting again");
   }
@@ -392,6 +401,11 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
     if (auto taken = take(it->second.bytes, &it->first.second); !taken)
       return stop(std::move(taken).error(), out);
     it = chunks_.erase(it);
+  }
+  if (search_.started()) {
+    told_.emplace(standing());
+    phase_ = Phase::repairing;
+    return go_on_apart(out);
   }
   const auto& cursors = store_.state().cursors;
   const auto& again = store_.state().again;

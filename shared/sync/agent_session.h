@@ -132,7 +132,11 @@ class AgentSession {
   /// Asks on for the last common points, or writes anew what stands above them and leaves.
   void go_on_apart(AgentOutput& out);
   Status check_type(const std::string& type) const;
-  Status check_own_dots(const model::Record& record) const;
+  /// Errors: `closed` when the state knows more of an open own chain than the hub acknowledged. When the same
+  /// was met before, the chain is noted to be closed instead.
+  Status check_own_dots(const model::Record& record);
+  /// What the last welcome said, as it is stored.
+  storage::AgentStore::WelcomeFacts standing() const;
   wire::AgentStatus status(const TimeReading& now) const;
   void fill_window(AgentOutput& out);
   bool push_some(const storage::OwnActor& own, AgentOutput& out);

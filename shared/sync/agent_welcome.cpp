@@ -136,12 +136,23 @@ Status AgentSession::write_again_what_may_stand(
 
 void AgentSession::go_live(AgentOutput& out) {
   phase_ = Phase::live;
+  search_.clear();
   if (auto written = write_again_what_may_stand(told_->exceptions); !written)
     return stop(std::move(written).error(), out);
   confirm(told_->exceptions, out);
   told_.reset();
   fill_window(out);
   note_sync(welcomed_, out);
+}
+
+storage::AgentStore::WelcomeFacts AgentSession::standing() const {
+  const storage::AgentState& state = store_.state();
+  storage::AgentStore::WelcomeFacts facts;
+  facts.epoch = challenge_.epoch;
+  facts.welcome_id = state.welcome_id;
+  facts.grants = state.grants;
+  facts.compartment = state.compartment;
+  return facts;
 }
 
 Status AgentSession::begin_epoch(const wire::Challenge& challenge) {

@@ -38,6 +38,11 @@ class ForkSearch {
   /// Both sides have at most `at_most`.
   void add(ActorId actor, Sequence at_most);
   void add_found(const Closing& closing) { done_.push_back(closing); }
+  void clear() {
+    open_.clear();
+    done_.clear();
+    asked_ = false;
+  }
   bool started() const { return !open_.empty() || !done_.empty(); }
   /// Whether anything had to be asked.
   bool asked() const { return asked_; }

@@ -108,7 +108,10 @@ void HubSession::recover_next(HubOutput& out) {
 }
 
 Result<bool> HubSession::wanted(const wire::RecordSummary& summary) const {
-  FP_TRY(const auto record, here().reader->record(summary.record));
+  auto found = here().reader->record(summary.record);
+  // Damaged beyond repair here: that is told and mended elsewhere, and must not keep the rest away.
+  if (!found && found.error().is(Errc::corrupt)) return false;
+  FP_TRY(const auto record, std::move(found));
   if (!record || !record->vv.covers(summary.vv)) return true;
   // What is older here or there cannot be compared by a digest: the state itself will tell.
   return !(record->vv == summary.vv) || short_digest(*record) != summary.digest;

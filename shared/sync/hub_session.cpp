@@ -181,6 +181,8 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
         wire::ErrorCode::busy,
         "the hub found that its data is older than what tablets were told; it starts anew", out);
   }
+  if (hello.welcome_id > device_->last_welcome)
+    device_->note_lost({device_->last_welcome, welcome.id});
   std::vector<ActorId> actors;
   for (const wire::ActorHead& claimed : hello.actors) {
     auto answer = verdict(now, claimed, &claimed == &hello.actors.back());
@@ -189,6 +191,8 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
     if (answer->kind != wire::VerdictKind::foreign) actors.push_back(claimed.actor);
     welcome.verdicts.push_back(*answer);
   }
+  if (auto noted = note_announced(hello); !noted)
+    return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
   auto repeated = here().reader->unconfirmed(actors, kRepeatedMax);
   if (!repeated)
     return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
@@ -352,6 +356,8 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   batch.received = now;
   batch.granted = granted_;
   batch.former = device_->former;
+  batch.born = born(push.actor);
+  batch.lost = device_->lost;
   Hash running = chain.hash;
   for (std::size_t i = *known; i < push.changes.size(); ++i) {
     running = wire::chain_next(running, push.changes[i]);

@@ -129,6 +129,9 @@ class HubSession {
   /// `current`: the chain that the tablet writes on now; the last of its hello.
   Result<wire::Verdict> verdict(Instant now, const wire::ActorHead& claimed, bool current);
   /// The device as it is known now, for the writer; what was seen of forks goes with it once.
+  /// What a device that was moved said to know when it first named a chain.
+  Status note_announced(const wire::Hello& hello);
+  std::uint64_t born(ActorId actor) const;
   void tell_contact(HubOutput& out);
   void note_fork(Instant now, Chain& chain, Sequence head);
   void on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out);

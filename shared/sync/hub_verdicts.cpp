@@ -68,6 +68,23 @@ Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& cl
   return verdict;
 }
 
+Status HubSession::note_announced(const wire::Hello& hello) {
+  if (device_->former.empty()) return {};
+  device_->said_welcome = std::max(device_->said_welcome, hello.welcome_id);
+  for (const auto& [actor, chain] : chains_) {
+    FP_TRY(const auto known, here().reader->actor(actor));
+    if (!known) device_->announce({actor, device_->said_welcome});
+  }
+  return {};
+}
+
+std::uint64_t HubSession::born(ActorId actor) const {
+  for (const storage::AnnouncedChain& chain : device_->announced) {
+    if (chain.actor == actor) return chain.welcome;
+  }
+  return device_->said_welcome;
+}
+
 void HubSession::on_hash_query(Instant now, const wire::HashQuery& query, HubOutput& out) {
   const auto chain = chains_.find(query.actor);
   if (chain == chains_.end())
