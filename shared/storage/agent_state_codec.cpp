@@ -12,6 +12,10 @@ constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
 constexpr std::uint8_t kOutlived = 4;
 
+/// 2: what was removed of each chain. The older one is read, never written.
+constexpr std::uint8_t kFormat = 2;
+constexpr std::uint8_t kFormatWithoutPurge = 1;
+
 }  // namespace
 
 void AgentState::deliver_again() {
@@ -30,7 +34,7 @@ const OwnActor* AgentState::find(ActorId actor) const {
 Bytes pack_state(const StoredAgentState& stored) {
   const AgentState& s = stored.state;
   Packer out;
-  out.u8(1).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
+  out.u8(kFormat).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
   out.u8(s.epoch ? 1 : 0).id(s.epoch.value_or(Epoch{}));
   out.u8(s.last_sync ? 1 : 0).i64(s.last_sync.value_or(Instant{}).ms);
   out.text(s.compartment).u64(s.generation).id(s.machine);
@@ -39,6 +43,7 @@ Bytes pack_state(const StoredAgentState& stored) {
     out.actor(own.actor).seq(own.head).id(own.hash).seq(own.acked).seq(own.backed_up);
     out.u8(static_cast<std::uint8_t>((own.forked ? kForked : 0) | (own.closed ? kClosed : 0) |
                                      (own.outlived ? kOutlived : 0)));
+    out.seq(own.purged_to).id(own.purged_hash).seq(own.lost_from).seq(own.lost_to);
   }
   out.u64(s.cursors.size());
   for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
@@ -53,7 +58,9 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   Unpacker in(bytes);
   StoredAgentState stored;
   AgentState& s = stored.state;
-  if (in.u8() != 1) return fail(Errc::unsupported, "agent state of an unknown format");
+  const std::uint8_t format = in.u8();
+  if (format != kFormat && format != kFormatWithoutPurge)
+    return fail(Errc::unsupported, "agent state of an unknown format");
   stored.records = in.u64();
   s.ref_counter = in.u64();
   s.welcome_id = in.u64();
@@ -77,6 +84,12 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     own.forked = (standing & kForked) != 0;
     own.closed = (standing & kClosed) != 0;
     own.outlived = (standing & kOutlived) != 0;
+    if (format != kFormatWithoutPurge) {
+      own.purged_to = in.seq();
+      own.purged_hash = in.id<Hash>();
+      own.lost_from = in.seq();
+      own.lost_to = in.seq();
+    }
     s.waiting += own.head.value - own.acked.value;
     s.actors.push_back(own);
   }

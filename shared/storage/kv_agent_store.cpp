@@ -107,8 +107,9 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
 Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) const {
   std::uint64_t done = 0;
   for (const OwnActor& own : stored_.state.actors) {
-    Sequence at{1};
+    Sequence at = own.purged_to.next();
     std::optional<Hash> previous;
+    if (own.purged_to.value > 0) previous = own.purged_hash;
     while (at <= own.head) {
       FP_TRY(const auto page, chain_page(own.actor, at, limits::kPushTargetBytes, 1000));
       if (page.empty() || page.front().counter != at) {

@@ -147,7 +147,8 @@ class KvAgentStore final : public AgentStore {
   }
 
   Result<std::optional<Hash>> chain_hash(ActorId actor, Sequence counter) const override {
-    std::optional<Hash> hash;
+    std::optional<Hash> hash = purged_hash(actor, counter);
+    if (hash) return hash;
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       const Bytes key = dot_key(actor, counter);
       FP_TRY(const auto value, read.get(kChain, key));
@@ -202,6 +203,8 @@ class KvAgentStore final : public AgentStore {
   }
 
   Status forget_ungranted() override;
+
+  Result<Purged> purge(Instant before, std::size_t entries_max) override;
 
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;
@@ -364,6 +367,7 @@ class KvAgentStore final : public AgentStore {
     ActorId actor;
     Sequence from;
     Sequence to;
+    Sequence purged_to;  ///< those up to here cannot be sent again
   };
   static std::vector<Lost> take_in(AgentState& state, const WelcomeFacts& facts);
   /// What the hub has again, by what it delivered or acknowledged since.
@@ -371,6 +375,14 @@ class KvAgentStore final : public AgentStore {
   Status note_delivered(KvWrite& write, const model::Record& incoming);
   Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
+  // ---- agent_purge.cpp ----
+  std::optional<Hash> purged_hash(ActorId actor, Sequence counter) const;
+  Status purge_chain(KvWrite& write, OwnActor& own, Instant before, std::size_t entries_max,
+                     Purged& done);
+  /// Whether nothing stands against removing it; what it says is in its record's base then.
+  Result<bool> ready_to_go(KvWrite& write, ActorId actor, const ChainEntry& entry, Instant before);
+  /// The records of which the hub may have lost what was removed here.
+  Status note_purged_lost(KvWrite& write, const Lost& lost);
   Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 

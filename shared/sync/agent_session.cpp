@@ -310,7 +310,8 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
                      "the hub stands elsewhere on this tablet's chain than it had said"),
                 out);
   }
-  if (rewind.head.value > 0) {
+  // Below what is still kept here there is nothing to compare.
+  if (rewind.head.value > 0 && rewind.head >= own->purged_to) {
     const auto mine = store_.chain_hash(rewind.actor, rewind.head);
     if (!mine) return stop(mine.error(), out);
     if (!*mine || **mine != rewind.hash) {
