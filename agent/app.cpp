@@ -99,6 +99,7 @@ const net::Router& App::router() {
   api.desk = desk_.get();
   api.status = [this] { return status(); };
   api.verify = [this] { return verify(); };
+  api.damaged = [this] { return damaged(); };
   api.dial_now = hooks.dial_now;
   api.import_places = [this](const std::string& name, const std::string& csv) {
     return import_places(name, csv);
@@ -114,7 +115,10 @@ SyncTarget App::sync_target() const {
 SyncDriver::Clocks App::clocks() {
   SyncDriver::Clocks clocks;
   clocks.read = [this] { return read_clock(); };
-  clocks.facts = [this] { return read_device_facts(options_.data.path); };
+  clocks.facts = [this] {
+    for (const std::string& words : tend()) spdlog::error("{}", words);
+    return facts();
+  };
   clocks.hub = hub_time_;
   clocks.learned = [this](const sync::HubAnchor& heard) {
     hub_time_ = heard;
@@ -129,7 +133,49 @@ sync::TimeReading App::read_clock() const {
   return {keys::system_now(), boot_, keys::monotonic_ms()};
 }
 
+sync::DeviceFacts App::facts() {
+  sync::DeviceFacts facts = read_device_facts(options_.data.path);
+  if (const auto alarms = look_for_alarms(options_.data, *open_.store))
+    facts.alarm = alarms->text();
+  return facts;
+}
+
+std::vector<std::string> App::tend() {
+  const Instant now = keys::system_now();
+  const auto found = open_.store->settle_damage(now);
+  if (!found) return {found.error().message()};
+  std::vector<std::string> words;
+  if (*found == 0) return words;
+  const auto damages = open_.store->damages();
+  if (!damages) return {damages.error().message()};
+  for (const storage::Damage& damage : *damages) {
+    if (damage.found == now) words.push_back(damage_words(damage));
+  }
+  return words;
+}
+
+Result<json> App::damaged() {
+  FP_TRY(const auto damages, open_.store->damages());
+  json list = json::array();
+  for (const storage::Damage& damage : damages) {
+    const bool change = damage.kind == storage::Damage::Kind::own_change;
+    list.push_back(
+        {{"kind", change ? "own_change"
+                         : (damage.kind == storage::Damage::Kind::draft ? "draft" : "record")},
+         {"record", damage.record.is_zero() ? json(nullptr) : json(to_text(damage.record))},
+         {"dot", change ? json(model::to_text(damage.dot)) : json(nullptr)},
+         {"found", damage.found ? json(to_text(*damage.found)) : json(nullptr)},
+         {"settled", damage.settled},
+         {"unsendable", damage.unsendable()},
+         {"words", damage_words(damage)},
+         {"stored_bytes", to_hex(damage.raw)}});
+  }
+  return json{{"damaged", std::move(list)}};
+}
+
 Result<json> App::status() {
+  tend();
+  FP_TRY(const Alarms alarms, look_for_alarms(options_.data, *open_.store));
   FP_TRY(const auto counts, open_.store->counts());
   const auto& state = open_.store->state();
   const bool daemon = static_cast<bool>(hooks.progress);
@@ -159,6 +205,10 @@ Result<json> App::status() {
            {"drafts", counts.drafts},
            {"exceptions", counts.exceptions},
            {"store_bytes", counts.store_bytes},
+           {"room_bytes", alarms.room_bytes},
+           {"damaged", alarms.damaged},
+           {"unsendable", alarms.unsendable},
+           {"warnings", alarms.warnings},
            {"last_sync", state.last_sync ? json(to_text(*state.last_sync)) : json(nullptr)},
            {"last_error", progress.last_error},
            {"last_error_is_final", progress.verdict.has_value()},
@@ -188,7 +238,9 @@ Result<json> App::status() {
 
 Result<json> App::verify() {
   std::uint64_t checked = 0;
-  FP_CHECK_OK(open_.store->verify([&](std::uint64_t done) { checked = done; }));
+  const Status sound = open_.store->verify([&](std::uint64_t done) { checked = done; });
+  tend();
+  FP_CHECK_OK(sound);
   FP_TRY(auto digests, desk_->digests());
   return json{{"verified", true}, {"checked", checked}, {"digests", std::move(digests)}};
 }

@@ -9,6 +9,7 @@
 
 #include "agent/api/routes.h"
 #include "agent/io/sync_driver.h"
+#include "agent/store/alarms.h"
 #include "agent/store/open_store.h"
 #include "agent/store/start_mark.h"
 
@@ -47,12 +48,17 @@ class App {
   /// What this start noticed of the store: put back, copied, or nothing.
   const StartFound& start_found() const { return start_; }
   sync::TimeReading read_clock() const;
+  /// What the hub is told of this tablet.
+  sync::DeviceFacts facts();
+  /// Sets aside what reading found damaged; answers what to say of it. To be called after each request.
+  std::vector<std::string> tend();
   const net::Router& router();
 
  private:
   App() = default;
   Result<nlohmann::json> status();
   Result<nlohmann::json> verify();
+  Result<nlohmann::json> damaged();
   Result<nlohmann::json> import_places(const std::string& name, const std::string& csv);
 
   AppOptions options_;

@@ -21,6 +21,10 @@ namespace {
 
 constexpr auto kHousekeeping = std::chrono::minutes(1);
 constexpr auto kLook = std::chrono::milliseconds(50);
+/// A megabyte a second: a full tablet is read through within minutes, and nobody waits for it.
+constexpr std::size_t kScrubBytes = 256 * 1024;
+constexpr auto kScrubPause = std::chrono::milliseconds(250);
+constexpr auto kScrubRest = std::chrono::hours(24);
 /// A peer that does not say good-bye is not waited for longer.
 constexpr auto kGoodbye = std::chrono::seconds(3);
 
@@ -101,6 +105,41 @@ void keep_house(asio::steady_timer& timer, App& app) {
   });
 }
 
+/// Says what reading found damaged, and lets the connection begin again where that must be fetched.
+void tend(App& app, Engine& engine) {
+  const auto found = app.tend();
+  for (const std::string& words : found) spdlog::error("{}", words);
+  if (!found.empty()) engine.driver().local_change();
+}
+
+/// Reads all that is stored, a little at a time, so that rot is found while the hub, or a backup, still has
+/// what was lost.
+class Scrub {
+ public:
+  Scrub(App& app, Engine& engine) : app_(app), engine_(engine), timer_(engine.store_side) {}
+  void start() { wait(kScrubPause); }
+  void stop() { timer_.cancel(); }
+
+ private:
+  void wait(std::chrono::milliseconds pause) {
+    timer_.expires_after(pause);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) step();
+    });
+  }
+  void step() {
+    const auto ended = app_.store().scrub(kScrubBytes);
+    tend(app_, engine_);
+    if (!ended) spdlog::error("reading through the store: {}", ended.error().message());
+    if (ended && *ended) spdlog::info("everything stored here was read through");
+    wait(ended && !*ended ? kScrubPause : std::chrono::milliseconds(kScrubRest));
+  }
+
+  App& app_;
+  Engine& engine_;
+  asio::steady_timer timer_;
+};
+
 /// How the last look before the stop found things: the good-bye changes them.
 struct Look {
   std::uint64_t deadline_ms = 0;
@@ -112,7 +151,7 @@ void look(asio::steady_timer& timer, Engine& engine, Look& state) {
   timer.async_wait([&timer, &engine, &state](const boost::system::error_code& error) {
     if (error) return;
     state.seen = engine.driver().progress();
-    const bool over = state.seen.in_sync || state.seen.verdict;
+    const bool over = state.seen.in_sync || state.seen.verdict || state.seen.blocked;
     if (over || keys::monotonic_ms() >= state.deadline_ms) return engine.stop();
     look(timer, engine, state);
   });
@@ -122,6 +161,7 @@ void look(asio::steady_timer& timer, Engine& engine, Look& state) {
 
 Status run_daemon(const AppOptions& options, std::uint16_t port) {
   FP_TRY(auto app, App::open(options));
+  if (!app->kv().migrated().empty()) spdlog::warn("{}", app->kv().migrated());
   if (app->start_found().put_back)
     spdlog::warn("{}; new records go under a new chain, and nothing is lost",
                  app->start_found().words);
@@ -137,15 +177,17 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
     return router.body_bytes_max(request);
   };
   auto& store_side = engine.store_side;
-  net::HttpServer server(
-      {&engine.network}, config,
-      [gate, &router, &store_side](net::HttpRequest request, net::Responder respond) {
-        if (auto refusal = refuse(request, *gate)) return respond(*std::move(refusal));
-        asio::post(store_side,
-                   [&router, request = std::move(request), respond = std::move(respond)]() mutable {
-                     router.handle(std::move(request), respond);
-                   });
-      });
+  net::HttpServer server({&engine.network}, config,
+                         [gate, &router, &store_side, &app, &engine](net::HttpRequest request,
+                                                                     net::Responder respond) {
+                           if (auto refusal = refuse(request, *gate))
+                             return respond(*std::move(refusal));
+                           asio::post(store_side, [&, request = std::move(request),
+                                                   respond = std::move(respond)]() mutable {
+                             router.handle(std::move(request), respond);
+                             tend(*app, engine);
+                           });
+                         });
   FP_CHECK_OK(server.start());
   gate->port = server.port();  // before the network thread runs
   FP_CHECK_OK(engine.start());
@@ -157,13 +199,16 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
                app->identity().device_name, app->identity().unit, server.port());
   asio::signal_set signals(store_side, SIGINT, SIGTERM);
   asio::steady_timer housekeeping(store_side);
+  Scrub scrub(*app, engine);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (error) return;
     spdlog::info("stopping");
     server.stop();
+    scrub.stop();
     engine.stop();
   });
   keep_house(housekeeping, *app);
+  scrub.start();
   engine.run();
   remove_run_file(options.data);
   engine.halt();  // the server may go only when nothing runs it
@@ -172,6 +217,7 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
 
 Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout_ms) {
   FP_TRY(auto app, App::open(options));
+  if (!app->kv().migrated().empty()) spdlog::warn("{}", app->kv().migrated());
   Engine engine(*app);
   FP_CHECK_OK(engine.start());
   asio::steady_timer timer(engine.store_side);
@@ -181,6 +227,11 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
   engine.halt();
   const auto& state = app->store().state();
   if (last.seen.verdict) return Error(*last.seen.verdict);
+  if (last.seen.blocked) {
+    return fail(Errc::corrupt, "what could be sent was sent, and what the hub had came; " +
+                                   std::to_string(state.waiting) +
+                                   " waiting: " + last.seen.blocked->detail);
+  }
   if (!last.seen.in_sync) {
     std::string why = last.seen.last_error;
     if (why.empty() && !last.seen.online) {

@@ -94,10 +94,31 @@ struct RunningHub {
   std::unique_ptr<net::HttpsServer> server;
   std::filesystem::path directory;
   std::string certificate_pem;  ///< what the server shows now
+  std::unique_ptr<Scrubber> scrubber;
+  std::vector<std::string> alarms;  ///< as logged last
 };
+
+/// Says what is new of the stores' alarms, once.
+void note_alarms(RunningHub& hub) {
+  std::vector<std::string> now;
+  for (std::size_t i = 0; i < hub.open.size(); ++i) {
+    const auto counts = hub.open[i].store->reader()->counts();
+    // A fault was logged when it came; damage when it was found.
+    storage::HubCounts room;
+    if (counts) room.room_bytes = counts->room_bytes;
+    for (std::string& alarm : store_alarms(hub.open[i].name, room, std::nullopt)) {
+      const std::string kind = alarm.substr(0, alarm.find(':', alarm.find(':') + 1));
+      if (std::find(hub.alarms.begin(), hub.alarms.end(), kind) == hub.alarms.end())
+        spdlog::warn("{}", alarm);
+      now.push_back(kind);
+    }
+  }
+  hub.alarms = std::move(now);
+}
 
 Status housekeeping(RunningHub& hub) {
   for (OpenStore& store : hub.open) FP_CHECK_OK(store.kv->housekeeping());
+  note_alarms(hub);
   return {};
 }
 
@@ -153,6 +174,9 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
                                storage::Opening::serving, new_epoch));
+  for (const OpenStore& store : hub.open) {
+    if (!store.kv->migrated().empty()) spdlog::warn("{}", store.kv->migrated());
+  }
   const unsigned threads = hub.settings.threads != 0
                                ? hub.settings.threads
                                : std::max(1U, std::thread::hardware_concurrency());
@@ -198,6 +222,8 @@ Status make_api(RunningHub& hub) {
   parts.sync = hub.sync.get();
   parts.backups = hub.backups.get();
   parts.counters = &hub.server->counters();
+  hub.scrubber = std::make_unique<Scrubber>(parts.stores, keys::system_now);
+  parts.scrubber = hub.scrubber.get();
   parts.registry = &*hub.registry;
   parts.keys = &hub.keys;
   parts.settings = hub.settings;
@@ -234,6 +260,7 @@ void run_until_signal(RunningHub& hub) {
     });
   };
   each_minute();
+  note_alarms(hub);
   ClockWatch clock;
   asio::steady_timer second(control);
   std::function<void()> each_second = [&] {
@@ -255,6 +282,7 @@ void run_until_signal(RunningHub& hub) {
   spdlog::info("stopping: finishing what has arrived");
   // A backup under way is given up; the next one goes on from what it wrote.
   hub.backups->stop();
+  hub.scrubber->stop();  // it waits for the writers
   // The writers first: what they commit now is acknowledged before the streams are told to close.
   for (const auto& writer : hub.writers) writer->stop();
   hub.server->stop();
@@ -285,6 +313,8 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   FP_TRY(hub->open_,
          open_stores(directory, hub->keys_, keys::system_random(), storage::Opening::looking));
   for (OpenStore& store : hub->open_) {
+    if (!store.kv->migrated().empty())
+      std::fprintf(stderr, "fieldpost-hub: %s\n", store.kv->migrated().c_str());
     hub->writers_.push_back(std::make_unique<Writer>(*store.store, [](const Writer::FeedEnds&) {}));
   }
   hub->backups_ =

@@ -144,6 +144,12 @@ int verify_command(const Options& o) {
   return shown == 0 && !(*answer)["verified"].get<bool>() ? 1 : shown;
 }
 
+int repair_command(const Options& o) {
+  const auto answer = Client(o.data).call("POST", "/v1/repair");
+  const int shown = show(o, answer, print_repair);
+  return shown == 0 && !(*answer)["sound"].get<bool>() ? 1 : shown;
+}
+
 int export_sealed_command(const Options& o) {
   Client client(o.data);
   const auto count = export_sealed(client, {o.file, o.unit});
@@ -432,6 +438,11 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
   });
   app.add_subcommand("verify", "Recompute every hash chain, signature and record")->callback([&] {
     code = verify_command(o);
+  });
+  app.add_subcommand("repair", "Read everything stored; rebuild damaged records from their changes")
+      ->callback([&] { code = repair_command(o); });
+  app.add_subcommand("damaged", "What the disk damaged, and what became of it")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/damaged"), print_damaged);
   });
   app.add_subcommand("doctor", "Look for what an operator should mend")->callback([&] {
     code = doctor_command(o);

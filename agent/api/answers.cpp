@@ -40,7 +40,12 @@ net::HttpResponse json_response(const json& body, int status) {
 }
 
 net::HttpResponse to_response(const Error& error) {
-  const std::string text = error.detail.empty() ? error.message() : error.detail;
+  std::string text = error.detail.empty() ? error.message() : error.detail;
+  if (error.is(Errc::store_full)) {
+    text = "nothing was recorded: " + text +
+           ". What was recorded before is here, can be read and is still sent. Make room (delete "
+           "other files or drafts), then do this again";
+  }
   for (const Row& row : kRows) {
     if (error.is(row.errc)) return net::error_response(row.status, row.code, text);
   }

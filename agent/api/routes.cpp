@@ -235,6 +235,9 @@ net::Router make_router(ApiParts made) {
   router.add("POST", "/v1/verify", [parts](const HttpRequest&, const Responder& respond) {
     respond(to_response(parts->verify()));
   });
+  router.add("GET", "/v1/damaged", [parts](const HttpRequest&, const Responder& respond) {
+    respond(to_response(parts->damaged()));
+  });
   router.add("POST", "/v1/sync", [parts](const HttpRequest&, const Responder& respond) {
     if (!parts->dial_now)
       return respond(

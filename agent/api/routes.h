@@ -15,6 +15,7 @@ struct ApiParts {
   Desk* desk = nullptr;
   std::function<Result<nlohmann::json>()> status;
   std::function<Result<nlohmann::json>()> verify;
+  std::function<Result<nlohmann::json>()> damaged;
   std::function<void()> dial_now;  ///< empty: no daemon, nothing dials
   std::function<Result<nlohmann::json>(std::string name, std::string csv)> import_places;
 };

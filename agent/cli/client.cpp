@@ -100,6 +100,8 @@ Status Client::connect() {
     running_.reset();  // what a killed daemon left behind
   }
   FP_TRY(app_, App::open(options_));
+  if (!app_->kv().migrated().empty())
+    std::cerr << "fieldpost-agent: " << app_->kv().migrated() << '\n';
   connected_ = true;
   return {};
 }
@@ -138,6 +140,7 @@ Result<net::HttpResponse> Client::ask(const std::string& method, const std::stri
   app_->router().handle(std::move(request), net::Responder([&](net::HttpResponse response) {
                           answer = std::move(response);
                         }));
+  app_->tend();
   if (!answer) return fail(Errc::closed, "the agent did not answer");
   return *std::move(answer);
 }

@@ -77,6 +77,12 @@ Status edit(Session& session, const EditArguments& options) {
     FP_TRY(const auto app_options, session.options());
     FP_TRY(const auto registry, load_registry(app_options.data));
     const schema::Form* form = registry->form(shown["type"].get<std::string>());
+    if (form == nullptr && shown["place"] == "damaged") {
+      return fail(Errc::conflict, "record " + options.id +
+                                      " was damaged on this tablet's disk: it can be changed when "
+                                      "the hub has delivered it again. Write what is new into a "
+                                      "new record meanwhile");
+    }
     if (form == nullptr)
       return fail(Errc::unsupported, "this program has no form " + shown["type"].dump());
     const schema::AnswerContext context{*registry, session.language, keys::system_now(),

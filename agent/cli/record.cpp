@@ -91,6 +91,27 @@ void drop_item_ids(json& document) {
   }
 }
 
+/// On a full disk: what was typed stays in hand until there is room, or goes out as a document that can be
+/// recorded later.
+Status try_again_when_full(Client& client, const json& request, net::HttpResponse& response) {
+  std::string line;
+  while (response.status == 507) {
+    std::cerr
+        << printable(error_of(response).detail)
+        << ".\nWhat you typed is still here. Make room, then press Enter to record it (Ctrl-D: "
+           "print it and leave): "
+        << std::flush;
+    if (!std::getline(std::cin, line)) {
+      std::cout << request["document"].dump() << std::endl;
+      return fail(Errc::store_full,
+                  "not recorded: keep the document above and record it when there is room, with: "
+                  "fieldpost-agent record TYPE --json FILE");
+    }
+    FP_TRY(response, client.ask("POST", "/v1/records", request));
+  }
+  return {};
+}
+
 Status record_asking(Session& session, const RecordArguments& options) {
   FP_TRY(Client * client, session.client());
   FP_TRY(const json known,
@@ -120,6 +141,7 @@ Status record_asking(Session& session, const RecordArguments& options) {
                {"author", author},
                {"lang", session.language}};
   FP_TRY(auto response, client->ask("POST", "/v1/records", request));
+  FP_CHECK_OK(try_again_when_full(*client, request, response));
   if (response.status == 422) {
     // What was answered stays: as a draft, with what it lacks.
     const json refusal = json::parse(response.body, nullptr, false);

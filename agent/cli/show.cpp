@@ -37,6 +37,8 @@ class Printer {
       std::cout << "! " << printable(exception["words"].get<std::string>()) << " ["
                 << exception["dot"].get<std::string>() << "]\n";
     }
+    for (const json& words : shown_.value("damage", json::array()))
+      std::cout << "! " << printable(words.get<std::string>()) << '\n';
     for (const json& fault : shown_.value("faults", json::array())) {
       std::cout << (fault["severity"] == "error" ? "! " : "note: ")
                 << printable(fault["message"].get<std::string>()) << '\n';

@@ -33,6 +33,8 @@ void add_status(CLI::App& app, Session& session) {
                 << answer["compartment"].get<std::string>() << "), hub "
                 << answer["hub"].get<std::string>() << ". " << answer["records"] << " records, "
                 << answer["drafts"] << " drafts.\n";
+      for (const json& warning : answer["warnings"])
+        std::cout << "! " << printable(warning.get<std::string>()) << '\n';
       if (answer.contains("visits"))
         std::cout << "Visits: " << answer["visits"].get<std::string>() << ".\n";
       if (answer["chains_open"].get<int>() > 1)
@@ -47,6 +49,26 @@ void add_status(CLI::App& app, Session& session) {
                   << " days: tell the hub's operator to renew it.\n";
       const std::string error = answer.value("last_error", "");
       if (!error.empty()) std::cout << "Last attempt failed: " << printable(error) << '\n';
+      return {};
+    });
+  });
+
+  auto* damaged =
+      app.add_subcommand("damaged", "what this tablet's disk damaged, and what became of it");
+  damaged->footer(
+      "With --json the bytes found in each value's place come along, for whoever looks into it.");
+  damaged->callback([&session] {
+    session.run([&]() -> Status {
+      FP_TRY(Client * client, session.client());
+      FP_TRY(const json answer, client->call("GET", "/v1/damaged"));
+      if (session.json) {
+        std::cout << answer.dump() << '\n';
+        return {};
+      }
+      for (const json& one : answer["damaged"])
+        std::cout << (one["settled"] == true ? "  " : "! ")
+                  << printable(one["words"].get<std::string>()) << '\n';
+      if (answer["damaged"].empty()) std::cout << "Nothing was found damaged.\n";
       return {};
     });
   });

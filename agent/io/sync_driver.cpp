@@ -121,6 +121,7 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
   void ended(const End& end) {
     progress.online = false;
     progress.in_sync = false;
+    progress.blocked.reset();
     tick.cancel();
     if (stopping) {
       if (on_stopped) std::exchange(on_stopped, nullptr)();
@@ -151,6 +152,9 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
     progress.online = live;
     progress.in_sync = session->in_sync();
     note_pushes();
+    const auto blocked = session->blocked();
+    const bool news = blocked && !progress.blocked;
+    progress.blocked = blocked;
     if (!out.frames.empty()) {
       asio::post(network, [to = stream, frames = std::move(out.frames)]() mutable {
         for (Bytes& frame : frames) to->send(std::move(frame));
@@ -161,6 +165,8 @@ struct SyncDriver::Impl : std::enable_shared_from_this<SyncDriver::Impl> {
       close_stream(out.close->message());
     }
     if (out.changed || out.close) on_change();
+    // The hub's operator reads at once what keeps this tablet from sending.
+    if (news) emit(session->on_tick(clocks.read(), clocks.facts()));
   }
 
   void note_pushes() {

@@ -45,6 +45,7 @@ struct Progress {
   std::optional<Error> verdict;
   std::optional<Instant> next_attempt;     ///< wall clock, while waiting
   std::optional<Instant> certificate_end;  ///< of the hub's, as last seen
+  std::optional<Error> blocked;            ///< all else is sent: an own change cannot be read
   std::uint64_t bytes_sent = 0;            ///< TCP payload of the current or last connection
   std::uint64_t bytes_received = 0;
   std::uint64_t pushed_bytes = 0;  ///< frames of pushes, over all connections

@@ -177,7 +177,16 @@ Result<Outcome> Desk::finalise(const RecordId& id, const Asker& asker) {
 
 Status Desk::discard_draft(const RecordId& id) {
   FP_TRY(const auto found, draft(id));
-  if (!found) return fail(Errc::not_found, "there is no draft " + to_text(id));
+  if (!found) {
+    // A damaged one can be dismissed, too.
+    FP_TRY(const auto damages, parts_.store->damages());
+    const bool damaged =
+        std::any_of(damages.begin(), damages.end(), [&](const storage::Damage& damage) {
+          return damage.kind == storage::Damage::Kind::draft && damage.record == id &&
+                 !damage.settled;
+        });
+    if (!damaged) return fail(Errc::not_found, "there is no draft " + to_text(id));
+  }
   return parts_.store->erase_draft(id);
 }
 
@@ -188,9 +197,11 @@ Result<json> Desk::defaults(const std::string& type) {
   if (own != nullptr && own->head.value > 0) {
     const std::uint64_t first =
         own->head.value > kLastAnswersBack ? own->head.value - kLastAnswersBack + 1 : 1;
-    FP_TRY(const auto page,
-           parts_.store->chain_page(own->actor, Sequence{first}, SIZE_MAX, kLastAnswersBack));
-    for (const auto& entry : page) {
+    const auto page =
+        parts_.store->chain_page(own->actor, Sequence{first}, SIZE_MAX, kLastAnswersBack);
+    // Only offers: a damaged change must not keep anybody from recording.
+    if (!page && !page.error().is(Errc::corrupt)) return page.error();
+    for (const auto& entry : page ? *page : std::vector<storage::ChainEntry>()) {
       const auto change = wire::decode_change(own->actor, entry.frame);
       if (!change || change->type != type) continue;
       for (const auto& edit : change->edits) {

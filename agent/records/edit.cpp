@@ -52,6 +52,12 @@ Result<Outcome> Desk::change_record(const storage::RecordView& view, const EditO
                                     const char* kind, const Asker& asker) {
   FP_CHECK_OK(ensure_unit(view.record.unit));
   const model::Record& record = view.record;
+  if (view.damaged) {
+    return fail(Errc::conflict, "record " + to_text(record.id) +
+                                    " was damaged on this tablet's disk and is not whole here: it "
+                                    "is changed once the hub has delivered it again, or on another "
+                                    "tablet. Write what is new into a new record meanwhile");
+  }
   FP_TRY(const schema::Form* form, form_for({{"type", record.type}}));
   if (asker.author.empty()) {
     return fail(

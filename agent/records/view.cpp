@@ -61,6 +61,7 @@ json vector_json(const model::VersionVector& vv) {
 }  // namespace
 
 std::string place_of(const storage::RecordView& view, bool online) {
+  if (view.damaged) return "damaged";
   for (const auto& own : view.own) {
     if (own.exception && is_open(own.exception->kind)) return "attention";
   }
@@ -73,6 +74,8 @@ std::string place_of(const storage::RecordView& view, bool online) {
 
 std::string place_words(std::string_view place, std::string_view language) {
   const bool km = language == "km";
+  if (place == "damaged")
+    return km ? "ខូចនៅលើថេប្លេតនេះ កំពុងទាញយកម្ដងទៀត" : "damaged on this tablet; fetching it again";
   if (place == "draft") return km ? "សេចក្តីព្រាង" : "draft";
   if (place == "attention") return km ? "ត្រូវការការយកចិត្តទុកដាក់" : "needs attention";
   if (place == "at_hub") return km ? "នៅមជ្ឈមណ្ឌល" : "at the hub";
@@ -149,7 +152,10 @@ Result<json> Desk::list(const ListQuery& query, const std::string& language) con
     if (taken == query.limit) break;
     next = to_text(id);
     FP_TRY(const auto view, parts_.store->load(id));
-    if (!view || (!query.type.empty() && view->record.type != query.type)) continue;
+    // Of a damaged one nobody may know the type: it is listed rather than missed.
+    const bool other_type = view && !query.type.empty() && view->record.type != query.type &&
+                            !(view->damaged && view->record.type.empty());
+    if (!view || other_type) continue;
     json entry = summary(*view, language, query.documents);
     if (!query.state.empty() && entry["state"] != query.state && entry["place"] != query.state)
       continue;
@@ -197,6 +203,14 @@ Result<json> Desk::show(const RecordId& id, const std::string& language) const {
                           {"words", exception_words(*own.exception)}});
   }
   out["exceptions"] = std::move(exceptions);
+  if (view->damaged) {
+    json words = json::array();
+    FP_TRY(const auto damages, parts_.store->damages());
+    for (const storage::Damage& damage : damages) {
+      if (damage.record == id && !damage.settled) words.push_back(damage_words(damage));
+    }
+    out["damage"] = std::move(words);
+  }
   std::uint64_t waiting = 0;
   for (const auto& own : view->own) waiting += own.acked ? 0 : 1;
   out["changes_waiting"] = waiting;

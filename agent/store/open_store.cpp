@@ -8,8 +8,9 @@ namespace fieldpost::agent {
 
 namespace {
 
+/// 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
-constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kFormatVersion = 3;
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
@@ -37,15 +38,27 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   FP_TRY(const auto key, store_key(data, random, create));
   storage::LmdbOptions options;
   options.directory = data.store();
-  options.tables = {"meta", "chain", "base", "own", "drafts", "exceptions", "renames", "lost"};
+  options.tables = {"meta",       "chain",   "base", "own",    "drafts",
+                    "exceptions", "renames", "lost", "damaged"};
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
+  options.steps = {{2, {}}};
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));
   open.codec = std::make_unique<storage::SealingCodec>(
       key, wire::Dictionary::v1(wire::Dictionary::kStoreLevel), random);
-  FP_TRY(open.store, storage::open_agent_store(*open.kv, *open.codec));
+  auto store = storage::open_agent_store(*open.kv, *open.codec);
+  if (!store && store.error().is(Errc::corrupt)) {
+    return fail(Errc::corrupt,
+                data.store().string() + " cannot be opened with " + data.store_key().string() +
+                    ": that is not this store's key, or the disk damaged the store's own state (" +
+                    store.error().detail +
+                    "). If the key was replaced, put the right one back; else keep this whole "
+                    "folder as it is, start an older copy of it if there is one (what the hub has "
+                    "comes back), or enrol anew with another --data. What was at the hub is there");
+  }
+  FP_TRY(open.store, std::move(store));
   return open;
 }
 

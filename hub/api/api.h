@@ -20,6 +20,7 @@
 #include "hub/api/contract.h"
 #include "hub/api/worker.h"
 #include "hub/backup/service.h"
+#include "hub/io/scrubber.h"
 #include "hub/io/sync_service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
@@ -34,6 +35,7 @@ struct ApiParts {
   SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
   backup::BackupService* backups = nullptr;  ///< absent in tests of other things
   const net::ServerCounters* counters = nullptr;
+  const Scrubber* scrubber = nullptr;  ///< likewise
   const schema::Registry* registry = nullptr;
   const Keys* keys = nullptr;
   Settings settings;

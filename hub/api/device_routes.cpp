@@ -70,6 +70,7 @@ json device_json(const ApiParts& parts, std::string_view compartment,
                    {"storage_free_bytes", status.storage_free_bytes},
                    {"app_version", status.app_version},
                    {"wall_clock", to_text(status.wall)}};
+  if (!status.alarm.empty()) reported["alarm"] = status.alarm;
   if (status.battery_percent) reported["battery_percent"] = *status.battery_percent;
   if (const auto error = clock_error_ms(device)) {
     reported["clock_error_ms"] = *error;

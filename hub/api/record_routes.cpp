@@ -75,6 +75,12 @@ json sibling_json(const schema::SiblingView& sibling, const storage::HubReader* 
 }
 
 json history_json(const storage::HubReader& reader, const storage::LogEntry& entry) {
+  // No change is without bytes: the store could not read this one.
+  if (entry.frame.empty()) {
+    return {{"actor", entry.actor.hex()},
+            {"counter", entry.counter.value},
+            {"unreadable", "it was damaged on the hub's disk; `fieldpost-hub damaged` says more"}};
+  }
   json out = {{"actor", entry.actor.hex()},
               {"counter", entry.counter.value},
               {"received_at", to_text(entry.received)},

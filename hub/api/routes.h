@@ -56,6 +56,8 @@ struct StateRoutes {
   static Result<nlohmann::json> status(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> digest(const Api& api, const net::HttpRequest& request);
   static void verify(Api& api, const net::Responder& respond);
+  static Result<nlohmann::json> damaged(const Api& api, const net::HttpRequest& request);
+  static void repair(Api& api, const net::Responder& respond);
   static std::string metrics(const Api& api);
 };
 struct ExportRoutes {

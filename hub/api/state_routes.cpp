@@ -21,10 +21,17 @@ net::HttpResponse text_response(std::string text, std::string type = "text/plain
 }
 
 json counts_json(const storage::HubCounts& counts) {
-  return {{"records", counts.records},         {"changes", counts.changes},
-          {"conflicts", counts.conflicts},     {"held", counts.held},
-          {"quarantined", counts.quarantined}, {"staged", counts.staged},
-          {"store_bytes", counts.store_bytes}, {"store_map_bytes", counts.map_bytes}};
+  return {{"records", counts.records},
+          {"changes", counts.changes},
+          {"conflicts", counts.conflicts},
+          {"held", counts.held},
+          {"quarantined", counts.quarantined},
+          {"store_bytes", counts.store_bytes},
+          {"store_map_bytes", counts.map_bytes},
+          {"room_bytes", counts.room_bytes},
+          {"damaged", counts.damaged},
+          {"mended", counts.mended},
+          {"staged", counts.staged}};
 }
 
 struct Metrics {
@@ -58,6 +65,12 @@ void Metrics::store(const prometheus::Labels& labels, const Result<storage::HubC
           static_cast<double>(counts->quarantined), labels);
     gauge("fieldpost_hub_store_bytes", "Bytes of the store in use.",
           static_cast<double>(counts->store_bytes), labels);
+    gauge("fieldpost_hub_store_room_bytes", "Bytes that may still be stored.",
+          static_cast<double>(counts->room_bytes), labels);
+    gauge("fieldpost_hub_damaged_values", "Stored values that were damaged and cannot be mended.",
+          static_cast<double>(counts->damaged), labels);
+    gauge("fieldpost_hub_mended_records", "Damaged records that were rebuilt from their changes.",
+          static_cast<double>(counts->mended), labels);
   }
   gauge("fieldpost_hub_store_ready", "1 while the store can be read and takes records.",
         counts && !writer.fault ? 1 : 0, labels);
@@ -102,19 +115,31 @@ Proof prove(const std::vector<StoreParts>& stores, const std::atomic<bool>& stop
 
 Result<json> StateRoutes::status(const Api& api, const net::HttpRequest&) {
   json stores = json::object();
+  json warnings = json::array();
   std::size_t devices = 0;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     FP_TRY(const auto counts, api.readers_[i]->counts());
     json& store = stores[api.parts_.stores[i].name] = counts_json(counts);
     const auto fault = api.parts_.stores[i].writer->figures().fault;
     store["fault"] = fault ? json(fault->message()) : json(nullptr);
+    for (std::string& alarm : store_alarms(api.parts_.stores[i].name, counts, fault))
+      warnings.push_back(std::move(alarm));
     FP_TRY(const auto found, api.readers_[i]->devices());
     devices += found.size();
+  }
+  json reading = nullptr;
+  if (api.parts_.scrubber != nullptr) {
+    const Scrubber::Figures figures = api.parts_.scrubber->figures();
+    reading = {{"passes", figures.passes},
+               {"values", figures.values},
+               {"last", figures.last ? json(to_text(*figures.last)) : json(nullptr)}};
   }
   json backup = nullptr;
   if (api.parts_.backups != nullptr) backup = standing_json(api.parts_.backups->standing());
   return json{{"name", api.parts_.settings.name},
               {"backup", std::move(backup)},
+              {"warnings", std::move(warnings)},
+              {"read_through", std::move(reading)},
               {"hub", api.parts_.stores.front().store->identity().hub.hex()},
               {"as_of", to_text(api.parts_.clock())},
               {"running", api.parts_.sync != nullptr},
@@ -150,6 +175,49 @@ void StateRoutes::verify(Api& api, const net::Responder& respond) {
     } catch (const Stopped&) {
       respond(net::error_response(503, "stopping", "the hub stops; verify again when it runs"));
     }
+  });
+  if (!taken)
+    respond(net::error_response(
+        503, "busy",
+        "a verification runs and another waits already; try again when they are done"));
+}
+
+Result<json> StateRoutes::damaged(const Api& api, const net::HttpRequest&) {
+  json list = json::array();
+  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
+    FP_TRY(const auto damages, api.readers_[i]->damages());
+    for (const storage::HubDamage& damage : damages) {
+      const bool change = damage.kind == storage::HubDamage::Kind::change;
+      list.push_back({{"compartment", api.parts_.stores[i].name},
+                      {"kind", change ? "change" : "record"},
+                      {"name", change ? model::to_text(damage.dot) : to_text(damage.record)},
+                      {"found", damage.found ? json(to_text(*damage.found)) : json(nullptr)},
+                      {"mended", damage.mended},
+                      {"words", storage::damage_words(damage)},
+                      {"stored_bytes", to_hex(damage.raw)}});
+    }
+  }
+  return json{{"damaged", std::move(list)}};
+}
+
+void StateRoutes::repair(Api& api, const net::Responder& respond) {
+  const bool taken = api.proofs_.post([&api, respond] {
+    json stores = json::object();
+    bool sound = true;
+    for (const StoreParts& store : api.parts_.stores) {
+      const auto found =
+          read_through(store, api.parts_.clock,
+                       [&api](const storage::RepairReport&) { return !api.stopping_.load(); });
+      if (!found) return respond(error_answer(found.error()));
+      sound = sound && found->repairs.records_lost == 0 && found->repairs.log_damaged == 0;
+      stores[store.name] = {{"values", found->values},
+                            {"records_mended", found->repairs.records_mended},
+                            {"records_lost", found->repairs.records_lost},
+                            {"log_damaged", found->repairs.log_damaged}};
+    }
+    net::HttpResponse response;
+    response.body = json{{"sound", sound}, {"stores", std::move(stores)}}.dump() + "\n";
+    respond(std::move(response));
   });
   if (!taken)
     respond(net::error_response(
@@ -207,6 +275,10 @@ void StateRoutes::add(Api& api) {
   api.router_.add(
       "POST", "/v1/verify",
       [&api](const net::HttpRequest&, const net::Responder& respond) { verify(api, respond); });
+  api.add("GET", "/v1/damaged", [&api](const net::HttpRequest& r) { return damaged(api, r); });
+  api.router_.add(
+      "POST", "/v1/repair",
+      [&api](const net::HttpRequest&, const net::Responder& respond) { repair(api, respond); });
   api.router_.add(
       "GET", "/metrics", [&api](const net::HttpRequest&, const net::Responder& respond) {
         respond(text_response(metrics(api), "text/plain; version=0.0.4; charset=utf-8"));

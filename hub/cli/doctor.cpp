@@ -9,6 +9,7 @@
 
 #include "hub/cli/backup.h"
 #include "hub/cli/client.h"
+#include "hub/store/layout.h"
 #include "keys/clock.h"
 #include "keys/pki.h"
 
@@ -85,6 +86,25 @@ void check_backups(Report& report, const fs::path& directory, const Settings& se
   for (const std::string& what : health.mend) report.mend(what);
 }
 
+/// What the running hub says of its stores.
+void check_stores(Report& report, const fs::path& directory) {
+  const auto status = Client(directory).call("GET", "/v1/status");
+  if (!status) return report.unknown("the stores: " + status.error().message());
+  for (const auto& warning : (*status)["warnings"]) report.mend(warning.get<std::string>());
+  if ((*status)["warnings"].empty())
+    report.good("the stores take records, and nothing in them is damaged");
+}
+
+void check_copies(Report& report, const fs::path& directory) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    if (entry.path().filename().string().find(".before-format-") == std::string::npos) continue;
+    report.mend(entry.path().string() +
+                " is a copy of a store from before an update: remove it once this version has "
+                "proved itself");
+  }
+}
+
 }  // namespace
 
 Result<int> doctor(const fs::path& directory) {
@@ -120,10 +140,12 @@ Result<int> doctor(const fs::path& directory) {
     else
       report.good(text);
   }
+  check_copies(report, directory);
   if (const auto run = running(directory)) {
     check_last_backup(report, directory);
     report.good("the hub runs (pid " + std::to_string(run->pid) + ", port " +
                 std::to_string(run->port) + ")");
+    check_stores(report, directory);
   } else {
     report.unknown("the stores: the hub does not run; `fieldpost-hub verify` reads all of them");
   }

@@ -156,6 +156,7 @@ void print_device(const json& device) {
     line("  WRONG CLOCK         " + offset(reported["clock_error_ms"]) +
          ", at that report; nothing is lost by it. Have it set: times of records made before the "
          "tablet's next contact are guesses");
+  if (reported.contains("alarm")) line("  ALARM  " + text(reported["alarm"]));
 }
 
 void print_devices(const json& answer) {
@@ -198,8 +199,8 @@ void print_record(const json& record) {
 
 void print_history(const json& answer) {
   for (const json& change : answer["changes"]) {
-    line("received " + text(change["received_at"]) + "  change " + text(change["actor"]) + ":" +
-         text(change["counter"]));
+    line("received " + text(change.value("received_at", json())) + "  change " +
+         text(change["actor"]) + ":" + text(change["counter"]));
     if (change.contains("unreadable")) {
       line("  cannot be read: " + text(change["unreadable"]));
       continue;
@@ -271,6 +272,7 @@ void print_status(const json& answer) {
     line("  " + text(answer["connected_devices"]) + " of " + text(answer["devices"]) +
          " devices connected");
   }
+  for (const json& warning : answer["warnings"]) line("  ! " + text(warning));
   for (const auto& [name, counts] : answer["stores"].items()) {
     line("  " + name + ": " + text(counts["records"]) + " records from " + text(counts["changes"]) +
          " changes; " + text(counts["conflicts"]) + " in conflict, " + text(counts["held"]) +
@@ -279,6 +281,22 @@ void print_status(const json& answer) {
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }
   line("  " + backup_line(answer["backup"]));
+}
+
+void print_damaged(const json& answer) {
+  for (const json& one : answer["damaged"])
+    line(std::string(one["mended"].get<bool>() ? "  " : "! ") + text(one["compartment"]) + ": " +
+         text(one["words"]));
+  if (answer["damaged"].empty()) line("Nothing was found damaged.");
+}
+
+void print_repair(const json& answer) {
+  for (const auto& [name, store] : answer["stores"].items()) {
+    line(name + ": " + text(store["values"]) + " values read, " + text(store["records_mended"]) +
+         " damaged records rebuilt, " + text(store["records_lost"]) + " records and " +
+         text(store["log_damaged"]) + " changes cannot be mended here");
+  }
+  if (!answer["sound"].get<bool>()) line("`fieldpost-hub damaged` names them.");
 }
 
 void print_verify(const json& answer) {

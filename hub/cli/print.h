@@ -19,6 +19,8 @@ void print_quarantine(const nlohmann::json& answer);
 void print_held(const nlohmann::json& answer);
 void print_recovery(const nlohmann::json& answer);
 void print_status(const nlohmann::json& answer);
+void print_damaged(const nlohmann::json& answer);
+void print_repair(const nlohmann::json& answer);
 void print_verify(const nlohmann::json& answer);
 
 }  // namespace fieldpost::hub

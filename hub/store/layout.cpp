@@ -22,11 +22,12 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> kTables = {
-    "meta",    "records",     "log",    "feed",       "feed_ends", "actors",
-    "batches", "by_record",   "held",   "exceptions", "conflicts", "units",
-    "devices", "invitations", "starts", "staged",     "recovered", "backed_up"};
+    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
+    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations",
+    "starts",    "staged",  "recovered",  "backed_up", "damaged"};
+/// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
-constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kFormatVersion = 3;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
 /// `init` writes 52; below this a token is a truncated file and no secret.
 constexpr std::size_t kTokenBytesMin = 32;
@@ -101,6 +102,7 @@ storage::LmdbOptions store_options(const fs::path& directory, const std::string&
   options.tables = kTables;
   options.format_name = "fieldpost-hub-" + name;
   options.format_version = kFormatVersion;
+  options.steps = {{2, {}}};
   return options;
 }
 

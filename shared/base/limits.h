@@ -37,6 +37,8 @@ inline constexpr std::size_t kTextBytesMax = 16 * 1024;
 inline constexpr std::size_t kListItemsMax = 256;
 /// Bytes of type, unit, author and other short names.
 inline constexpr std::size_t kNameBytesMax = 64;
+/// Bytes of a tablet's alarm in its status.
+inline constexpr std::size_t kAlarmBytesMax = 512;
 /// Entries of a version vector that a receiver takes; writers of one record, not devices.
 inline constexpr std::size_t kVectorEntriesMax = 1024;
 /// Entries from which an alarm is raised.

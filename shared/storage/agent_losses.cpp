@@ -56,16 +56,25 @@ Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& 
   for (const Lost& part : lost) {
     FP_CHECK_OK(note_purged_lost(write, part));
     std::vector<Bytes> own;
+    std::vector<Bytes> damaged;
     FP_CHECK_OK(write.scan(kChain, Packer().actor(part.actor).bytes(),
                            dot_key(part.actor, part.from.next()),
                            [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-                             FP_TRY(const ChainEntry entry, open_chain(key, value));
+                             const auto opened = open_chain(key, value);
+                             if (!opened && opened.error().is(Errc::corrupt)) {
+                               damaged.push_back(to_bytes(key));
+                               return KvRead::Step::more;
+                             }
+                             FP_TRY(const ChainEntry& entry, opened);
                              if (entry.counter > part.to) return KvRead::Step::stop;
                              FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
                              own.push_back(Packer().id(framed.record).raw(key).take());
                              return KvRead::Step::more;
                            }));
     for (const Bytes& key : own) FP_CHECK_OK(write.put(kOwn, key, {}));
+    // That the hub had it was its only consolation: noted anew, as what cannot be sent.
+    for (const Bytes& key : damaged)
+      FP_CHECK_OK(write.erase(kDamaged, damage_key(Damage::Kind::own_change, true, key)));
   }
   return {};
 }
@@ -109,8 +118,9 @@ Status KvAgentStore::settle_lost(KvWrite& write, const AgentState& state) {
 Status KvAgentStore::each_base(const std::function<Status(const model::Record&)>& visit) const {
   return kv_.view([&](const KvRead& read) -> Status {
     return read.scan(kBase, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-      FP_TRY(const Bytes plain, codec_.decode(kBase, key, value));
-      FP_TRY(const model::Record record, wire::decode_record(plain));
+      FP_TRY(const auto plain, open_value(kBase, key, value));
+      if (!plain) return KvRead::Step::more;
+      FP_TRY(const model::Record record, wire::decode_record(*plain));
       FP_CHECK_OK(visit(record));
       return KvRead::Step::more;
     });

@@ -8,7 +8,7 @@ namespace {
 
 /// By its own times, at the latest: the clock may have stood anywhere, but no change is older than the welcome
 /// that it names.
-Instant made_at(const model::Change& change) {
+Instant claimed_at(const model::Change& change) {
   const Instant claimed = model::estimate(change.times).at;
   const auto heard = model::welcome_time(change.welcome);
   return heard ? std::max(claimed, *heard) : claimed;
@@ -77,17 +77,20 @@ Status KvAgentStore::purge_chain(KvWrite& write, OwnActor& own, Instant before,
 Result<bool> KvAgentStore::ready_to_go(KvWrite& write, ActorId actor, const ChainEntry& entry,
                                        Instant before) {
   const auto change = wire::decode_change(actor, entry.frame);
-  if (!change || !(made_at(*change) < before)) return false;
+  if (!change || !(claimed_at(*change) < before)) return false;
   const RecordId& id = change->record;
   const Bytes own = own_key(id, actor, entry.counter);
   FP_TRY(const auto exception, write.get(kExceptions, dot_key(actor, entry.counter)));
   FP_TRY(const auto lost, write.get(kLost, id.view()));
-  if (exception || lost) return false;
+  FP_TRY(const bool damaged, is_damaged(write, id));
+  if (exception || lost || damaged) return false;
   FP_TRY(const auto pending, write.get(kOwn, own));
   if (!pending) return true;
   // A tablet's own change is not sent back to it. Acknowledged without an exception it is merged at the hub: it
   // goes into the base as a delivery would have brought it.
+  FP_TRY(const auto stored, write.get(kBase, id.view()));
   FP_TRY(const auto base, load_base(write, id));
+  if (stored && !base) return false;  // damaged: fetched again first
   model::Record record = base ? *base : model::empty_record(id, change->type, change->unit);
   const model::Applied applied = model::apply(record, *change);
   if (applied != model::Applied::applied && applied != model::Applied::already_known) return false;

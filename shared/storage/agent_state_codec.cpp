@@ -8,13 +8,12 @@ namespace fieldpost::storage {
 
 namespace {
 
+constexpr std::uint8_t kVersionFirst = 1;
+/// 2: units that are to be delivered again. 3: what was removed of each chain.
+constexpr std::uint8_t kVersion = 3;
 constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
 constexpr std::uint8_t kOutlived = 4;
-
-/// 2: what was removed of each chain. The older one is read, never written.
-constexpr std::uint8_t kFormat = 2;
-constexpr std::uint8_t kFormatWithoutPurge = 1;
 
 }  // namespace
 
@@ -34,7 +33,7 @@ const OwnActor* AgentState::find(ActorId actor) const {
 Bytes pack_state(const StoredAgentState& stored) {
   const AgentState& s = stored.state;
   Packer out;
-  out.u8(kFormat).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
+  out.u8(kVersion).u64(stored.records).u64(s.ref_counter).u64(s.welcome_id);
   out.u8(s.epoch ? 1 : 0).id(s.epoch.value_or(Epoch{}));
   out.u8(s.last_sync ? 1 : 0).i64(s.last_sync.value_or(Instant{}).ms);
   out.text(s.compartment).u64(s.generation).id(s.machine);
@@ -58,8 +57,8 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   Unpacker in(bytes);
   StoredAgentState stored;
   AgentState& s = stored.state;
-  const std::uint8_t format = in.u8();
-  if (format != kFormat && format != kFormatWithoutPurge)
+  const std::uint8_t version = in.u8();
+  if (version < kVersionFirst || version > kVersion)
     return fail(Errc::unsupported, "agent state of an unknown format");
   stored.records = in.u64();
   s.ref_counter = in.u64();
@@ -84,7 +83,7 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     own.forked = (standing & kForked) != 0;
     own.closed = (standing & kClosed) != 0;
     own.outlived = (standing & kOutlived) != 0;
-    if (format != kFormatWithoutPurge) {
+    if (version >= 3) {
       own.purged_to = in.seq();
       own.purged_hash = in.id<Hash>();
       own.lost_from = in.seq();
@@ -99,7 +98,9 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     cursor.cursor = to_bytes(in.blob());
     s.cursors.push_back(std::move(cursor));
   }
-  for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.again.push_back(in.text());
+  // A store of format 2 says nothing of it.
+  for (std::uint64_t n = version < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n)
+    s.again.push_back(in.text());
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
   FP_CHECK_OK(in.finish("agent state"));
   return stored;

@@ -13,6 +13,8 @@
 //   5. A closed chain is never written again; its dots above `head` are another's. Of it only that is pushed
 //      which a hub that was put back no longer has.
 //   6. "At the hub" is said of a record only while nothing is known of it that the hub may have lost.
+//   7. A damaged value hides nothing else: reading goes on past it, its record is shown as damaged, and
+//      `settle_damage` sets it aside, so that the hub delivers it again.
 #pragma once
 
 #include <functional>
@@ -22,12 +24,10 @@
 #include <vector>
 
 #include "model/record.h"
+#include "storage/agent_damage.h"
 #include "wire/messages.h"
 
 namespace fieldpost::storage {
-
-/// The rule of a refusal that is only for the change's predecessor: written anew without it, it may stand.
-inline constexpr const char* kPredecessorRefused = "predecessor_refused";
 
 /// One own chain.
 struct OwnActor {
@@ -119,6 +119,9 @@ struct RecordView {
   bool lost_at_hub =
       false;  ///< a hub that was put back lacks something of it, as far as is known here
   std::vector<OwnChange> own;  ///< not covered by the base, in chain order
+  bool damaged = false;  ///< something of it cannot be read: `record` may be empty or not whole
+  std::vector<model::Dot>
+      unreadable;  ///< own changes of it, not covered by the base, that are damaged
 };
 
 struct Draft {
@@ -134,6 +137,7 @@ struct AgentCounts {
   std::uint64_t exceptions = 0;
   std::uint64_t drafts = 0;
   std::uint64_t store_bytes = 0;
+  std::uint64_t room_bytes = 0;  ///< what may still be recorded, of map and disk
 };
 
 class AgentStore {
@@ -248,9 +252,22 @@ class AgentStore {
   virtual Result<std::vector<wire::ChangeException>> exceptions() const = 0;
   /// BLAKE2b over (id, state digest) of every record view of a unit, ascending.
   virtual Result<Hash> digest(const std::string& unit) const = 0;
-  /// Recomputes every chain and opens every value; calls back with progress (done).
-  /// Errors: the first damage found, with its place.
+  /// Recomputes every chain and opens every value; calls back with progress (done). Goes on past damaged
+  /// values. Errors: the first damage found, with its place, and how many there are.
   virtual Status verify(const std::function<void(std::uint64_t)>& progress) const = 0;
+
+  // ---- after the disk's faults ----
+  /// Sets aside, in one commit, what reading met since the last call. A damaged base goes to the damaged
+  /// table and all cursors are dropped, so that the hub delivers everything again; own changes stay where
+  /// they are. Answers how many values it was; none costs nothing.
+  virtual Result<std::size_t> settle_damage(Instant now) = 0;
+  /// What was set aside, settled or not.
+  virtual Result<std::vector<Damage>> damages() const = 0;
+  /// How often cursors were dropped since this store was opened: a session that began before must end.
+  virtual std::uint64_t refetches() const = 0;
+  /// Opens the next values in the order of the tables, `bytes` of them or more; true when the last one
+  /// was reached, and the next call begins again. What is damaged waits for settle_damage.
+  virtual Result<bool> scrub(std::size_t bytes) = 0;
 };
 
 }  // namespace fieldpost::storage

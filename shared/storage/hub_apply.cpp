@@ -4,8 +4,8 @@
 #include <map>
 
 #include "base/limits.h"
-#include "storage/agent_store.h"
 #include "storage/hub_recovery.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -98,7 +98,7 @@ Result<HubApply::Entry*> HubApply::load(const RecordId& id, const std::string& t
   Loaded loaded;
   FP_TRY(const auto value, write_.get(kRecords, id.view()));
   if (value) {
-    FP_TRY(StoredRecord stored, decode_stored_record(codec_, id, *value));
+    FP_TRY(StoredRecord stored, mend_record(write_, codec_, id, *value, now_));
     loaded.record = std::move(stored.record);
     loaded.position_before = stored.position;
     loaded.bytes = stored.bytes;
@@ -155,44 +155,14 @@ Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, m
 
 Result<bool> HubApply::refused_predecessor(const model::Change& change) {
   if (change.prev.value == 0) return false;
-  return is_refused(dot_key(change.dot.actor, change.prev));
+  return was_refused(write_, dot_key(change.dot.actor, change.prev));
 }
 
 Result<bool> HubApply::advance_over_refused(Loaded& loaded, const model::Change& change) {
-  bool advanced = false;
-  for (const auto& seen : change.context.entries()) {
-    model::Record& record = loaded.built();
-    const Sequence known = record.vv[seen.actor];
-    if (seen.counter <= known) continue;
-    bool only_refused = true;
-    bool reached = false;
-    FP_CHECK_OK(write_.scan(kByRecord, Packer().id(record.id).actor(seen.actor).bytes(),
-                            record_dot_key(record.id, seen.actor, known.next()),
-                            [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-                              const BytesView dot = key.subspan(RecordId::kSize);
-                              Unpacker in(dot);
-                              in.actor();
-                              const Sequence counter = in.seq();
-                              if (counter > seen.counter) return KvRead::Step::stop;
-                              reached = counter == seen.counter;
-                              FP_TRY(const bool refused, is_refused(dot));
-                              only_refused = only_refused && refused;
-                              return KvRead::Step::more;
-                            }));
-    if (!reached || !only_refused) continue;
-    record.vv.add({seen.actor, seen.counter});
-    advanced = true;
-    loaded.drained =
-        true;  // the state is not what its author's tablet has: it is to be delivered there, too
-  }
-  return advanced;
-}
-
-Result<bool> HubApply::is_refused(BytesView dot) {
-  FP_TRY(const auto value, write_.get(kExceptions, dot));
-  if (!value) return false;
-  FP_TRY(const StoredException stored, unpack_stored_exception(*value));
-  return stored.exception.kind == wire::ExceptionKind::unauthorised;
+  FP_TRY(const bool passed, pass_over_refused(write_, loaded.built(), change));
+  if (passed)
+    loaded.drained = true;  // not what its author's tablet has: it is to be delivered there, too
+  return passed;
 }
 
 Result<bool> HubApply::replayed(const IncomingBatch& batch, const ActorHeadState& durable,
@@ -227,10 +197,20 @@ HubApply::Outcome HubApply::apply(Loaded& loaded, const IncomingChange& incoming
 
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
                        BatchResult& result) {
+  // Before the log has the change: a damaged record is rebuilt from what is there, and then merged with it.
+  auto found = incoming.change
+                   ? load(incoming.change->record, incoming.change->type, incoming.change->unit)
+                   : Result<Entry*>(nullptr);
   FP_CHECK_OK(put_log(batch, incoming));
   if (!incoming.change) return except(batch, *incoming.quarantine, result);
   const model::Change& change = *incoming.change;
-  FP_TRY(Entry * entry, load(change.record, change.type, change.unit));
+  if (!found && found.error().is(Errc::corrupt)) {
+    return except(batch,
+                  {batch.actor, change.dot.counter, change.record, wire::ExceptionKind::quarantined,
+                   "damaged", "", "the hub's copy of this record was damaged on its disk"},
+                  result);
+  }
+  FP_TRY(Entry * entry, std::move(found));
   Loaded& loaded = entry->second;
   const auto unauthorised = [&](std::string rule, std::string detail) {
     return except(batch,
@@ -267,9 +247,9 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
     case model::Applied::held_for_predecessor: {
       FP_TRY(const bool refused, refused_predecessor(change));
       if (refused) {
-        return unauthorised(kPredecessorRefused, "rests on this tablet's change " +
-                                                     std::to_string(change.prev.value) +
-                                                     ", which was refused");
+        return unauthorised(wire::kPredecessorRefused, "rests on this tablet's change " +
+                                                           std::to_string(change.prev.value) +
+                                                           ", which was refused");
       }
       return hold(batch, change, outcome.applied, result);
     }
@@ -322,7 +302,10 @@ Status HubApply::drain_held(Entry& entry) {
         const BytesView dot = key.subspan(RecordId::kSize);
         FP_TRY(const auto value, write_.get(kLog, dot));
         if (!value) return fail(Errc::corrupt, "held change " + to_hex(dot) + " is not in the log");
-        FP_TRY(const LogEntry logged, decode_log_entry(codec_, dot, *value));
+        const auto logged_or = decode_log_entry(codec_, dot, *value);
+        if (!logged_or && logged_or.error().is(Errc::corrupt))
+          return KvRead::Step::more;  // stays held
+        FP_TRY(const LogEntry& logged, logged_or);
         FP_TRY(model::Change change, wire::decode_change(logged.actor, logged.frame));
         waiting.push_back({std::move(change), logged.frame.size()});
         return KvRead::Step::more;
@@ -373,6 +356,7 @@ Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot, wire::Ex
 Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   BatchResult result;
   result.actor = batch.actor;
+  now_ = batch.received;
   ActorHeadState head{batch.device, {}, batch.previous, 0};
   FP_TRY(const auto stored, write_.get(kActors, Packer().actor(batch.actor).bytes()));
   if (stored) {

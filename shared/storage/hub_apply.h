@@ -88,7 +88,6 @@ class HubApply {
   Status merge(const IncomingBatch& batch, const IncomingChange& change, BatchResult& result);
   /// True when `prev` names a change that was refused: then this one can never be applied either.
   Result<bool> refused_predecessor(const model::Change& change);
-  Result<bool> is_refused(BytesView dot);
   /// Refused changes that the author of `change` had seen, on its own tablet, count as known from here on,
   /// without what they said. True when the vector moved.
   Result<bool> advance_over_refused(Loaded& loaded, const model::Change& change);
@@ -115,6 +114,7 @@ class HubApply {
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
   std::uint64_t welcome_ = 0;     ///< of the batch being merged
+  std::optional<Instant> now_;    ///< of the batch being merged
   std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
 };
 

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "storage/hub_apply.h"
 #include "storage/hub_recovery.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_starts.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
@@ -86,7 +87,13 @@ class KvHubReader final : public HubReader {
                            return fail(Errc::corrupt,
                                        "record " + to_text(entry.record) + " is in the feed only");
                          }
-                         FP_TRY(entry.state, stored_state(*codec_, entry.record, *stored));
+                         auto state = sound_state(read, entry.record, *stored);
+                         if (!state && state.error().is(Errc::corrupt)) {
+                           // Not rebuilt from what is left of it: the operator is told of it elsewhere.
+                           page.end_position = entry.position;
+                           return Step::more;
+                         }
+                         FP_TRY(entry.state, std::move(state));
                          bytes += entry.state.size();
                          if (!page.entries.empty() && bytes > bytes_max) return full(page);
                          page.end_position = entry.position;
@@ -112,7 +119,7 @@ class KvHubReader final : public HubReader {
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       FP_TRY(const auto value, read.get(kRecords, id.view()));
       if (!value) return {};
-      FP_TRY(StoredRecord stored, decode_stored_record(*codec_, id, *value));
+      FP_TRY(StoredRecord stored, sound_record(read, *codec_, id, *value));
       found = std::move(stored.record);
       return {};
     }));
@@ -130,7 +137,17 @@ class KvHubReader final : public HubReader {
         const BytesView dot = key.subspan(RecordId::kSize);
         FP_TRY(const auto value, read.get(kLog, dot));
         if (!value) return fail(Errc::corrupt, "change " + to_hex(dot) + " is not in the log");
-        FP_TRY(LogEntry entry, decode_log_entry(*codec_, dot, *value));
+        auto opened = decode_log_entry(*codec_, dot, *value);
+        if (!opened && opened.error().is(Errc::corrupt)) {
+          // Named without its content: nothing is missing from the list in silence.
+          Unpacker in(dot);
+          LogEntry damaged;
+          damaged.actor = in.actor();
+          damaged.counter = in.seq();
+          entries.push_back(std::move(damaged));
+          return Step::more;
+        }
+        FP_TRY(LogEntry entry, std::move(opened));
         entries.push_back(std::move(entry));
         return Step::more;
       });
@@ -252,25 +269,37 @@ class KvHubReader final : public HubReader {
       FP_TRY(counts.staged, read.count(kStaged));
       FP_TRY(const std::uint64_t exceptions, read.count(kExceptions));
       counts.quarantined = exceptions - counts.held;
+      FP_TRY(const auto damages, read_damages(read));
+      for (const HubDamage& damage : damages) ++(damage.mended ? counts.mended : counts.damaged);
       return {};
     }));
     FP_TRY(const KvStats stats, kv_.stats());
     counts.store_bytes = stats.used_bytes;
     counts.map_bytes = stats.map_bytes;
+    counts.room_bytes = stats.room_bytes;
     return counts;
   }
 
   Result<Hash> digest(const std::string& unit) const override {
     crypto::Hasher hasher("fieldpost.v1.store-digest");
-    FP_CHECK_OK(scan(kRecords, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
-      FP_TRY(const RecordId id, RecordId::from(key));
-      FP_TRY(const StoredRecord stored, decode_stored_record(*codec_, id, value));
-      if (stored.record.unit == unit) {
-        FP_TRY(const Bytes canonical, wire::encode_record(stored.record));
-        hasher.update(id.view());
-        hasher.update(wire::state_digest(canonical).view());
-      }
-      return Step::more;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      return read.scan(kRecords, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
+        FP_TRY(const RecordId id, RecordId::from(key));
+        const auto stored = sound_record(read, *codec_, id, value);
+        if (!stored && stored.error().is(Errc::corrupt)) {
+          // Counts with every unit, as nothing: the digest differs, and says so.
+          hasher.update(id.view());
+          hasher.update(Hash{}.view());
+          return Step::more;
+        }
+        if (!stored) return stored.error();
+        if (stored->record.unit == unit) {
+          FP_TRY(const Bytes canonical, wire::encode_record(stored->record));
+          hasher.update(id.view());
+          hasher.update(wire::state_digest(canonical).view());
+        }
+        return Step::more;
+      });
     }));
     return hasher.finish();
   }
@@ -284,7 +313,33 @@ class KvHubReader final : public HubReader {
     return report;
   }
 
+  Result<ScrubPage> scrub(const StoredPlace& from, std::size_t bytes_max) const override {
+    ScrubPage page;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(page, scrub_values(read, *codec_, from, bytes_max));
+      return {};
+    }));
+    return page;
+  }
+
+  Result<std::vector<HubDamage>> damages() const override {
+    std::vector<HubDamage> all;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(all, read_damages(read));
+      return {};
+    }));
+    return all;
+  }
+
  private:
+  /// As stored; of a damaged record what its changes give.
+  Result<Bytes> sound_state(const KvRead& read, const RecordId& id, BytesView value) const {
+    auto state = stored_state(*codec_, id, value);
+    if (state || !state.error().is(Errc::corrupt)) return state;
+    FP_TRY(const StoredRecord sound, sound_record(read, *codec_, id, value));
+    return wire::encode_record(sound.record);
+  }
+
   static Step full(FeedPage& page) {
     page.caught_up = false;
     return Step::stop;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/hub_repair.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -27,7 +28,7 @@ Result<std::optional<model::Record>> load_record(const KvRead& read, ValueCodec&
   std::optional<model::Record> record;
   FP_TRY(const auto value, read.get(kRecords, id.view()));
   if (!value) return record;
-  FP_TRY(StoredRecord stored, decode_stored_record(codec, id, *value));
+  FP_TRY(StoredRecord stored, sound_record(read, codec, id, *value));
   record = std::move(stored.record);
   return record;
 }
@@ -282,6 +283,42 @@ Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
 }
 
 }  // namespace
+
+Result<bool> was_refused(const KvRead& read, BytesView dot) {
+  FP_TRY(const auto value, read.get(kExceptions, dot));
+  if (!value) return false;
+  FP_TRY(const StoredException stored, unpack_stored_exception(*value));
+  return stored.exception.kind == wire::ExceptionKind::unauthorised;
+}
+
+Result<bool> pass_over_refused(const KvRead& read, model::Record& record,
+                               const model::Change& change) {
+  model::VersionVector passed = record.vv;
+  for (const auto& seen : change.context.entries()) {
+    const Sequence known = record.vv[seen.actor];
+    if (seen.counter <= known) continue;
+    bool only_refused = true;
+    bool reached = false;
+    FP_CHECK_OK(read.scan(kByRecord, Packer().id(record.id).actor(seen.actor).bytes(),
+                          record_dot_key(record.id, seen.actor, known.next()),
+                          [&](BytesView key, BytesView) -> Result<Step> {
+                            const BytesView dot = key.subspan(RecordId::kSize);
+                            Unpacker in(dot);
+                            in.actor();
+                            const Sequence counter = in.seq();
+                            if (counter > seen.counter) return Step::stop;
+                            reached = counter == seen.counter;
+                            FP_TRY(const bool refused, was_refused(read, dot));
+                            only_refused = only_refused && refused;
+                            return Step::more;
+                          }));
+    if (!reached || !only_refused) return false;
+    passed.add({seen.actor, seen.counter});
+  }
+  if (passed == record.vv) return false;
+  record.vv = std::move(passed);
+  return true;
+}
 
 Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView value) {
   StagedState staged;

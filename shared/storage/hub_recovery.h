@@ -41,6 +41,13 @@ Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
                         const model::Change& change, const HubStore::RulingInput& input,
                         const OwnChain& chain);
 
+/// Whether a change (actor ‖ counter) was refused: never applied, whatever comes.
+Result<bool> was_refused(const KvRead& read, BytesView dot);
+/// Refused changes that the author of `change` had seen, on its own tablet, count as known from here on, without
+/// what they said; but only if then nothing else of its context is missing. True when the vector moved.
+Result<bool> pass_over_refused(const KvRead& read, model::Record& record,
+                               const model::Change& change);
+
 Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView value);
 Result<std::vector<RecoveredEntry>> read_recovered(const KvRead& read, ValueCodec& codec,
                                                    const RecordId& id);

@@ -8,6 +8,7 @@
 //   3. In a unit's feed a record appears once, at its newest position.
 //   4. Replaying a batch is a no-op that answers as the first time.
 //   5. A change that was received is kept for ever as it was received (log), whatever became of it.
+//   6. A damaged record is read as its changes give it; a damaged value fails nothing but itself.
 #pragma once
 
 #include <functional>
@@ -224,6 +225,38 @@ struct HubCounts {
   std::uint64_t quarantined = 0;
   std::uint64_t store_bytes = 0;
   std::uint64_t map_bytes = 0;
+  std::uint64_t room_bytes = 0;  ///< what may still be stored, of map and disk
+  std::uint64_t damaged = 0;     ///< values that the disk damaged and nothing here could mend
+  std::uint64_t mended = 0;      ///< damaged records that were rebuilt from their changes
+};
+
+/// A value that is no longer what was written; see hub_repair.h.
+struct HubDamage {
+  enum class Kind : std::uint8_t { record = 0, change = 1 };
+  Kind kind = Kind::record;
+  RecordId record;
+  model::Dot dot;                ///< of a change in the log
+  std::optional<Instant> found;  ///< none: met while an operator decided on the record
+  bool mended = false;
+  Bytes raw;  ///< what was found in its place
+};
+/// One sentence for people: what, since when, what becomes of it.
+std::string damage_words(const HubDamage& damage);
+
+struct StoredPlace {
+  std::uint8_t table = 0;
+  Bytes key;
+};
+struct ScrubPage {
+  StoredPlace next;  ///< where to go on; after the last page the beginning
+  bool ended = false;
+  std::uint64_t values = 0;  ///< looked at
+  std::vector<StoredPlace> damaged;
+};
+struct RepairReport {
+  std::uint64_t records_mended = 0;
+  std::uint64_t records_lost = 0;
+  std::uint64_t log_damaged = 0;
 };
 
 /// Consistent reads; every call sees the newest commit.
@@ -290,6 +323,10 @@ class HubReader {
   /// Recomputes every chain and signature, replays every record from the log and compares.
   /// Errors: `chain_broken`, `bad_signature` or `corrupt`, naming the first bad entry.
   virtual Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const = 0;
+
+  /// Opens the next values, records first, then the log, until `bytes_max` of them.
+  virtual Result<ScrubPage> scrub(const StoredPlace& from, std::size_t bytes_max) const = 0;
+  virtual Result<std::vector<HubDamage>> damages() const = 0;
 };
 
 /// An actor, and how far something reaches on its chain.
@@ -318,6 +355,9 @@ class HubStore {
   /// Errors: `not_found` (unknown or used by another), `expired`, `already_exists` (the unit has a device of that name).
   virtual Result<Device> enrol(const Hash& code_hash, const DeviceId& device, Instant now) = 0;
   virtual Status confirm(const std::vector<wire::Confirm::Item>& items) = 0;
+  /// Mends what scrubbing found damaged: records from their changes, in one commit. What cannot be mended
+  /// is noted. What is sound meanwhile is left alone.
+  virtual Result<RepairReport> repair(const std::vector<StoredPlace>& places, Instant now) = 0;
 
   /// `raise`: no entry falls, and an actor that is not named keeps its own. `restate`: only what is named.
   enum class BackedUp : std::uint8_t { raise, restate };

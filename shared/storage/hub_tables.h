@@ -23,6 +23,7 @@
 //   staged        record id ‖ device ‖ 8 of digest received ‖ canonical state   (codec)
 //   recovered     record id ‖ number               pack_recovered               (codec)
 //   backed_up     actor                            counter: what every restorable backup holds of it
+//   damaged       kind ‖ key of the value          see hub_repair.cpp
 #pragma once
 
 #include "storage/hub_store.h"
@@ -49,7 +50,8 @@ inline constexpr TableId kStarts = 14;
 inline constexpr TableId kStaged = 15;
 inline constexpr TableId kRecovered = 16;
 inline constexpr TableId kBackedUp = 17;
-inline constexpr TableId kTableCount = 18;
+inline constexpr TableId kDamaged = 18;
+inline constexpr TableId kTableCount = 19;
 
 // Keys of the table `meta`.
 inline constexpr std::string_view kMetaEpoch = "epoch";

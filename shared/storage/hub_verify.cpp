@@ -1,6 +1,6 @@
 #include "storage/hub_verify.h"
 
-#include "storage/hub_recovery.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -28,7 +28,14 @@ struct Verifier {
     FP_CHECK_OK(read.scan(
         kLog, Packer().actor(actor).bytes(), {},
         [&](BytesView key, BytesView value) -> Result<Step> {
-          FP_TRY(const LogEntry entry, decode_log_entry(codec, key, value));
+          const auto opened = decode_log_entry(codec, key, value);
+          if (!opened && opened.error().is(Errc::corrupt)) {
+            return fail(Errc::corrupt,
+                        "change " + model::to_text({actor, at.next()}) +
+                            " in the log was damaged on the disk: the chain cannot be "
+                            "proved past it. Restore it from a backup");
+          }
+          FP_TRY(const LogEntry& entry, opened);
           const std::string name = model::to_text({actor, entry.counter});
           if (entry.counter != at.next()) {
             return fail(Errc::chain_broken, "change " + model::to_text({actor, at.next()}) +
@@ -62,58 +69,12 @@ struct Verifier {
     return {};
   }
 
-  /// How a change that was kept but never merged was judged; nothing of any other.
-  Result<std::optional<wire::ExceptionKind>> set_aside(BytesView dot) {
-    std::optional<wire::ExceptionKind> aside;
-    FP_TRY(const auto value, read.get(kExceptions, dot));
-    if (!value) return aside;
-    FP_TRY(const StoredException stored, unpack_stored_exception(*value));
-    if (stored.exception.kind == wire::ExceptionKind::quarantined ||
-        stored.exception.kind == wire::ExceptionKind::unauthorised)
-      aside = stored.exception.kind;
-    return aside;
-  }
-
   Status replay(const RecordId& id, const model::Record& stored) {
-    std::vector<model::Change> changes;
-    std::vector<model::Dot> passed_over;
-    FP_CHECK_OK(read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
-      const BytesView dot = key.subspan(RecordId::kSize);
-      FP_TRY(const auto aside, set_aside(dot));
-      if (aside == wire::ExceptionKind::quarantined) return Step::more;
-      FP_TRY(const auto value, read.get(kLog, dot));
-      if (!value) return fail(Errc::corrupt, "change " + to_hex(dot) + " is not in the log");
-      FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
-      auto change = wire::decode_change(entry.actor, entry.frame);
-      if (!change && !aside) return change.error();
-      if (!aside) {
-        changes.push_back(std::move(*change));
-        return Step::more;
-      }
-      // Refused: it says nothing, but the vector may have passed over it for one that had seen it.
-      const bool passed = change && stored.vv.covers(change->dot);
-      if (passed) passed_over.push_back(change->dot);
-      return Step::more;
-    }));
-    model::Record replayed = model::empty_record(id, stored.type, stored.unit);
-    FP_TRY(const auto recovered, read_recovered(read, codec, id));
-    for (const RecoveredEntry& entry : recovered) {
-      if (entry.kind != RecoveredEntry::Kind::differing) continue;
-      std::erase_if(changes, [&](const model::Change& c) { return c.dot == entry.dot; });
-    }
-    model::drain(replayed, changes);
-    for (const RecoveredEntry& entry : recovered) {
-      const bool joined = entry.kind == RecoveredEntry::Kind::joined ||
-                          entry.kind == RecoveredEntry::Kind::released;
-      if (joined) FP_CHECK_OK(model::join(replayed, entry.state));
-      model::drain(replayed, changes);
-    }
-    // One at a time, in order: a later one must not make an earlier change count as known.
-    for (const model::Dot& dot : passed_over) {
-      if (!replayed.vv.covers(dot) && !changes.empty()) replayed.vv.add(dot);
-      model::drain(replayed, changes);
-    }
-    if (!(replayed == stored)) {
+    auto replayed = replay_record(read, codec, id);
+    if (!replayed && replayed.error().is(Errc::not_found))
+      replayed = model::empty_record(id, stored.type, stored.unit);
+    if (!replayed) return std::move(replayed).error();
+    if (!(*replayed == stored)) {
       return fail(Errc::corrupt,
                   "record " + to_text(id) + " differs from what its signed changes give");
     }
@@ -135,7 +96,13 @@ Result<HubReader::VerifyReport> verify_hub(const KvRead& read, ValueCodec& codec
   }));
   FP_CHECK_OK(read.scan(kRecords, {}, {}, [&](BytesView key, BytesView value) -> Result<Step> {
     FP_TRY(const RecordId id, RecordId::from(key));
-    FP_TRY(const StoredRecord stored, decode_stored_record(codec, id, value));
+    const auto opened = decode_stored_record(codec, id, value);
+    if (!opened && opened.error().is(Errc::corrupt)) {
+      return fail(Errc::corrupt, "record " + to_text(id) +
+                                     " was damaged on the disk: `fieldpost-hub repair` rebuilds it "
+                                     "from its changes");
+    }
+    FP_TRY(const StoredRecord& stored, opened);
     FP_CHECK_OK(verifier.replay(id, stored.record));
     return Step::more;
   }));

@@ -60,6 +60,9 @@ struct KvStats {
   std::uint64_t used_bytes = 0;  ///< of the file, pages in use
   std::uint64_t map_bytes = 0;   ///< size up to which it may grow now
   std::uint64_t file_bytes = 0;
+  /// What normal updates may still add, of the largest map and of the disk. Pages freed inside the file
+  /// come on top.
+  std::uint64_t room_bytes = ~std::uint64_t{0};
 };
 
 /// What an update is for, so that a full store can still be emptied and acknowledge.

@@ -82,8 +82,12 @@ class KvAgentStore final : public AgentStore {
   }
 
   Status erase_draft(const RecordId& id) override {
-    return kv_.update([&](KvWrite& write) { return write.erase(kDrafts, id.view()); },
-                      UpdateKind::freeing);
+    return kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(write.erase(kDrafts, id.view()));
+          return settle(write, Damage::Kind::draft, id.view());  // its author knows
+        },
+        UpdateKind::freeing);
   }
 
   Result<std::vector<Draft>> drafts() const override {
@@ -91,7 +95,9 @@ class KvAgentStore final : public AgentStore {
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       return read.scan(kDrafts, {}, {},
                        [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-                         FP_TRY(const Bytes plain, codec_.decode(kDrafts, key, value));
+                         FP_TRY(const auto sound, open_value(kDrafts, key, value));
+                         if (!sound) return KvRead::Step::more;
+                         const Bytes& plain = *sound;
                          Unpacker in(plain);
                          Draft draft;
                          FP_TRY(draft.id, RecordId::from(key));
@@ -120,6 +126,7 @@ class KvAgentStore final : public AgentStore {
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       FP_CHECK_OK(collect_ids(read, kBase, after, limit, ids));
       FP_CHECK_OK(collect_ids(read, kOwn, after, limit, ids));
+      FP_CHECK_OK(collect_damaged(read, after, limit, ids));
       return {};
     }));
     std::sort(ids.begin(), ids.end());
@@ -136,7 +143,9 @@ class KvAgentStore final : public AgentStore {
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       return read.scan(kChain, prefix, dot_key(actor, first),
                        [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-                         FP_TRY(ChainEntry entry, open_chain(key, value));
+                         auto opened = open_chain(key, value);
+                         if (!opened && !page.empty()) return KvRead::Step::stop;
+                         FP_TRY(ChainEntry entry, std::move(opened));
                          bytes += entry.frame.size();
                          if (!page.empty() && bytes > bytes_max) return KvRead::Step::stop;
                          page.push_back(std::move(entry));
@@ -196,10 +205,14 @@ class KvAgentStore final : public AgentStore {
     } else {
       cursors.insert(at, {unit, cursor});
     }
-    return commit(next, [&](KvWrite& write) -> Status {
-      for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
-      return {};
-    });
+    // A cursor alone is a few bytes: a full tablet is in sync as long as nobody else wrote anything.
+    return commit(
+        next,
+        [&](KvWrite& write) -> Status {
+          for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
+          return {};
+        },
+        states.empty() ? UpdateKind::freeing : UpdateKind::normal);
   }
 
   Status forget_ungranted() override;
@@ -235,6 +248,7 @@ class KvAgentStore final : public AgentStore {
     }));
     FP_TRY(const KvStats stats, kv_.stats());
     counts.store_bytes = stats.used_bytes;
+    counts.room_bytes = stats.room_bytes;
     return counts;
   }
 
@@ -243,8 +257,7 @@ class KvAgentStore final : public AgentStore {
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       return read.scan(kExceptions, {}, {},
                        [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
-                         FP_TRY(const Bytes plain, codec_.decode(kExceptions, key, value));
-                         FP_TRY(auto exception, unpack_exception(plain));
+                         FP_TRY(auto exception, open_exception(key, value));
                          all.push_back(std::move(exception));
                          return KvRead::Step::more;
                        });
@@ -260,6 +273,12 @@ class KvAgentStore final : public AgentStore {
       if (ids.empty()) return hasher.finish();
       for (const RecordId& id : ids) {
         FP_TRY(const auto view, load(id));
+        // A damaged one counts with every unit, as nothing: the digest differs, and says so.
+        if (view && view->damaged) {
+          hasher.update(id.view());
+          hasher.update(Hash{}.view());
+          continue;
+        }
         if (!view || view->record.unit != unit || view->record.vv.empty()) continue;
         const auto canonical = wire::encode_record(view->record);
         // With own changes the hub set aside a record may be larger than one can be: it differs from the
@@ -274,6 +293,12 @@ class KvAgentStore final : public AgentStore {
 
   Status verify(const std::function<void(std::uint64_t)>& progress) const override;
 
+  // kv_agent_damage.cpp
+  Result<std::size_t> settle_damage(Instant now) override;
+  Result<std::vector<Damage>> damages() const override;
+  std::uint64_t refetches() const override { return refetches_; }
+  Result<bool> scrub(std::size_t bytes) override;
+
  private:
   // Table      key                       value (through the codec unless said)
   // meta       "state"                   pack_state
@@ -284,6 +309,7 @@ class KvAgentStore final : public AgentStore {
   // exceptions actor ‖ counter           pack_exception
   // renames    record id ‖ old actor ‖ old counter   new actor, new counter, newest old one kept
   // lost       record id                 of what the hub lacks something: the vector it was last known to have
+  // damaged    kind ‖ key of the value   see kv_agent_damage.cpp
   static constexpr TableId kMeta = 0;
   static constexpr TableId kChain = 1;
   static constexpr TableId kBase = 2;
@@ -292,6 +318,7 @@ class KvAgentStore final : public AgentStore {
   static constexpr TableId kExceptions = 5;
   static constexpr TableId kRenames = 6;
   static constexpr TableId kLost = 7;
+  static constexpr TableId kDamaged = 8;
   static constexpr std::string_view kStateKey = "state";
 
   static Bytes dot_key(ActorId actor, Sequence counter) {
@@ -322,7 +349,8 @@ class KvAgentStore final : public AgentStore {
     FP_TRY(const auto base, read.get(kBase, id.view()));
     if (base) return true;
     FP_TRY(const auto own, read.last_key(kOwn, id.view()));
-    return own.has_value();
+    if (own) return true;
+    return is_damaged(read, id);
   }
 
   /// Errors: `conflict` when the change does not follow.
@@ -337,7 +365,12 @@ class KvAgentStore final : public AgentStore {
   }
 
   Result<ChainEntry> open_chain(BytesView key, BytesView value) const {
-    FP_TRY(Bytes plain, codec_.decode(kChain, key, value));
+    auto sound = codec_.decode(kChain, key, value);
+    if (!sound) {
+      note_damage(sound.error(), kChain, key);
+      return fail(Errc::corrupt, unreadable_words(key));
+    }
+    Bytes plain = std::move(*sound);
     Unpacker in(key);
     in.actor();
     ChainEntry entry;
@@ -353,10 +386,40 @@ class KvAgentStore final : public AgentStore {
   Result<std::optional<model::Record>> load_base(const KvRead& read, const RecordId& id) const {
     FP_TRY(const auto value, read.get(kBase, id.view()));
     if (!value) return std::optional<model::Record>{};
-    FP_TRY(const Bytes plain, codec_.decode(kBase, id.view(), *value));
-    FP_TRY(model::Record record, wire::decode_record(plain));
+    FP_TRY(const auto plain, open_value(kBase, id.view(), *value));
+    if (!plain) return std::optional<model::Record>{};
+    FP_TRY(model::Record record, wire::decode_record(*plain));
     return std::optional<model::Record>(std::move(record));
   }
+
+  // ---- damage (kv_agent_damage.cpp) ----
+  using Place = std::pair<TableId, Bytes>;
+  /// Remembers a value that does not open, for settle_damage. Other errors are none of its business.
+  void note_damage(const Error& error, TableId table, BytesView key) const {
+    if (error.is(Errc::corrupt)) seen_.insert({table, to_bytes(key)});
+  }
+  /// Nothing when the value is damaged, which is noted.
+  Result<std::optional<Bytes>> open_value(TableId table, BytesView key, BytesView value) const;
+  /// In a damaged one's place: that nobody knows what the hub said, until it says it again.
+  Result<wire::ChangeException> open_exception(BytesView key, BytesView value) const;
+  static std::string unreadable_words(BytesView dot_key);
+  static Bytes damage_key(Damage::Kind kind, bool settled, BytesView key);
+  /// The record waits to be delivered again.
+  static Result<bool> is_damaged(const KvRead& read, const RecordId& id);
+  static Status collect_damaged(const KvRead& read, const RecordId& after, std::size_t limit,
+                                std::vector<RecordId>& ids);
+  Status set_aside(KvWrite& write, const Place& place, Instant now, bool& fetch) const;
+  Status set_change_aside(KvWrite& write, BytesView dot, BytesView raw, Instant now,
+                          bool& fetch) const;
+  Status stand_on_own_changes(KvWrite& write, const RecordId& id) const;
+  std::optional<Instant> made_at(const KvRead& read, ActorId actor, Sequence counter) const;
+  Status put_damage(KvWrite& write, const Damage& damage, BytesView key) const;
+  Result<std::optional<Damage>> get_damage(const KvRead& read, Damage::Kind kind, bool settled,
+                                           BytesView key) const;
+  Result<Damage> open_damage(BytesView key, BytesView value) const;
+  Status settle(KvWrite& write, Damage::Kind kind, BytesView key) const;
+  /// The record came again: what was missing of it is settled.
+  Status settle_delivered(KvWrite& write, const RecordId& id, const std::vector<Bytes>& covered);
 
   Result<std::optional<RecordView>> load_from(const KvRead& read, const RecordId& id) const;
   Status cut_chain(KvWrite& write, const Restamp::Cut& cut, std::set<RecordId>& refetch);
@@ -390,7 +453,7 @@ class KvAgentStore final : public AgentStore {
     for (const wire::ChangeException& e : exceptions) {
       const Bytes key = dot_key(e.actor, e.counter);
       FP_TRY(const auto renamed, write.get(kRenames, own_key(e.record, e.actor, e.counter)));
-      if (renamed && e.rule == kPredecessorRefused) continue;  // written anew already
+      if (renamed && e.rule == wire::kPredecessorRefused) continue;  // written anew already
       FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
       // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
       FP_TRY(const auto entry, write.get(kChain, key));
@@ -415,6 +478,9 @@ class KvAgentStore final : public AgentStore {
   Kv& kv_;
   ValueCodec& codec_;
   StoredAgentState stored_;
+  mutable std::set<Place> seen_;  ///< damaged, and not yet set aside
+  std::uint64_t refetches_ = 0;
+  Place scrubbed_{kMeta, {}};  ///< up to here, in this pass
 };
 
 }  // namespace fieldpost::storage

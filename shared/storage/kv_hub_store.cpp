@@ -4,6 +4,7 @@
 
 #include "storage/hub_apply.h"
 #include "storage/hub_recovery.h"
+#include "storage/hub_repair.h"
 #include "storage/hub_starts.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -26,19 +27,22 @@ class KvHubStore final : public HubStore {
   Status open(const HubIdentity& identity, Opening opening) {
     identity_ = identity;
     const HubId& hub = identity_.hub;
-    return kv_.update([&](KvWrite& write) -> Status {
-      FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
-      if (stored_hub &&
-          !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(), hub.bytes.end())) {
-        return fail(Errc::conflict,
-                    "this store belongs to another hub key; keep key and store together");
-      }
-      if (!stored_hub) FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
-      if (opening == Opening::serving) return begin_start(write, identity_);
-      FP_TRY(const auto epoch, read_epoch(write));
-      if (epoch) identity_.epoch = *epoch;
-      return {};
-    });
+    // Freeing: a full hub must still start, to be read.
+    return kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_TRY(const auto stored_hub, write.get(kMeta, as_bytes(kHubKey)));
+          if (stored_hub && !std::equal(stored_hub->begin(), stored_hub->end(), hub.bytes.begin(),
+                                        hub.bytes.end())) {
+            return fail(Errc::conflict,
+                        "this store belongs to another hub key; keep key and store together");
+          }
+          if (!stored_hub) FP_CHECK_OK(write.put(kMeta, as_bytes(kHubKey), hub.view()));
+          if (opening == Opening::serving) return begin_start(write, identity_);
+          FP_TRY(const auto epoch, read_epoch(write));
+          if (epoch) identity_.epoch = *epoch;
+          return {};
+        },
+        UpdateKind::freeing);
   }
 
   const HubIdentity& identity() const override { return identity_; }
@@ -191,6 +195,17 @@ class KvHubStore final : public HubStore {
       }
       return {};
     });
+  }
+
+  Result<RepairReport> repair(const std::vector<StoredPlace>& places, Instant now) override {
+    RepairReport report;
+    FP_CHECK_OK(kv_.update(
+        [&](KvWrite& write) -> Status {
+          FP_TRY(report, repair_values(write, *codec_, places, now));
+          return {};
+        },
+        UpdateKind::freeing));
+    return report;
   }
 
   Result<BatchResult> rule(const RulingInput& input, ActorId hub_actor,

@@ -212,6 +212,7 @@ wire::AgentStatus AgentSession::status(const TimeReading& now) const {
   status.wall = now.wall;
   if (anchor_ && anchor_->boot == now.boot) status.estimated_now = hub_now(now);
   status.app_version = identity_.app_version;
+  status.alarm = facts_.alarm;
   return status;
 }
 
@@ -230,6 +231,11 @@ void AgentSession::on_challenge(const TimeReading& now, const wire::Challenge& c
                          out);
   }
   challenge_ = challenge;
+  // What is damaged is asked for again by the cursors that hello names. A full store says so elsewhere.
+  if (const auto settled = store_.settle_damage(now.wall);
+      !settled && !settled.error().is(Errc::store_full))
+    return stop(settled.error(), out);
+  refetches_ = store_.refetches();
   if (auto begun = begin_epoch(challenge); !begun) return stop(std::move(begun).error(), out);
   link_.connected(now.monotonic_ms);
   const storage::AgentState& state = store_.state();
@@ -356,6 +362,8 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
         fail(Errc::unauthorised, "the hub delivered records of a unit this tablet was not granted"),
         out);
   }
+  // Its cursor would stand for records that were lost since.
+  if (must_fetch_again(now, out)) return;
   std::vector<model::Record> states;
   states.reserve(deliver.states.size());
   const auto take = [&](BytesView bytes, const RecordId* expected) -> Status {
@@ -433,6 +441,12 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   if (next > own.head) return false;
   auto page = store_.chain_page(own.actor, next, std::min(link_.push_bytes, frame_fits_bytes_),
                                 limits::kPushChangesMax);
+  if (!page && page.error().is(Errc::corrupt)) {
+    // Sent up to here. What stands behind it waits; what others wrote still comes.
+    unreadable_ = page.error();
+    out.changed = true;
+    return false;
+  }
   if (!page || page->empty() || page->front().counter != next) {
     stop(page ? fail(Errc::corrupt,
                      "own change " + std::to_string(next.value) + " is missing from the store")
@@ -495,7 +509,7 @@ void AgentSession::fill_window(AgentOutput& out) {
 
 AgentOutput AgentSession::on_local_change(const TimeReading& now) {
   AgentOutput out;
-  if (phase_ == Phase::live) {
+  if (phase_ == Phase::live && !must_fetch_again(now, out)) {
     now_ms_ = now.monotonic_ms;
     synced_noted_ = false;
     fill_window(out);
@@ -507,8 +521,31 @@ AgentOutput AgentSession::on_local_change(const TimeReading& now) {
 AgentOutput AgentSession::on_tick(const TimeReading& now, const DeviceFacts& facts) {
   AgentOutput out;
   facts_ = facts;
-  if (phase_ == Phase::live) send(wire::StatusReport{status(now)}, out);
+  if (phase_ == Phase::live && !must_fetch_again(now, out))
+    send(wire::StatusReport{status(now)}, out);
   return out;
+}
+
+bool AgentSession::must_fetch_again(const TimeReading& now, AgentOutput& out) {
+  if (const auto settled = store_.settle_damage(now.wall);
+      !settled && !settled.error().is(Errc::store_full)) {
+    stop(settled.error(), out);
+    return true;
+  }
+  if (store_.refetches() == refetches_) return false;
+  stop(
+      fail(Errc::closed,
+           "a record was damaged on this tablet's disk; connecting again to fetch it from the hub"),
+      out);
+  return true;
+}
+
+std::optional<Error> AgentSession::blocked() const {
+  const bool caught_up = std::all_of(caught_up_.begin(), caught_up_.end(),
+                                     [](const auto& unit) { return unit.second; });
+  if (phase_ != Phase::live || !unreadable_ || !in_flight_.empty() || !caught_up)
+    return std::nullopt;
+  return unreadable_;
 }
 
 bool AgentSession::in_sync() const {

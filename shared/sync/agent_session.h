@@ -16,6 +16,8 @@
 //      hold the next counter).
 //   8. What contradicts what this tablet knows (a verdict on a change it never sent, less than was
 //      acknowledged, a record it may not see) ends the session before anything of it is stored.
+//   8. An own change that the disk damaged before it was sent is not passed over: its chain stays there, and
+//      `blocked` says why, while deliveries and acknowledgements go on.
 // Design: docs/architecture.md "Sync"; bytes: schemas/wire-v1.md.
 #pragma once
 
@@ -51,6 +53,7 @@ struct AgentIdentity {
 struct DeviceFacts {
   std::uint64_t storage_free_bytes = 0;
   std::optional<std::uint32_t> battery_percent;
+  std::string alarm;  ///< for the hub's operator, empty when all is well
 };
 
 struct AgentOutput {
@@ -83,6 +86,8 @@ class AgentSession {
   bool in_sync() const;
   /// This connection was of use: a change was acknowledged, a state stored, or all was found in sync.
   bool progressed() const { return progressed_; }
+  /// Why nothing more can be sent, once everything else was: an unreadable own change.
+  std::optional<Error> blocked() const;
   const std::optional<HubAnchor>& anchor() const { return anchor_; }
   std::size_t pushes_in_flight() const { return in_flight_.size(); }
 
@@ -131,6 +136,8 @@ class AgentSession {
   wire::AgentStatus status(const TimeReading& now) const;
   void fill_window(AgentOutput& out);
   bool push_some(const storage::OwnActor& own, AgentOutput& out);
+  /// Sets aside what reading found damaged. True when that dropped the cursors this connection stands on.
+  bool must_fetch_again(const TimeReading& now, AgentOutput& out);
   void settle(ActorId actor, Sequence head);
   void confirm(const std::vector<wire::ChangeException>& exceptions, AgentOutput& out);
   void note_sync(const TimeReading& now, AgentOutput& out);
@@ -174,6 +181,8 @@ class AgentSession {
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;
   bool progressed_ = false;
+  std::uint64_t refetches_ = 0;      ///< of the store when hello named its cursors
+  std::optional<Error> unreadable_;  ///< the own change at which a chain stays
 };
 
 }  // namespace fieldpost::sync

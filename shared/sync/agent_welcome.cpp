@@ -48,8 +48,8 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
                   "copy of it may have been put back). Everything here is kept; ask the hub's "
                   "operator");
     }
-    facts.acked.push_back(
-        {verdict.actor, forked ? own->acked : verdict.head, verdict.backed_up, forked});
+    facts.acked.push_back({verdict.actor, forked ? own->acked : verdict.head,
+                           forked ? own->backed_up : verdict.backed_up, forked});
   }
   for (const wire::ChangeException& exception : welcome.exceptions) {
     const auto on = std::find_if(facts.acked.begin(), facts.acked.end(),
@@ -129,7 +129,7 @@ void AgentSession::on_welcome(const TimeReading& now, const wire::Decoded& decod
 Status AgentSession::write_again_what_may_stand(
     const std::vector<wire::ChangeException>& exceptions) {
   const bool any = std::any_of(exceptions.begin(), exceptions.end(), [](const auto& e) {
-    return e.kind == wire::ExceptionKind::unauthorised && e.rule == storage::kPredecessorRefused;
+    return e.kind == wire::ExceptionKind::unauthorised && e.rule == wire::kPredecessorRefused;
   });
   if (!any) return {};
   FP_TRY(const auto plan, plan_reauthoring(store_));

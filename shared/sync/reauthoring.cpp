@@ -41,7 +41,7 @@ class Reauthoring {
     for (const wire::ChangeException& e : exceptions) {
       if (e.kind != wire::ExceptionKind::unauthorised) continue;
       refused_.insert({e.actor, e.counter});
-      if (e.rule != storage::kPredecessorRefused) continue;
+      if (e.rule != wire::kPredecessorRefused) continue;
       targets_[e.actor].push_back(e.counter);
       records_.insert(e.record);
     }
@@ -143,8 +143,8 @@ class Reauthoring {
   std::set<model::Dot> refused_;
   std::map<ActorId, std::vector<Sequence>> targets_;  ///< to be written anew, ascending
   std::set<RecordId> records_;
-  std::map<Place, std::vector<Sequence>> kept_;            ///< ascending
-  std::map<Place, Sequence> gone_;  ///< the newest that was removed here
+  std::map<Place, std::vector<Sequence>> kept_;  ///< ascending
+  std::map<Place, Sequence> gone_;               ///< the newest that was removed here
   std::set<RecordId> unknown_;
   std::map<Place, std::map<Sequence, model::Dot>> names_;  ///< old counter → new dot
 };

@@ -34,6 +34,8 @@ void describe(Io& io, typename Io::template Of<AgentStatus>& m) {
   io.number(6, "wall", m.wall);
   io.maybe(7, "estimated_now", m.estimated_now);
   io.text(8, "app_version", m.app_version, {0, limits::kNameBytesMax});
+  // Came later, as an extension: a hub that does not know it passes over it.
+  io.text(64, "alarm", m.alarm, {0, limits::kAlarmBytesMax});
   io.check(!m.battery_percent || *m.battery_percent <= 100, "battery_percent", "above 100");
 }
 

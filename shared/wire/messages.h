@@ -59,6 +59,9 @@ struct AgentStatus {
   Instant wall;                          ///< the device's wall clock now
   std::optional<Instant> estimated_now;  ///< its estimate of hub time
   std::string app_version;
+  /// What somebody should know at once, in a sentence: room for records is short, the disk damaged
+  /// something. Empty when all is well.
+  std::string alarm;
   friend bool operator==(const AgentStatus&, const AgentStatus&) = default;
 };
 
@@ -171,6 +174,9 @@ struct Ack {
 };
 
 /// The agent has stored these exceptions durably.
+/// The rule of a refusal that is only for the change's predecessor: written anew without it, it may stand.
+inline constexpr const char* kPredecessorRefused = "predecessor_refused";
+
 struct Confirm {
   struct Item {
     ActorId actor;

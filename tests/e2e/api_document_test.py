@@ -115,7 +115,7 @@ class ApiDocument(scenario.Scenario):
 
     def test_every_operation_answers_the_members_its_document_names(self):
         record, bad = self.something_of_everything()
-        for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/units"):
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/units", "/v1/damaged"):
             self.check("GET", path)
         self.check("GET", "/v1/digests/{unit}", "/v1/digests/01-PPT")
         self.assertEqual(len(self.check("GET", "/v1/records")["records"]), 1)
@@ -142,6 +142,7 @@ class ApiDocument(scenario.Scenario):
         self.assertEqual(self.check("POST", "/v1/backup", None, {"full": True})["number"], 2)
         self.assertEqual([one["number"] for one in self.check("GET", "/v1/backups")["backups"]], [1, 2])
         self.assertEqual(self.check("GET", "/v1/status")["backup"]["restorable"], 2)
+        self.check("POST", "/v1/repair")
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-MRU1", {"name": "Mobile unit 1", "compartment": "health"})
         self.check("POST", "/v1/invitations", None, {"name": "T03", "unit": "01-PPT", "valid_minutes": 5})
         self.check("PUT", "/v1/units/{code}", "/v1/units/02-BVL", {})

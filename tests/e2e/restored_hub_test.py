@@ -76,6 +76,7 @@ class RestoredHub(scenario.Scenario):
         self.assertEqual(waiting[0]["copies"][0]["device_name"], "T02")
         self.assertIn("THE HUB DOES NOT HAVE IT", hub.cli("recovery").out)
         self.assertIn("1 TO BE RECOVERED", hub.cli("status").out)
+        self.assertIn("wait for a decision", hub.cli("doctor").out)
         world.must(hub.cli("recovery", "join", lost, "--note", "T01 fell into the river", "--author", "OP-01"))
         self.assertEqual(set(hub.records()), {kept, lost})
         self.assertIn("RECOVERED: joined, by OP-01", hub.cli("records", lost).out)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fstream>
+#include <map>
 
 #include "hub/backup/backup.h"
 #include "hub/backup/read.h"

@@ -173,11 +173,12 @@ TEST_CASE("a store that fails answers everyone, and says so until a commit succe
   CHECK_FALSE(hub.writer->figures().fault);
 }
 
-TEST_CASE("one damaged record fails its own batch and not its neighbours'") {
+TEST_CASE("a damaged value that nothing rebuilds fails its own batch and not its neighbours'") {
   Hub hub;
   IncomingBatch damaged = hub.batch(2);
   REQUIRE(hub.kv.update([&](KvWrite& write) {
-    return write.put(hub_tables::kRecords, damaged.changes[0].record.view(), as_bytes("bit rot"));
+    return write.put(hub_tables::kActors, Packer().actor(damaged.actor).bytes(),
+                     as_bytes("bit rot"));
   }));
   {
     const Gate gate(*hub.writer);

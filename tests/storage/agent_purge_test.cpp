@@ -102,8 +102,8 @@ TEST_CASE("agent purge: nothing goes that is younger, unacknowledged, not backed
   TabletStore tablet(any_engine());
   REQUIRE(tablet.store->append(tablet.batch({1, 2, 3, 4}), 0, {}));
   const auto problem = [](wire::ExceptionKind kind) {
-    return wire::ChangeException{
-        kOwnActor, Sequence{2}, TabletStore::record(2), kind, "enum", "note", "not known"};
+    return wire::ChangeException{kOwnActor, Sequence{2}, TabletStore::record(2), kind, "enum",
+                                 "note",    "not known"};
   };
   SECTION("nobody spoke of backups") {
     REQUIRE(tablet.store->acknowledge(kOwnActor, Sequence{4}, {}));
@@ -119,9 +119,8 @@ TEST_CASE("agent purge: nothing goes that is younger, unacknowledged, not backed
     CHECK(purge(tablet, Instant{0}).entries == 0);
   }
   SECTION("a problem, and what stands after it") {
-    const auto kind =
-        GENERATE(wire::ExceptionKind::quarantined, wire::ExceptionKind::held,
-                 wire::ExceptionKind::unauthorised);
+    const auto kind = GENERATE(wire::ExceptionKind::quarantined, wire::ExceptionKind::held,
+                               wire::ExceptionKind::unauthorised);
     auto facts = told(Sequence{4}, Sequence{4});
     facts.exceptions = {problem(kind)};
     REQUIRE(tablet.store->welcome(facts));
@@ -186,6 +185,37 @@ TEST_CASE("agent purge: a hub put back to before its backups: what it lost is no
   tablet.verify();
 }
 
+TEST_CASE("agent purge: a damaged value stays where it is found, and is not written over") {
+  // As in kv_agent_tables.h: this reaches under the store, as rot does.
+  constexpr TableId kChain = 1;
+  constexpr TableId kBase = 2;
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1, 2, 3, 4}), 0, {}));
+  REQUIRE(tablet.store->integrate("PPT", Bytes{1}, {tablet.state(2)}));
+  REQUIRE(tablet.store->welcome(told(Sequence{4}, Sequence{4})));
+  const bool base = GENERATE(true, false);
+  const Bytes key = base ? to_bytes(TabletStore::record(2).view())
+                         : Packer().actor(kOwnActor).seq(Sequence{2}).take();
+  const TableId table = base ? kBase : kChain;
+  Bytes rotten;
+  REQUIRE(tablet.kv->update([&](KvWrite& write) -> Status {
+    FP_TRY(const auto value, write.get(table, key));
+    rotten = to_bytes(*value);
+    rotten[rotten.size() / 2] ^= 0x10;
+    return write.put(table, key, rotten);
+  }));
+  CHECK(purge(tablet).entries == 1);
+  CHECK(tablet.kv->view([&](const KvRead& read) -> Status {
+    FP_TRY(const auto value, read.get(table, key));
+    CHECK(to_bytes(*value) == rotten);
+    return {};
+  }));
+  // Nor while it waits to be delivered again.
+  REQUIRE(tablet.store->settle_damage(Instant{9}));
+  CHECK(purge(tablet).entries == 0);
+  CHECK_FALSE(tablet.store->damages()->empty());
+}
+
 TEST_CASE("agent purge: a failed commit leaves all or nothing") {
   const auto fate = GENERATE(CommitFate::fail_before, CommitFate::fail_after);
   TabletStore tablet(Engine::memory);
@@ -211,11 +241,11 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(read->state.actors.front().purged_to == Sequence{2});
   CHECK(read->state.actors.front().lost_from == Sequence{1});
   CHECK(read->state.actors.front().lost_to == Sequence{2});
-  // The older form: no chain has the parts that came later, and the format is 1.
+  // The older form: no chain has the parts that came later, and the format is 2.
   constexpr std::size_t kAdded = 8 + Hash::kSize + 8 + 8;
   constexpr std::size_t kListsAfter = 3 * 8;  // cursors, again, grants: all empty
   Bytes older = today;
-  older.front() = 1;
+  older.front() = 2;
   older.erase(older.end() - kListsAfter - kAdded, older.end() - kListsAfter);
   const auto old = unpack_state(older);
   REQUIRE(old.has_value());
@@ -223,6 +253,6 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(old->state.actors.front().forked);
   CHECK(old->state.actors.front().purged_to == Sequence{});
   CHECK(old->state.waiting == 1);
-  older.front() = 3;
+  older.front() = 4;
   CHECK(unpack_state(older).error().is(Errc::unsupported));
 }

@@ -55,6 +55,10 @@ class LiveHub::HookedStore final : public storage::HubStore {
   Status confirm(const std::vector<wire::Confirm::Item>& items) override {
     return store_.confirm(items);
   }
+  Result<storage::RepairReport> repair(const std::vector<storage::StoredPlace>& places,
+                                       Instant now) override {
+    return store_.repair(places, now);
+  }
   Result<storage::BatchResult> rule(const RulingInput& input, ActorId hub_actor,
                                     const SignHead& sign) override {
     return store_.rule(input, hub_actor, sign);

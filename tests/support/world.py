@@ -31,6 +31,7 @@ class Programs:
         self.agent = str(build / "agent/fieldpost-agent")
         self.health = str(build / "agent/fieldpost-health")
         self.raw_change = str(build / "tests/support/raw_change")
+        self.store_tool = str(build / "tests/support/store_tool")
         self.clock_shift = str(build / "tests/support/clock_shift.so")
 
 
@@ -197,6 +198,10 @@ class Hub:
     def ask_cli(self, *arguments):
         return must(self.cli("--json", *arguments)).json()
 
+    def rot(self, table, key, compartment="enforcement"):
+        """One bit of one stored value; the hub must not run."""
+        must(run(self.programs.store_tool, self.path / compartment, "flip", table, key))
+
     def start(self, clock_shift_s=0):
         shifted = {"LD_PRELOAD": self.programs.clock_shift, "FIELDPOST_TEST_CLOCK_SHIFT_S": str(clock_shift_s),
                    "ASAN_OPTIONS": "verify_asan_link_order=0"} if clock_shift_s else environment_of(self.clock)
@@ -304,10 +309,22 @@ class Tablet:
     def digest(self, unit="01-PPT"):
         return self.ask_cli("verify")["digests"][unit]
 
+    def keys(self, table):
+        return store_keys(self.programs, self.path / "store", table)
+
+    def rot(self, table, key):
+        """One bit of one stored value; the daemon must not run."""
+        must(run(self.programs.store_tool, self.path / "store", "flip", table, key))
+
     def raw(self, *lines):
         """Appends changes past every check of the form; the daemon must not run. Answers [{record, dot}]."""
         text = "".join(json.dumps(line) + "\n" for line in lines)
         return [json.loads(line) for line in must(run(self.programs.raw_change, self.path, stdin=text)).out.splitlines()]
+
+
+def store_keys(programs, store, table):
+    """The keys of a table in hex; nothing may have the store open."""
+    return must(run(programs.store_tool, store, "list", table)).out.split()
 
 
 def a_stop(**more):

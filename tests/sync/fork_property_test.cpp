@@ -3,11 +3,15 @@
 // Each edit sets a text of its own. What must hold in the end: every edit that a tablet still had, or that was
 // ever acknowledged, is in the hub's log; one edit stands there under one first name; nothing waits for a
 // predecessor that nobody has; and the log, played into the oracle, gives the records.
+// All the while tablets remove from their chains what every backup of the hub has: nothing of the above may change.
 // With the hub's disks put back, too: what was acknowledged up to the state put back, and what any tablet still
 // has as its own, is there; what only others' copies hold is joined by the operator; what nobody holds is given
 // up, and then nothing waits.
 #include <set>
 
+#include "storage/hub_backup.h"
+#include "storage/hub_tables.h"
+#include "storage/kv_tables.h"
 #include "sync/fork_repair.h"
 #include "tests/sync/random_days.h"
 
@@ -35,6 +39,8 @@ class ForkedDays {
 
   std::size_t hubs_put_back() const { return hubs_put_back_; }
   std::size_t joined() const { return joined_; }
+
+  std::size_t entries_removed() const { return entries_removed_; }
 
   std::size_t chains_closed() {
     std::size_t closed = 0;
@@ -90,14 +96,53 @@ class ForkedDays {
 
   void hub_disk() {
     if (hub_disks_.empty() || dice().one_in(3)) {
-      hub_disks_.push_back({world_.hub_disks(), acknowledged_});
-      return;
+      hub_disks_.push_back({world_.hub_disks(), acknowledged_, heads()});
+    } else if (dice().one_in(3)) {
+      const HubDisk& disk = hub_disks_[dice().below(hub_disks_.size())];
+      world_.put_back_hub(disk.disks);
+      acknowledged_ = disk.acknowledged;
+      ++hubs_put_back_;
+    } else if (hub_disks_.size() > 1 && dice().one_in(2)) {
+      hub_disks_.erase(hub_disks_.begin());  // never to be restored again
     }
-    if (!dice().one_in(3)) return;
-    const auto& [disks, acknowledged] = hub_disks_[dice().below(hub_disks_.size())];
-    world_.put_back_hub(disks);
-    acknowledged_ = acknowledged;
-    ++hubs_put_back_;
+    say_backed_up();
+  }
+
+  std::map<ActorId, Sequence> heads() {
+    std::map<ActorId, Sequence> all;
+    REQUIRE(
+        storage::walk_tables(world_.hub_kv(0), storage::hub_tables::kTableCount,
+                             [&](storage::TableId table, BytesView key, BytesView value) -> Status {
+                               FP_TRY(const auto head, storage::head_in(table, key, value));
+                               if (head) all.insert(*head);
+                               return {};
+                             }));
+    return all;
+  }
+
+  /// What every disk that may still be put back has of each chain.
+  void say_backed_up() {
+    std::map<ActorId, Sequence> least = hub_too_ ? hub_disks_.front().heads : heads();
+    for (const HubDisk& disk : hub_disks_) {
+      for (auto& [actor, head] : least) {
+        const auto there = disk.heads.find(actor);
+        head = there == disk.heads.end() ? Sequence{} : std::min(head, there->second);
+      }
+    }
+    REQUIRE(world_.store("PPT").put_backed_up({least.begin(), least.end()},
+                                              storage::HubStore::BackedUp::restate));
+  }
+
+  void remove_what_is_safe(Tablet& tablet) {
+    const auto before = tablet.digest();
+    const auto done = tablet.store->purge(Instant{world_.now().wall.ms + 1}, 1 + dice().below(20));
+    INFO((done ? std::string() : done.error().message()));
+    REQUIRE(done);
+    entries_removed_ += done->entries;
+    REQUIRE(tablet.digest() == before);
+    for (const storage::OwnActor& own : tablet.store->state().actors) {
+      REQUIRE((own.purged_to.value == 0 || own.purged_to < own.head || own.closed));
+    }
   }
 
   Dice& dice() { return world_.dice(); }
@@ -147,6 +192,8 @@ class ForkedDays {
   void act() {
     Tablet& tablet = any();
     if (hub_too_ && dice().one_in(12)) hub_disk();
+    if (!hub_too_ && dice().one_in(12)) say_backed_up();
+    if (dice().one_in(6)) remove_what_is_safe(any());
     switch (dice().below(16)) {
       case 0:
       case 1:
@@ -244,11 +291,13 @@ class ForkedDays {
   struct HubDisk {
     SyncWorld::HubDisks disks;
     Edits acknowledged;
+    std::map<ActorId, Sequence> heads;
   };
   std::vector<HubDisk> hub_disks_;
   bool hub_too_;
   std::size_t hubs_put_back_ = 0;
   std::size_t joined_ = 0;
+  std::size_t entries_removed_ = 0;
   std::size_t texts_ = 0;
 };
 
@@ -256,25 +305,33 @@ class ForkedDays {
 
 TEST_CASE("copied and restored tablets converge, and no edit is lost or doubled") {
   std::size_t repaired = 0;
+  std::size_t removed = 0;
   const auto ran = for_each_seed(kFirstSeed, kHistories, [&](std::uint64_t seed) {
     ForkedDays days(seed);
     days.run();
     repaired += days.chains_closed();
+    removed += days.entries_removed();
   });
   // A run in which nothing forked would prove nothing.
-  if (ran) CHECK(repaired > *ran);
+  if (ran) {
+    CHECK(repaired > *ran);
+    CHECK(removed > *ran);
+  }
 }
 
 TEST_CASE("with the hub's disks put back, too, no edit that anybody holds is lost or doubled") {
   std::size_t put_back = 0;
   std::size_t joined = 0;
+  std::size_t removed = 0;
   const auto ran = for_each_seed(kFirstSeed, kHistories, [&](std::uint64_t seed) {
     ForkedDays days(seed, true);
     days.run();
     put_back += days.hubs_put_back();
     joined += days.joined();
+    removed += days.entries_removed();
   });
   if (ran) {
+    CHECK(removed > *ran);
     CHECK(put_back > *ran);
     CHECK(joined > *ran / 4);
   }

@@ -195,6 +195,11 @@ Json message_file() {
     all.push_back(good("message-" + std::string(wire::message_name(message)), "message", bytes,
                        meaning(message)));
   }
+  auto alarmed = status();
+  alarmed.alarm = "Room is short: 31 MiB are left.";
+  const wire::Message report = wire::StatusReport{alarmed};
+  all.push_back(
+      good("message-status-with-alarm", "message", wire::encode_message(report), meaning(report)));
   return file("One of every message. Hello and welcome are signed as in signatures.json.", all);
 }
 

@@ -65,7 +65,9 @@ class MeaningIo {
     if (value) number(name, *value);
   }
   void flag(int, std::string_view name, bool value) { out[std::string(name)] = value; }
-  void text(int, std::string_view name, const std::string& value, TextBound bound) {
+  void text(int key, std::string_view name, const std::string& value, TextBound bound) {
+    // What came as an extension is not there for those who do not say it.
+    if (key >= static_cast<int>(wire::kFirstExtensionKey) && value.empty()) return;
     text(name, value, bound);
   }
   void blob(int, std::string_view name, const Bytes& value, std::size_t max) {

@@ -173,6 +173,7 @@ wire::AgentStatus Random::status() {
   s.wall = instant();
   if (coin()) s.estimated_now = instant();
   s.app_version = text(0, 20);
+  if (coin()) s.alarm = text(1, 40);
   return s;
 }
 

@@ -2,6 +2,7 @@
 // reads and writes.
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "crypto/crypto.h"
@@ -80,7 +81,7 @@ TEST_CASE("every good record vector decodes to its meaning and encodes to its by
 }
 
 TEST_CASE("every good message vector decodes to its meaning and encodes to its bytes") {
-  std::size_t count = 0;
+  std::set<std::size_t> kinds;
   for (const auto& vector : vectors_of("messages")) {
     INFO(vector["name"]);
     const auto decoded = wire::decode_message(bytes_of(vector));
@@ -91,9 +92,9 @@ TEST_CASE("every good message vector decodes to its meaning and encodes to its b
       std::copy(decoded->signature.bytes.begin(), decoded->signature.bytes.end(), again.end() - 64);
     }
     CHECK(again == bytes_of(vector));
-    ++count;
+    kinds.insert(decoded->message.index());
   }
-  CHECK(count == std::variant_size_v<wire::Message>);
+  CHECK(kinds.size() == std::variant_size_v<wire::Message>);
 }
 
 TEST_CASE("hello and welcome verify for their connection and for no other") {

@@ -157,7 +157,13 @@ Status LmdbKv::open_tables() {
   Txn txn;
   if (const int rc = txn.begin(env_.get(), 0); rc != 0) return error(rc, "opening");
   bool fresh = false;
-  FP_CHECK_OK(check_format(txn.get(), fresh));
+  std::uint32_t version = options_.format_version;
+  FP_CHECK_OK(check_format(txn.get(), fresh, version));
+  if (version < options_.format_version) {
+    txn.abort();
+    FP_CHECK_OK(migrate(version));
+    return open_tables();
+  }
   if (fresh) FP_CHECK_OK(write_format(txn.get()));
   for (const std::string& name : options_.tables) {
     MDB_dbi dbi = 0;
@@ -170,7 +176,7 @@ Status LmdbKv::open_tables() {
   return {};
 }
 
-Status LmdbKv::check_format(MDB_txn* txn, bool& fresh) {
+Status LmdbKv::check_format(MDB_txn* txn, bool& fresh, std::uint32_t& found) {
   MDB_dbi format = 0;
   int rc = ::mdb_dbi_open(txn, kFormatTable, 0, &format);
   // INCOMPATIBLE: the name is a plain key of some other program's main table.
@@ -209,12 +215,90 @@ Status LmdbKv::check_format(MDB_txn* txn, bool& fresh) {
                                        std::to_string(version) + "; this one knows " +
                                        std::to_string(known) + "): install the newer program");
   }
-  if (version < known) {
+  found = static_cast<std::uint32_t>(version);
+  const bool known_step = !options_.steps.empty() && version >= options_.steps.front().from;
+  if (version < known && !known_step) {
     return fail(Errc::unsupported, store_ +
                                        " was written by an older version of this program (format " +
                                        std::to_string(version) + "; this one writes " +
                                        std::to_string(known) + ") and must be migrated first");
   }
+  return {};
+}
+
+Status LmdbKv::copy_before(std::uint32_t from, fs::path& copy) const {
+  const std::string base = parent_of(options_.directory) / options_.directory.filename();
+  const std::string stem = base + ".before-format-" + std::to_string(from);
+  copy = stem;
+  std::error_code ec;
+  // An earlier copy is not written over: an older program may have gone on since it was made.
+  for (int n = 2; fs::exists(fs::symlink_status(copy, ec)); ++n)
+    copy = stem + "-" + std::to_string(n);
+  FP_TRY(const StoreFile file, examine_store_file(options_.directory / kDataFile));
+  const std::uint64_t need = file.used_bytes() + options_.disk_reserve_bytes;
+  const std::string sentence =
+      store_ + " was written by an older version of this program (format " + std::to_string(from) +
+      ") and is copied before it is changed to format " + std::to_string(options_.format_version);
+  if (disk_has_less_than(need)) {
+    return fail(Errc::store_full, sentence + ", for which its disk needs " +
+                                      std::to_string((need >> 20) + 1) +
+                                      " MiB free: make room and start again. Nothing was changed");
+  }
+  const fs::path part = base + ".copying";
+  fs::remove_all(part, ec);  // of an attempt that was cut off
+  if (auto copied = copy_to(part); !copied)
+    return fail(
+        copied.error().is(Errc::store_full) ? Errc::store_full : Errc::io,
+        sentence + "; the copy failed (" + copied.error().detail + "). Nothing was changed");
+  fs::rename(part, copy, ec);
+  if (ec) return fail(Errc::io, sentence + "; the copy failed (" + ec.message() + ")");
+  return sync_directory(parent_of(options_.directory));
+}
+
+Status LmdbKv::run_steps(std::uint32_t from, bool& full) {
+  Txn txn;
+  if (const int rc = txn.begin(env_.get(), 0); rc != 0) return error(rc, "migrating");
+  std::vector<unsigned> dbis;
+  for (const std::string& name : options_.tables) {
+    MDB_dbi dbi = 0;
+    const int rc = ::mdb_dbi_open(txn.get(), name.c_str(), MDB_CREATE, &dbi);
+    full = rc == MDB_MAP_FULL;
+    if (rc != 0) return error(rc, "migrating");
+    dbis.push_back(dbi);
+  }
+  LmdbTxnKv writer(txn.get(), dbis, store_);
+  Status status;
+  for (const FormatStep& step : options_.steps) {
+    if (status && step.from >= from && step.body) status = step.body(writer);
+  }
+  if (status && writer.failure()) status = *writer.failure();
+  full = writer.met_full_map();
+  if (!status) return status;
+  FP_CHECK_OK(write_format(txn.get()));
+  const int rc = txn.commit();
+  full = rc == MDB_MAP_FULL;
+  return rc == 0 ? Status{} : error(rc, "migrating");
+}
+
+Status LmdbKv::migrate(std::uint32_t from) {
+  fs::path copy;
+  FP_CHECK_OK(copy_before(from, copy));
+  bool full = false;
+  Status done = run_steps(from, full);
+  for (; !done && full; done = run_steps(from, full)) {
+    MDB_envinfo info{};
+    ::mdb_env_info(env_.get(), &info);
+    if (info.me_mapsize >= options_.map_bytes_max) break;
+    FP_CHECK_OK(resize(std::min(std::uint64_t{info.me_mapsize} * 2, options_.map_bytes_max), true));
+  }
+  if (!done) {
+    return Error(done.error().code, store_ + " could not be migrated from format " +
+                                        std::to_string(from) +
+                                        " and stays as it was: " + done.error().detail);
+  }
+  migrated_ = store_ + " was migrated from format " + std::to_string(from) + " to " +
+              std::to_string(options_.format_version) + "; as it was before it stands in " +
+              copy.string() + ", to be removed once this version has proved itself";
   return {};
 }
 
@@ -297,6 +381,7 @@ Status LmdbKv::make_room(UpdateKind kind) {
   const std::uint64_t map = info.me_mapsize;
   const std::uint64_t used = (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize;
   const std::uint64_t left = map > used ? map - used : 0;
+  keep_blocks(used);
   if (kind == UpdateKind::freeing && left < options_.reserve_bytes &&
       map < options_.map_bytes_max) {
     return resize(
@@ -308,6 +393,16 @@ Status LmdbKv::make_room(UpdateKind kind) {
   // With views open the growth can wait for the next update, as long as something is left.
   if (left < map / 4 && map < limit) return resize(std::min(map * 2, limit), left < map / 16);
   return {};
+}
+
+void LmdbKv::keep_blocks(std::uint64_t used_bytes) {
+  if (used_bytes + options_.reserve_bytes <= kept_bytes_) return;
+  int fd = -1;
+  if (::mdb_env_get_fd(env_.get(), &fd) != 0) return;
+  const std::uint64_t wanted = used_bytes + 2 * options_.reserve_bytes;
+  // Where the file system cannot, or has no room any more, the store is as safe as it was without.
+  if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(wanted)) == 0)
+    kept_bytes_ = wanted;
 }
 
 Status LmdbKv::grow_after_full_map() {
@@ -387,6 +482,17 @@ Result<KvStats> LmdbKv::stats() const {
   struct stat file {};
   if (::mdb_env_get_fd(env_.get(), &fd) == 0 && ::fstat(fd, &file) == 0) {
     stats.file_bytes = static_cast<std::uint64_t>(file.st_size);
+  }
+  const std::uint64_t limit = normal_limit();
+  stats.room_bytes = limit > stats.used_bytes ? limit - stats.used_bytes : 0;
+  struct statvfs volume {};
+  if (::statvfs(options_.directory.c_str(), &volume) == 0) {
+    const std::uint64_t free = std::uint64_t{volume.f_bavail} * volume.f_frsize;
+    const std::uint64_t reserve = options_.disk_reserve_bytes;
+    // Pages of the file that are free now are taken before it grows.
+    const std::uint64_t inside =
+        stats.file_bytes > stats.used_bytes ? stats.file_bytes - stats.used_bytes : 0;
+    stats.room_bytes = std::min(stats.room_bytes, free > reserve ? free - reserve + inside : 0);
   }
   return stats;
 }

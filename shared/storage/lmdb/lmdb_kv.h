@@ -9,7 +9,11 @@
 //   4. The map grows between transactions by doubling. Normal updates never grow it past
 //      map_bytes_max − reserve_bytes; freeing ones may, so that a full store can be emptied.
 //   5. No view of stored bytes outlives its transaction, and no transaction outlives its call.
+//   6. An older store is migrated only after a whole copy of it is on the disk beside it, and in one
+//      transaction: whatever is cut off leaves the old store or the new one. The copy stays.
 //
+// A disk that others filled: blocks behind the end of the file are taken ahead (fallocate), as many as the
+// reserve, so that freeing updates find room where statvfs sees none.
 // A full store: LMDB copies pages even to erase, so with a full map nothing can be erased. The reserve
 // is therefore kept outside the map that normal updates see, instead of being counted.
 // An update that alone needs more than a quarter of the map may meet `store_full` while the map could
@@ -36,12 +40,20 @@ namespace fieldpost::storage {
 
 class Txn;
 
+/// What makes a store of format `from` one of the next. Tables that are new are there already, empty.
+struct FormatStep {
+  std::uint32_t from = 0;
+  std::function<Status(KvWrite&)> body;  ///< empty: the new tables are all; may run more than once
+};
+
 struct LmdbOptions {
   std::filesystem::path directory;   ///< mode 0700, files 0600
   std::vector<std::string> tables;   ///< by TableId; a name once used stays
   std::string format_name;           ///< "fieldpost-agent", "fieldpost-hub-…"
-  std::uint32_t format_version = 1;  ///< newer and older stores are refused
-  bool create = false;               ///< make what is not there
+  std::uint32_t format_version = 1;  ///< newer stores are refused
+  /// Ascending, without gaps, up to format_version; a store older than the first is refused.
+  std::vector<FormatStep> steps;
+  bool create = false;  ///< make what is not there
   std::uint64_t map_bytes_initial = std::uint64_t{256}
                                     << 20;  ///< address space, not memory or disk
   std::uint64_t map_bytes_max = std::uint64_t{64} << 30;
@@ -73,6 +85,9 @@ class LmdbKv final : public Kv {
   /// returns. Errors: `already_exists`, `store_full`, `io`.
   Status copy_to(const std::filesystem::path& directory) const;
 
+  /// What opening did to an older store, in a sentence; empty when nothing.
+  const std::string& migrated() const { return migrated_; }
+
   const std::filesystem::path& directory() const { return options_.directory; }
 
  private:
@@ -83,12 +98,17 @@ class LmdbKv final : public Kv {
   LmdbKv(Options options, StoreLock lock);
   Status open_environment(std::uint64_t used_bytes);
   Status open_tables();
-  Status check_format(MDB_txn* txn, bool& fresh);
+  Status check_format(MDB_txn* txn, bool& fresh, std::uint32_t& version);
+  /// A store of format `from` becomes one of today's, after a copy.
+  Status migrate(std::uint32_t from);
+  Status copy_before(std::uint32_t from, std::filesystem::path& copy) const;
+  Status run_steps(std::uint32_t from, bool& full);
   Status write_format(MDB_txn* txn);
   Status commit_update(const UpdateBody& body, UpdateKind kind) override;
   Status commit(Txn& txn);
   Status make_room(UpdateKind kind);
   Status check_disk() const;
+  void keep_blocks(std::uint64_t used_bytes);
   Status grow_after_full_map();
   Status resize(std::uint64_t bytes, bool must);
   std::uint64_t normal_limit() const;
@@ -97,11 +117,13 @@ class LmdbKv final : public Kv {
 
   Options options_;
   std::string store_;  ///< the directory, for sentences
+  std::string migrated_;
   StoreLock lock_;
   std::unique_ptr<MDB_env, CloseEnv> env_;
   std::vector<unsigned> dbis_;           ///< MDB_dbi by TableId
   mutable std::shared_mutex map_mutex_;  ///< shared by views, exclusive while the map is moved
   std::mutex update_mutex_;
+  std::uint64_t kept_bytes_ = 0;  ///< the file has blocks on the disk up to here
   std::atomic<bool> failed_{false};
 };
 
