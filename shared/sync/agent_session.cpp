@@ -439,6 +439,7 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   if (pushed_to_ && pushed_to_->actor == own.actor)
     next = std::max(next, pushed_to_->counter.next());
   if (next > own.head) return false;
+  if (next <= own.purged_to) return send_gap(own, next, out);
   auto page = store_.chain_page(own.actor, next, std::min(link_.push_bytes, frame_fits_bytes_),
                                 limits::kPushChangesMax);
   if (!page && page.error().is(Errc::corrupt)) {
