@@ -101,6 +101,27 @@ Result<bool> KvAgentStore::ready_to_go(KvWrite& write, ActorId actor, const Chai
   return true;
 }
 
+Status KvAgentStore::settle_purged(KvWrite& write, const model::Record& incoming,
+                                   const AgentState& state) {
+  std::vector<Bytes> over;
+  for (const OwnActor& own : state.actors) {
+    const Sequence newest = std::min(incoming.vv[own.actor], own.purged_to);
+    if (newest.value == 0) continue;
+    FP_CHECK_OK(write.scan(kExceptions, Packer().actor(own.actor).bytes(), {},
+                           [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+                             FP_TRY(const auto exception, open_exception(key, value));
+                             if (exception.counter > newest) return KvRead::Step::stop;
+                             const bool refused =
+                                 exception.kind == wire::ExceptionKind::unauthorised;
+                             if (exception.record == incoming.id && !refused)
+                               over.push_back(to_bytes(key));
+                             return KvRead::Step::more;
+                           }));
+  }
+  for (const Bytes& key : over) FP_CHECK_OK(write.erase(kExceptions, key));
+  return {};
+}
+
 Status KvAgentStore::note_purged_lost(KvWrite& write, const Lost& lost) {
   if (lost.from >= lost.purged_to) return {};
   std::vector<RecordId> records;

@@ -110,6 +110,7 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
     FP_CHECK_OK(write.erase(kExceptions, dot));
   }
   FP_CHECK_OK(settle_delivered(write, id, covered));
+  FP_CHECK_OK(settle_purged(write, incoming, next.state));
   if (!known) ++next.records;
   if (base && *base == joined) return {};
   FP_TRY(const Bytes canonical, wire::encode_record(joined));

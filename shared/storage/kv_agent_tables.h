@@ -446,6 +446,8 @@ class KvAgentStore final : public AgentStore {
   Result<bool> ready_to_go(KvWrite& write, ActorId actor, const ChainEntry& entry, Instant before);
   /// The records of which the hub may have lost what was removed here.
   Status note_purged_lost(KvWrite& write, const Lost& lost);
+  /// What a hub that was put back said of changes removed here is over once it delivers them.
+  Status settle_purged(KvWrite& write, const model::Record& incoming, const AgentState& state);
   Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
@@ -458,6 +460,8 @@ class KvAgentStore final : public AgentStore {
       // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
       FP_TRY(const auto entry, write.get(kChain, key));
       if (entry) FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
+      if (!entry)
+        FP_CHECK_OK(write.put(kLost, e.record.view(), codec_.encode(kLost, e.record.view(), {})));
     }
     return {};
   }

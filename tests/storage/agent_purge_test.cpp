@@ -185,6 +185,29 @@ TEST_CASE("agent purge: a hub put back to before its backups: what it lost is no
   tablet.verify();
 }
 
+TEST_CASE(
+    "agent purge: what a hub put back says of a change that was removed is over when it delivers "
+    "it") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1, 2}), 0, {}));
+  REQUIRE(tablet.store->welcome(told(Sequence{2}, Sequence{2})));
+  CHECK(purge(tablet).entries == 1);
+  const model::Record base = **tablet.store->base(TabletStore::record(1));
+  // Another copy of this tablet had sent it again, and there it waits for something.
+  auto facts = told(Sequence{2}, Sequence{});
+  facts.epoch.bytes.fill(2);
+  facts.new_epoch = true;
+  facts.exceptions = {{kOwnActor, Sequence{1}, TabletStore::record(1), wire::ExceptionKind::held,
+                       "held", "", "waits"}};
+  REQUIRE(tablet.store->welcome(facts));
+  CHECK(tablet.store->exceptions()->size() == 1);
+  CHECK_FALSE((*tablet.store->load(TabletStore::record(1)))->at_hub);
+  REQUIRE(tablet.store->integrate("PPT", Bytes{1}, {base}));
+  CHECK(tablet.store->exceptions()->empty());
+  CHECK((*tablet.store->load(TabletStore::record(1)))->at_hub);
+  tablet.verify();
+}
+
 TEST_CASE("agent purge: a damaged value stays where it is found, and is not written over") {
   // As in kv_agent_tables.h: this reaches under the store, as rot does.
   constexpr TableId kChain = 1;
