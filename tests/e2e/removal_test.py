@@ -2,8 +2,8 @@
 """What the hub and all its backups have leaves the tablet's chains; the records stay, and everything goes on."""
 
 import pathlib
+import shutil
 import sys
-import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import scenario  # noqa: E402
@@ -43,6 +43,43 @@ class Removal(scenario.Scenario):
         self.sync(mate)
         self.assert_converged(hub, one, mate)
         self.assertEqual(set(hub.records()), {*before, *after})
+        hub.stop()
+        self.assertEqual(hub.cli("verify").code, 0)
+
+    def test_a_hub_put_back_to_before_all_its_backups_is_told_what_is_gone(self):
+        hub = self.hub()
+        one = self.tablet(hub, "T01")
+        first = one.record()
+        self.sync(one)
+        hub.stop()
+        shutil.copytree(hub.path / "enforcement", self.folder / "kept")
+        hub.start()
+        gone = [one.record() for _ in range(2)]
+        self.sync(one)
+        hub.stop()
+        self.set_up_backups(hub)
+        hub.start().daemon.wait_line("backup 1 made")
+        last = one.record()
+        self.sync(one)
+        self.assertEqual(self.removed(one), 3)
+        hub.stop()
+        shutil.rmtree(hub.path / "enforcement")
+        shutil.copytree(self.folder / "kept", hub.path / "enforcement")
+        hub.daemon = world.Daemon([hub.programs.hub, "--data", hub.path, "run", "--new-epoch"])
+        hub.daemon.wait_line(r"listens on")
+        self.sync(one)
+        self.assertEqual(set(hub.records()), {first, last})
+        self.assertEqual([one.show(record)["place"] for record in (first, *gone, last)],
+                         ["at_hub", "lost_at_hub", "lost_at_hub", "at_hub"])
+        self.assertIn("2 more changes are missing, as their tablets have signed: 1 gaps", world.must(hub.cli("verify")).out)
+        # The records themselves are on the tablet.
+        world.must(hub.cli("recovery", "join", "--all", "--note", "the safe's disk was too old"))
+        self.sync(one)
+        self.assertEqual(set(hub.records()), {first, *gone, last})
+        self.assertEqual({one.show(record)["place"] for record in gone}, {"at_hub"})
+        world.must(one.cli("edit", gone[0], "direction=exit", "--reason", "typed the wrong way"))
+        self.sync(one)
+        self.assert_converged(hub, one)
         hub.stop()
         self.assertEqual(hub.cli("verify").code, 0)
 
