@@ -82,6 +82,7 @@ std::unique_ptr<backup::BackupService> backups_of(
 struct RunningHub {
   asio::io_context control{1};  ///< main's thread: signals, timers, news of a rollback
   bool rolled_back = false;     ///< control's thread only
+  bool told_to_stop = false;    ///< likewise
   Settings settings;
   Keys keys;
   std::vector<OpenStore> open;
@@ -238,7 +239,11 @@ Status make_api(RunningHub& hub) {
 void run_until_signal(RunningHub& hub) {
   asio::io_context& control = hub.control;
   asio::signal_set signals(control, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code&, int) { control.stop(); });
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (error) return;
+    hub.told_to_stop = true;
+    control.stop();
+  });
   asio::signal_set hang_up(control, SIGHUP);
   std::function<void()> await_hang_up = [&] {
     hang_up.async_wait([&](const boost::system::error_code& error, int) {
@@ -296,7 +301,16 @@ void run_until_signal(RunningHub& hub) {
   for (std::thread& thread : threads) thread.join();
   ended.set_value();
   reaper.join();
-  if (hub.rolled_back) return;
+  // Both may come while the other is carried out: a signal is not to be lost, nor is a doubt.
+  control.restart();
+  control.poll();
+  if (hub.rolled_back) {
+    for (OpenStore& open : hub.open) {
+      if (const auto noted = open.store->doubt(); !noted)
+        spdlog::error("the doubt could not be noted: {}", noted.error().message());
+    }
+    return;
+  }
   for (OpenStore& open : hub.open) {
     if (const auto marked = open.store->stopped(); !marked)
       spdlog::warn("the clean stop could not be noted: {}", marked.error().message());
@@ -363,7 +377,7 @@ Result<bool> run_once(const std::filesystem::path& directory, RunOptions& option
   spdlog::info("hub {} listens on {}:{}", hub.settings.name, hub.settings.listen,
                hub.server->port());
   run_until_signal(hub);
-  return hub.rolled_back;
+  return hub.rolled_back && !hub.told_to_stop;
 }
 
 }  // namespace

@@ -235,7 +235,7 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   switch (outcome.applied) {
     case model::Applied::already_known: {
       // Known without its log entry: it came back from a tablet's copy after this hub had lost it.
-      FP_TRY(const bool differs, differs_from_recovered(write_, loaded.built(), change));
+      FP_TRY(const bool differs, differs_from_recovered(write_, codec_, loaded.built(), change));
       if (!differs) return {};
       return except(
           batch,
@@ -315,7 +315,12 @@ Status HubApply::drain_held(Entry& entry) {
   for (bool moved = true; moved && !waiting.empty();) {
     moved = false;
     for (auto it = waiting.begin(); it != waiting.end();) {
-      const Outcome outcome = apply_within(loaded, it->change, it->bytes);
+      Outcome outcome = apply_within(loaded, it->change, it->bytes);
+      if (outcome.applied == model::Applied::held_for_context) {
+        // The last thing that it waited for besides a refused change may have come just now.
+        FP_TRY(const bool advanced, advance_over_refused(loaded, it->change));
+        if (advanced) outcome = apply_within(loaded, it->change, it->bytes);
+      }
       const model::Dot dot = it->change.dot;
       if (outcome.too_large) {
         FP_CHECK_OK(refuse_held(id, dot, wire::ExceptionKind::quarantined, kTooLargeRule,
@@ -480,6 +485,37 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
   loaded.drained = true;
   FP_CHECK_OK(drain_held(*entry));
   return left;
+}
+
+Status HubApply::refuse(const RecordId& id, const model::Dot& dot, const std::string& why) {
+  const Bytes key = dot_key(dot.actor, dot.counter);
+  FP_TRY(const auto value, write_.get(kExceptions, key));
+  if (!value) return fail(Errc::not_found, "no such quarantined change");
+  FP_TRY(StoredException stored, unpack_stored_exception(*value));
+  stored.confirmed = false;
+  stored.exception.kind = wire::ExceptionKind::unauthorised;
+  stored.exception.detail = why;
+  note_outcome(dot);
+  FP_CHECK_OK(write_.put(kExceptions, key, pack_stored_exception(stored)));
+  // By counter: each that rests on a refused one is refused in its turn.
+  std::vector<model::Dot> resting;
+  Sequence refused = dot.counter;
+  FP_CHECK_OK(write_.scan(kHeld, Packer().id(id).actor(dot.actor).bytes(), {},
+                          [&](BytesView held, BytesView) -> Result<KvRead::Step> {
+                            const BytesView place = held.subspan(RecordId::kSize);
+                            FP_TRY(const auto logged, write_.get(kLog, place));
+                            if (!logged) return KvRead::Step::more;
+                            FP_TRY(const LogEntry entry, decode_log_entry(codec_, place, *logged));
+                            FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
+                            if (framed.prev != refused) return KvRead::Step::more;
+                            resting.push_back({dot.actor, framed.counter});
+                            refused = framed.counter;
+                            return KvRead::Step::more;
+                          }));
+  for (const model::Dot& one : resting)
+    FP_CHECK_OK(refuse_held(id, one, wire::ExceptionKind::unauthorised, wire::kPredecessorRefused,
+                            "rests on a change that was refused"));
+  return {};
 }
 
 Status HubApply::join_recovered(const model::Record& state) {

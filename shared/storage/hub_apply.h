@@ -48,6 +48,9 @@ class HubApply {
   /// The exception of a change that came earlier was written anew: its tablet must hear of it.
   void note_outcome(const model::Dot& change) { outcomes_.push_back(change); }
 
+  /// A change in quarantine that can never be merged is refused for good, and so is what is held only for it:
+  /// their tablet writes those anew without it.
+  Status refuse(const RecordId& id, const model::Dot& dot, const std::string& why);
   /// Joins what tablets still held of a record, and what waited for it. Errors: `conflict`, `too_large`.
   Status join_recovered(const model::Record& state);
   /// The record takes a new place in its feed, so that every tablet hears of it once more.

@@ -422,11 +422,24 @@ Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
   return {};
 }
 
-Result<bool> differs_from_recovered(const KvRead& read, const model::Record& record,
-                                    const model::Change& change) {
+Result<bool> differs_from_recovered(const KvRead& read, ValueCodec& codec,
+                                    const model::Record& record, const model::Change& change) {
   FP_TRY(const auto any, read.last_key(kRecovered, record.id.view()));
-  const model::DotGroup* group = any ? group_at(record, change.dot) : nullptr;
-  if (group == nullptr) return false;
+  if (!any) return false;
+  const model::DotGroup* group = group_at(record, change.dot);
+  if (group == nullptr) {
+    // Given up, and here after all: what it says was never part of the record.
+    FP_TRY(const auto decided, read_recovered(read, codec, record.id));
+    const bool given_up = std::any_of(decided.begin(), decided.end(), [&](const RecoveredEntry& e) {
+      return e.kind == RecoveredEntry::Kind::released && e.state.vv.covers(change.dot);
+    });
+    // What a later change replaced leaves that one's value under its path: none there, and the copy that was
+    // joined claimed to know a change that it had not seen.
+    return (given_up && !change.edits.empty()) ||
+           std::any_of(change.edits.begin(), change.edits.end(), [&](const auto& edit) {
+             return model::siblings(record, edit.path).empty();
+           });
+  }
   return std::any_of(group->fields.begin(), group->fields.end(),
                      [&](const model::FieldValue& field) {
                        const model::Value* said = value_at(change.edits, field.path);

@@ -32,9 +32,10 @@ Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain);
 
-/// Whether a change that the record knows already, by recovery, says otherwise than what was recovered.
-Result<bool> differs_from_recovered(const KvRead& read, const model::Record& record,
-                                    const model::Change& change);
+/// Whether a change that the record knows already, by recovery, says otherwise than what was recovered, or was
+/// never part of it.
+Result<bool> differs_from_recovered(const KvRead& read, ValueCodec& codec,
+                                    const model::Record& record, const model::Change& change);
 /// An operator's ruling on such a change: accepted, its values come in beside the recovered ones; rejected,
 /// they stay in the log.
 Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,

@@ -369,12 +369,20 @@ class KvHubStore final : public HubStore {
     if (!log) return fail(Errc::corrupt, "quarantined change " + name + " is not in the log");
     FP_TRY(const LogEntry entry, decode_log_entry(*codec_, key, *log));
     const auto change = wire::decode_change(input.actor, entry.frame);
+    if (!change && input.ruling == Ruling::reject)
+      return run.refuse(stored.exception.record, {input.actor, input.counter}, reason_of(input));
     if (!change) {
-      return fail(Errc::invalid_argument, "change " + name + " cannot be read (" +
-                                              change.error().detail +
-                                              "); it stays in quarantine, kept as received");
+      return fail(Errc::invalid_argument,
+                  "change " + name + " cannot be read (" + change.error().detail +
+                      "): it can be rejected, so that later edits of its record go on without it, "
+                      "or stay in quarantine; it is kept as received either way");
     }
-    if (stored.exception.rule == kDiffersRule && input.ruling != Ruling::retry)
+    if (stored.exception.rule == kDiffersRule && input.ruling == Ruling::retry)
+      return fail(Errc::invalid_argument,
+                  "change " + name +
+                      " says otherwise than what was recovered, whatever the "
+                      "forms say: accept it or reject it");
+    if (stored.exception.rule == kDiffersRule)
       return settle_differing(write, run, *codec_, *change, input,
                               {identity_.hub, hub_actor, sign});
     if (input.ruling == Ruling::reject)
@@ -382,6 +390,11 @@ class KvHubStore final : public HubStore {
     FP_TRY(const auto left, run.release(*change, input.times.wall));
     (void)left;
     return {};
+  }
+
+  static std::string reason_of(const RulingInput& input) {
+    return input.note.empty() || !input.clear_texts ? "rejected by an operator"
+                                                    : "rejected: " + input.note;
   }
 
   Status reject(KvWrite& write, HubApply& run, const RulingInput& input,
@@ -395,6 +408,8 @@ class KvHubStore final : public HubStore {
     }
     model::Record after = before;
     model::apply(after, change);
+    // What does not fit its record cannot be merged and undone: it is refused.
+    if (!wire::encode_record(after)) return run.refuse(change.record, change.dot, reason_of(input));
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
     const std::string reason =
         input.clear_texts

@@ -27,7 +27,10 @@ bool AgentSession::send_gap(const storage::OwnActor& own, Sequence from, AgentOu
 }
 
 void AgentSession::on_recover(const wire::Recover& recover, AgentOutput& out) {
-  if (!caught_up_.contains(recover.unit)) {
+  // Also of a unit that is no longer granted, as long as it was not forgotten here.
+  const bool held = std::any_of(hello_.cursors.begin(), hello_.cursors.end(),
+                                [&](const auto& known) { return known.unit == recover.unit; });
+  if (!caught_up_.contains(recover.unit) && !held) {
     return stop(
         fail(Errc::unauthorised, "the hub asked for records of a unit this tablet was not granted"),
         out);

@@ -82,7 +82,20 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     feed.got = feed.sent;
     feeds_[unit] = std::move(feed);
   }
+  for (const wire::UnitCursor& known : hello.cursors) {
+    if (feeds_.contains(known.unit)) continue;
+    FP_TRY(const Place place, read_cursor(known.unit, known.cursor));
+    if (!place.lost) continue;
+    rolled_back = rolled_back || place.this_epoch;
+    Feed& feed = feeds_[known.unit];
+    feed.recovering = feed.withdrawn = true;
+  }
   return {};
+}
+
+bool HubSession::withdrawn_waits() const {
+  return std::any_of(feeds_.begin(), feeds_.end(),
+                     [](const auto& feed) { return feed.second.withdrawn; });
 }
 
 void HubSession::recover_next(HubOutput& out) {
@@ -104,10 +117,12 @@ Result<bool> HubSession::wanted(const wire::RecordSummary& summary) const {
 Status HubSession::take_recovered(Instant now, BytesView bytes, HubOutput& out) {
   FP_TRY(model::Record state, wire::decode_record(bytes));
   const auto& foreign = here().foreign_types;
-  const bool asked = std::binary_search(recovery_->asked.begin(), recovery_->asked.end(), state.id);
-  if (!asked || state.unit != recovery_->unit ||
+  auto& asked = recovery_->asked;
+  const auto place = std::lower_bound(asked.begin(), asked.end(), state.id);
+  if (place == asked.end() || *place != state.id || state.unit != recovery_->unit ||
       std::find(foreign.begin(), foreign.end(), state.type) != foreign.end())
     return fail(Errc::malformed, "a state that nobody asked for");
+  asked.erase(place);  // one answer each: a tablet cannot fill the disk with versions of one record
   out.staged.push_back({device_->id, now, std::move(state)});
   return {};
 }
@@ -138,6 +153,10 @@ void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOut
       (recovery_->summarised ? !answer.summaries.empty() : !answer.states.empty()))
     return refuse(wire::ErrorCode::out_of_order, "an answer that nobody asked for", out);
   for (const wire::RecordSummary& summary : answer.summaries) {
+    // Over all pages, so that each record is asked for once.
+    if (summary.record <= recovery_->summarised_to)
+      return refuse(wire::ErrorCode::malformed, "summaries out of order", out);
+    recovery_->summarised_to = summary.record;
     const auto want = wanted(summary);
     if (!want) return refuse(wire::ErrorCode::internal, kUnreadable, out);
     if (*want) recovery_->wanted.push_back(summary.record);
@@ -186,8 +205,9 @@ void HubSession::ask_for_states(HubOutput& out) {
   recovery_.reset();
   Feed& feed = feeds_.at(unit);
   feed.recovering = false;
-  pump(unit, feed, out);
+  if (feed.withdrawn) feeds_.erase(unit);
   recover_next(out);
+  for (auto& [open, waiting] : feeds_) pump(open, waiting, out);
 }
 
 }  // namespace fieldpost::sync

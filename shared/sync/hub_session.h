@@ -13,6 +13,7 @@
 //      connection; of any other the acknowledgement will tell it.
 //   6. What a tablet holds that this hub has lost is staged durably before anything of that unit is delivered
 //      to it: only then does its cursor, which says so, change.
+//      That holds for units that it may no longer see, too: they come before any delivery.
 //   7. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
 #pragma once
 
@@ -107,13 +108,15 @@ class HubSession {
     std::set<std::uint64_t> own;  ///< positions to leave out
     bool told_caught_up = false;
     bool recovering = false;  ///< what the tablet holds is asked for first; one unit at a time
+    bool withdrawn = false;   ///< no longer granted: asked for, never delivered
   };
   /// Of the unit whose losses are asked for now.
   struct Recovery {
     std::string unit;
     bool summarised = false;      ///< the tablet said what it holds; now it is asked for states
+    RecordId summarised_to;       ///< the last record of the summaries so far
     std::deque<RecordId> wanted;  ///< to be asked for
-    std::vector<RecordId> asked;  ///< in the question under way, ascending
+    std::vector<RecordId> asked;  ///< in the question under way and not yet answered, ascending
     bool answered = false;        ///< the question under way
     std::size_t at_writer = 0;    ///< pages not yet durable
     std::optional<wire::StateChunk> large;  ///< a state that comes in parts: what came of it
@@ -140,6 +143,8 @@ class HubSession {
   Result<bool> known_gap(const wire::Gap& gap, Chain& chain, HubOutput& out);
   Status take_recovered(Instant now, BytesView bytes, HubOutput& out);
   void ask_for_states(HubOutput& out);
+  /// When it is caught up with what is granted, the tablet forgets what is not: that is asked for before.
+  bool withdrawn_waits() const;
   void on_push(Instant now, wire::Push& push, HubOutput& out);
   void repeat(const wire::Welcome& welcome, const std::vector<wire::ChangeException>& exceptions,
               HubOutput& out);

@@ -12,12 +12,6 @@ import world  # noqa: E402
 
 
 class CopiedTablet(scenario.Scenario):
-    def copy(self, tablet, name):
-        copy = world.Tablet(self.programs, self.folder / name, tablet.author)
-        self.addCleanup(scenario.end, copy)
-        shutil.copytree(tablet.path, copy.path, ignore=shutil.ignore_patterns("run.json"))
-        return copy
-
     def settle(self, *tablets):
         for _ in range(2):
             for tablet in tablets:

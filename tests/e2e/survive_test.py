@@ -15,12 +15,6 @@ STORES = ("enforcement", "health")
 
 
 class Survive(scenario.Scenario):
-    def copy(self, tablet, name):
-        copy = world.Tablet(self.programs, self.folder / name, tablet.author)
-        self.addCleanup(scenario.end, copy)
-        shutil.copytree(tablet.path, copy.path, ignore=shutil.ignore_patterns("run.json"))
-        return copy
-
     def image(self, hub):
         """The hub's disk as a power cut would leave it: nothing in it says that it is not the newest."""
         hub.kill()

@@ -1,6 +1,7 @@
 """What scenarios of whole programs share: a folder, a hub, tablets; all ended at the end, whatever happened."""
 
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,6 +37,13 @@ class Scenario(unittest.TestCase):
         tablet = world.Tablet(self.programs, self.folder / name, author)
         self.addCleanup(end, tablet)
         return tablet.enrol(hub, name, unit)
+
+    def copy(self, tablet, name):
+        """A second tablet with the first one's keys and data."""
+        copy = world.Tablet(self.programs, self.folder / name, tablet.author)
+        self.addCleanup(end, copy)
+        shutil.copytree(tablet.path, copy.path, ignore=shutil.ignore_patterns("run.json"))
+        return copy
 
     def assert_converged(self, hub, *tablets, unit="01-PPT"):
         digest = hub.digest(unit)

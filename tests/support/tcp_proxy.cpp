@@ -134,11 +134,6 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
       cut.reset();
     }
     at.passed += size;
-    if (size > 0) {
-      if (d == Direction::up && last_ == Direction::down) ++proxy_->round_trips_;
-      last_ = d;
-      proxy_->bytes_[static_cast<int>(d)] += size;
-    }
     at.held_bytes += size;
     auto leaves = Clock::now();
     if (rate_ != 0) {
@@ -151,6 +146,14 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
     if (cut_here_) cut_lane_ = d;
     write_due(d);
     if (!cut_here_) read(d);
+  }
+
+  /// What has passed: not yet what waits here.
+  void count(Direction d, std::size_t size) {
+    if (size == 0) return;
+    if (d == Direction::up && last_ == Direction::down) ++proxy_->round_trips_;
+    last_ = d;
+    proxy_->bytes_[static_cast<int>(d)] += size;
   }
 
   void write_due(Direction d) {
@@ -179,6 +182,7 @@ class TcpProxy::Link : public std::enable_shared_from_this<Link> {
                         to.writing = false;
                         if (self->proxy_ == nullptr) return;
                         if (ec) return self->end();
+                        self->count(d, size);
                         to.held_bytes -= size;
                         to.pieces.pop_front();
                         if (self->cut_here_ && self->cut_lane_ == d && to.pieces.empty())

@@ -178,9 +178,37 @@ TEST_CASE("a body that cannot be decoded keeps its place") {
   REQUIRE(quarantine(world).size() == 1);
   CHECK(quarantine(world)[0].exception.rule == "undecodable");
   CHECK(world.verify_hub().has_value());
-  for (const Ruling ruling : {Ruling::retry, Ruling::accept, Ruling::reject}) {
-    CHECK_FALSE(world.rule("PPT", own.actor, own.head.next(), ruling).has_value());
+  // One that rests on it waits.
+  model::Change after = change;
+  after.dot.counter = own.head.next().next();
+  after.prev = own.head.next();
+  after.context.add({own.actor, after.prev});
+  const Bytes next = *wire::encode_change(after);
+  const Hash next_head = wire::chain_next(head, next);
+  tablet.link->up.push_back(
+      frame_of(wire::Push{own.actor,
+                          after.dot.counter,
+                          {next},
+                          next_head,
+                          wire::sign_head(tablet.identity.key, tablet.identity.device, own.actor,
+                                          after.dot.counter, next_head)}));
+  while (world.move_up(tablet)) {
   }
+  world.write(true);
+  REQUIRE(world.reader("PPT").held(10)->size() == 1);
+  for (const Ruling ruling : {Ruling::retry, Ruling::accept})
+    CHECK_FALSE(world.rule("PPT", own.actor, own.head.next(), ruling).has_value());
+  // Rejected it is refused for good, and so is what was held only for it: its tablet writes that anew without it.
+  REQUIRE(world.rule("PPT", own.actor, own.head.next(), Ruling::reject));
+  CHECK(world.reader("PPT").held(10)->empty());
+  const auto judged =
+      *world.reader("PPT").exceptions(own.actor, own.head.next(), after.dot.counter);
+  REQUIRE(judged.size() == 2);
+  CHECK(judged[0].kind == wire::ExceptionKind::unauthorised);
+  CHECK(judged[0].rule == "undecodable");
+  CHECK(judged[1].kind == wire::ExceptionKind::unauthorised);
+  CHECK(judged[1].rule == wire::kPredecessorRefused);
+  CHECK(world.reader("PPT").log(own.actor, own.head.next())->has_value());
   CHECK(world.verify_hub().has_value());
 }
 

@@ -2,6 +2,7 @@
 // copies still hold comes back when an operator says so.
 #include <set>
 
+#include "base/limits.h"
 #include "tests/sync/disks.h"
 
 using namespace fieldpost;
@@ -100,6 +101,24 @@ TEST_CASE(
   CHECK(world.reader("PPT").conflicts(RecordId{}, 10)->empty());
   // The other tablet offered what the hub lacked then; by now the author's own word has come.
   for (const auto& one : staged(world)) CHECK_FALSE(*world.reader("PPT").lacks(one.state));
+}
+
+TEST_CASE("a hub that loses power every day of a year: more chains than a hello can name") {
+  SyncWorld world(59);
+  Tablet& tablet = world.add_tablet("T01", "PPT");
+  const RecordId id = world.record(tablet, {field("note", std::string("day 0"))});
+  world.sync(tablet);
+  const std::size_t days = limits::kHelloActorsMax + 20;
+  for (std::size_t day = 1; day <= days; ++day) {
+    world.restart_hub();
+    REQUIRE(world.edit(tablet, id, {field("note", "day " + std::to_string(day))}));
+    world.sync(tablet);
+    REQUIRE(tablet.in_sync());
+  }
+  CHECK(tablet.store->state().actors.size() > limits::kHelloActorsMax);
+  heal_and_check(world);
+  CHECK(changes_at_hub(world, "PPT") == days + 1);
+  CHECK(shown_text(**world.reader("PPT").record(id), "note") == "day " + std::to_string(days));
 }
 
 TEST_CASE("the same backup restored twice, and an older one after a newer one") {
