@@ -59,6 +59,7 @@ Result<std::shared_ptr<const schema::Registry>> load_registry(const DataDirector
 Result<std::unique_ptr<App>> App::open(const AppOptions& options) {
   std::unique_ptr<App> app(new App());
   app->options_ = options;
+  app->room_ = MakingRoom(options.keep_days);
   app->random_ = keys::system_random();
   FP_TRY(app->boot_, keys::boot_id());
   FP_TRY(app->identity_, load_identity(options.data));
@@ -131,6 +132,12 @@ SyncDriver::Clocks App::clocks() {
 
 sync::TimeReading App::read_clock() const {
   return {keys::system_now(), boot_, keys::monotonic_ms()};
+}
+
+Result<std::uint64_t> App::make_room() {
+  if (!hub_time_) return std::uint64_t{0};
+  const auto now = read_clock();
+  return room_.pass(*open_.store, sync::hub_time_at_least(*hub_time_, now), now.monotonic_ms);
 }
 
 sync::DeviceFacts App::facts() {
@@ -212,6 +219,7 @@ Result<json> App::status() {
            {"last_sync", state.last_sync ? json(to_text(*state.last_sync)) : json(nullptr)},
            {"last_error", progress.last_error},
            {"last_error_is_final", progress.verdict.has_value()},
+           {"removed_changes", removed_entries(state)},
            {"chains_open", chains(state, false)},
            {"chains_closed", chains(state, true)},
            {"bytes_sent", progress.bytes_sent},
@@ -242,7 +250,10 @@ Result<json> App::verify() {
   tend();
   FP_CHECK_OK(sound);
   FP_TRY(auto digests, desk_->digests());
-  return json{{"verified", true}, {"checked", checked}, {"digests", std::move(digests)}};
+  return json{{"verified", true},
+              {"checked", checked},
+              {"removed_changes", removed_entries(open_.store->state())},
+              {"digests", std::move(digests)}};
 }
 
 Result<json> App::import_places(const std::string& name, const std::string& csv) {

@@ -10,6 +10,7 @@
 #include "agent/api/routes.h"
 #include "agent/io/sync_driver.h"
 #include "agent/store/alarms.h"
+#include "agent/store/making_room.h"
 #include "agent/store/open_store.h"
 #include "agent/store/start_mark.h"
 
@@ -20,6 +21,7 @@ inline constexpr const char* kAppVersion = "0.1.0";
 struct AppOptions {
   DataDirectory data;
   int offset_minutes = 420;
+  int keep_days = kKeepDays;  ///< of what the hub and all its backups have
 };
 
 class App {
@@ -48,6 +50,8 @@ class App {
   /// What this start noticed of the store: put back, copied, or nothing.
   const StartFound& start_found() const { return start_; }
   sync::TimeReading read_clock() const;
+  /// When in sync: removes what need no longer be kept. Answers how many own changes went. Errors: the store's.
+  Result<std::uint64_t> make_room();
   /// What the hub is told of this tablet.
   sync::DeviceFacts facts();
   /// Sets aside what reading found damaged; answers what to say of it. To be called after each request.
@@ -68,6 +72,7 @@ class App {
   sync::AgentIdentity sync_identity_;
   OpenStore open_;
   StartFound start_;
+  MakingRoom room_{kKeepDays};
   std::optional<sync::HubAnchor> hub_time_;  ///< as last heard, by this process or an earlier one
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<net::Router> router_;

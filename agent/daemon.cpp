@@ -96,11 +96,20 @@ class Engine {
   std::string last_error_;
 };
 
+void make_room(App& app) {
+  const auto removed = app.make_room();
+  if (!removed) return spdlog::error("making room: {}", removed.error().message());
+  if (*removed > 0)
+    spdlog::info("{} own changes, which the hub and all its backups have, are no longer kept here",
+                 *removed);
+}
+
 void keep_house(asio::steady_timer& timer, App& app) {
   timer.expires_after(kHousekeeping);
   timer.async_wait([&timer, &app](const boost::system::error_code& error) {
     if (error) return;
     if (auto done = app.kv().housekeeping(); !done) spdlog::error("{}", done.error().message());
+    if (app.hooks.progress && app.hooks.progress().in_sync) make_room(app);
     keep_house(timer, app);
   });
 }
@@ -248,6 +257,7 @@ Result<nlohmann::json> sync_once(const AppOptions& options, std::int64_t timeout
                                    std::to_string(state.waiting) + " waiting" +
                                    (why.empty() ? std::string() : ": " + why));
   }
+  make_room(*app);
   return nlohmann::json{
       {"in_sync", true},
       {"waiting", state.waiting},

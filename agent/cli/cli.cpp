@@ -31,6 +31,12 @@ void add_options(CLI::App& app, Session& session) {
       ->check(CLI::IsMember({"en", "km"}));
   app.add_option("--utc-offset", session.utc_offset, "local time of this tablet")
       ->envname("FIELDPOST_AGENT_UTC_OFFSET");
+  app.add_option("--keep-days", session.keep_days,
+                 "how long own changes stay on this tablet that the hub and all its backups have; "
+                 "their records stay")
+      ->envname("FIELDPOST_AGENT_KEEP_DAYS")
+      ->check(CLI::Range(0, kKeepDaysMax))
+      ->capture_default_str();
   app.add_option("--log-level", session.log_level,
                  "of the daemon: trace, debug, info, warn, error, off")
       ->envname("FIELDPOST_AGENT_LOG_LEVEL")

@@ -65,6 +65,7 @@ std::string printable(std::string_view text) {
 Result<AppOptions> Session::options() const {
   AppOptions options;
   options.data.path = data;
+  options.keep_days = keep_days;
   FP_TRY(options.offset_minutes, offset_minutes_of(utc_offset));
   return options;
 }

@@ -51,6 +51,7 @@ struct Session {
   std::string language = "en";
   std::string utc_offset = "+07:00";
   std::string log_level = "info";
+  int keep_days = kKeepDays;
   bool json = false;
 
   int exit_code = 0;

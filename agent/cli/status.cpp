@@ -37,6 +37,10 @@ void add_status(CLI::App& app, Session& session) {
         std::cout << "! " << printable(warning.get<std::string>()) << '\n';
       if (answer.contains("visits"))
         std::cout << "Visits: " << answer["visits"].get<std::string>() << ".\n";
+      if (answer["removed_changes"] != 0)
+        std::cout << "Of the changes made here the oldest " << answer["removed_changes"]
+                  << " are no longer kept on this tablet: the hub has them, and all its backups "
+                     "had. Their records are here.\n";
       if (answer["chains_open"].get<int>() > 1)
         std::cout
             << "This tablet's data was put back or copied. Nothing is lost: the next sync settles "
@@ -84,6 +88,11 @@ void add_status(CLI::App& app, Session& session) {
         return {};
       }
       std::cout << "Verified: " << answer["checked"] << " entries, all as they were written.\n";
+      if (answer["removed_changes"] != 0)
+        std::cout
+            << answer["removed_changes"]
+            << " older changes are no longer kept here and could not be checked; the hub's own "
+               "'verify' checks them.\n";
       for (const auto& [unit, digest] : answer["digests"].items())
         std::cout << "Digest of " << unit << ": " << digest.get<std::string>() << '\n';
       return {};

@@ -106,7 +106,9 @@ Proof prove(const std::vector<StoreParts>& stores, const std::atomic<bool>& stop
     proof.stores[store.name] = {{"chains", report->actors},
                                 {"changes", report->changes},
                                 {"signatures", report->signatures},
-                                {"records", report->records}};
+                                {"records", report->records},
+                                {"gaps", report->gaps},
+                                {"missing", report->missing}};
   }
   return proof;
 }

@@ -304,9 +304,15 @@ void print_verify(const json& answer) {
     if (store.contains("fault")) {
       line(name + ": FAULT: " + text(store["fault"]));
     } else {
+      const std::string gaps =
+          store.value("gaps", 0) == 0
+              ? ""
+              : "; " + text(store["missing"]) +
+                    " more changes are missing, as their tablets have signed: " +
+                    text(store["gaps"]) + " gaps";
       line(name + ": good. " + text(store["changes"]) + " changes in " + text(store["chains"]) +
            " chains, " + text(store["signatures"]) + " signatures, " + text(store["records"]) +
-           " records replayed and equal");
+           " records replayed and equal" + gaps);
     }
   }
 }

@@ -24,7 +24,7 @@ using nlohmann::json;
 const std::vector<std::string> kTables = {
     "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
     "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations",
-    "starts",    "staged",  "recovered",  "backed_up", "damaged"};
+    "starts",    "staged",  "recovered",  "backed_up", "damaged",   "gaps"};
 /// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 3;

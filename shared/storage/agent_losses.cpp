@@ -4,6 +4,16 @@
 
 namespace fieldpost::storage {
 
+namespace {
+
+/// The hub stands at `head`, and the next entries are no longer here. It may be the second such loss.
+void note_gap(OwnActor& own, Sequence head) {
+  own.lost_from = own.lost_to.value == 0 ? head : std::min(own.lost_from, head);
+  own.lost_to = std::max(own.lost_to, own.purged_to);
+}
+
+}  // namespace
+
 std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
                                                       const WelcomeFacts& facts) {
   std::vector<Lost> lost;
@@ -15,7 +25,9 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
     for (OwnActor& own : state.actors) {
       if (own.actor != acked.actor) continue;
       const Sequence now = std::min(own.head, acked.acked);
-      if (facts.new_epoch && now < own.acked) lost.push_back({own.actor, now, own.acked});
+      if (facts.new_epoch && now < own.acked)
+        lost.push_back({own.actor, now, own.acked, own.purged_to});
+      if (facts.new_epoch && now < own.purged_to) note_gap(own, now);
       own.acked = facts.new_epoch ? now : std::max(own.acked, now);
       own.backed_up = std::min(acked.backed_up, own.acked);
       own.forked = acked.forked && !own.closed;
@@ -42,6 +54,7 @@ Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
 
 Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {
   for (const Lost& part : lost) {
+    FP_CHECK_OK(note_purged_lost(write, part));
     std::vector<Bytes> own;
     std::vector<Bytes> damaged;
     FP_CHECK_OK(write.scan(kChain, Packer().actor(part.actor).bytes(),
@@ -89,7 +102,12 @@ Status KvAgentStore::settle_lost(KvWrite& write, const AgentState& state) {
           const ActorId actor = in.actor();
           known.add({actor, in.seq()});
         }
-        for (const OwnActor& own : state.actors) known.add({own.actor, own.acked});
+        for (const OwnActor& own : state.actors) {
+          // What the hub only heard to be missing, it does not have.
+          const Sequence newest = record ? record->vv[own.actor] : Sequence{};
+          const bool missing = newest > own.lost_from && newest <= own.lost_to;
+          if (!missing) known.add({own.actor, own.acked});
+        }
         if (!record || known.covers(record->vv)) settled.push_back(to_bytes(key));
         return KvRead::Step::more;
       }));

@@ -62,7 +62,8 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
   for (const Restamp::Cut& cut : plan.cuts) {
     const auto own = std::find_if(actors.begin(), actors.end(),
                                   [&](const OwnActor& a) { return a.actor == cut.actor; });
-    if (own == actors.end() || cut.last > own->head || (own->closed && cut.last == own->head))
+    if (own == actors.end() || cut.last > own->head || cut.last < own->purged_to ||
+        (own->closed && cut.last == own->head))
       return fail(Errc::conflict, "a chain to be cut is not as the plan says");
     // The hub left out of its deliveries what this tablet had pushed: it may have it under the old name.
     if (cut.last < own->acked) next.state.deliver_again();

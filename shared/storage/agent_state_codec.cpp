@@ -9,8 +9,8 @@ namespace fieldpost::storage {
 namespace {
 
 constexpr std::uint8_t kVersionFirst = 1;
-/// 2: units that are to be delivered again.
-constexpr std::uint8_t kVersion = 2;
+/// 2: units that are to be delivered again. 3: what was removed of each chain.
+constexpr std::uint8_t kVersion = 3;
 constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
 constexpr std::uint8_t kOutlived = 4;
@@ -42,6 +42,7 @@ Bytes pack_state(const StoredAgentState& stored) {
     out.actor(own.actor).seq(own.head).id(own.hash).seq(own.acked).seq(own.backed_up);
     out.u8(static_cast<std::uint8_t>((own.forked ? kForked : 0) | (own.closed ? kClosed : 0) |
                                      (own.outlived ? kOutlived : 0)));
+    out.seq(own.purged_to).id(own.purged_hash).seq(own.lost_from).seq(own.lost_to);
   }
   out.u64(s.cursors.size());
   for (const wire::UnitCursor& cursor : s.cursors) out.text(cursor.unit).blob(cursor.cursor);
@@ -83,6 +84,12 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     own.forked = (standing & kForked) != 0;
     own.closed = (standing & kClosed) != 0;
     own.outlived = (standing & kOutlived) != 0;
+    if (version >= 3) {
+      own.purged_to = in.seq();
+      own.purged_hash = in.id<Hash>();
+      own.lost_from = in.seq();
+      own.lost_to = in.seq();
+    }
     s.waiting += own.head.value - own.acked.value;
     s.actors.push_back(own);
   }

@@ -5,8 +5,8 @@
 //   1. A record as people see it = confirmed base (joined from deliveries) + own changes that the base
 //      does not cover yet, applied in chain order. A change that the hub refused (`unauthorised`) is kept
 //      and listed, but is not part of it.
-//   2. Own chains are append-only and kept until the hub's backed-up watermark allows a purge; what is
-//      acknowledged is never pushed again unless a verdict asks for it.
+//   2. Own chains are append-only and kept until the hub's backed-up watermark allows a purge, which takes them
+//      away from their beginning; what is acknowledged is never pushed again unless a verdict asks for it.
 //   3. Every verb is atomic and durable when it returns success; on `store_failed` the fate of the
 //      last commit is unknown and the store must be reopened.
 //   4. A cursor becomes visible only together with the states it covers.
@@ -40,6 +40,12 @@ struct OwnActor {
   bool closed = false;  ///< ends at `head` for good: what stood above is on a later chain now
   /// Closed only because a new epoch of the hub began: nobody has another history of it.
   bool outlived = false;
+  /// Entries up to here are no longer kept here: every backup of the hub had them. Below `head`.
+  Sequence purged_to = {};
+  Hash purged_hash = {};  ///< h(purged_to)
+  /// What a hub that was put back to before its backups has lost of those, for good: (lost_from, lost_to].
+  Sequence lost_from = {};
+  Sequence lost_to = {};
 };
 
 /// Everything small that a session or a screen asks for all the time.
@@ -172,10 +178,11 @@ class AgentStore {
                                                   std::size_t limit) const = 0;
 
   // ---- the sync session's verbs ----
-  /// Own chain entries with counter ≥ first, until `bytes_max` (at least one) or `count_max`.
+  /// Own chain entries that are kept, with counter ≥ first, until `bytes_max` (at least one) or `count_max`.
   virtual Result<std::vector<ChainEntry>> chain_page(ActorId actor, Sequence first,
                                                      std::size_t bytes_max,
                                                      std::size_t count_max) const = 0;
+  /// Nothing for an entry that is not kept, but for the last that was removed.
   virtual Result<std::optional<Hash>> chain_hash(ActorId actor, Sequence counter) const = 0;
 
   struct WelcomeFacts {
@@ -207,6 +214,16 @@ class AgentStore {
   /// the hub acknowledged and merged, cursors. What waits or has a problem stays.
   virtual Status forget_ungranted() = 0;
   virtual Status set_last_sync(Instant hub_time) = 0;
+
+  // ---- making room ----
+  struct Purged {
+    std::uint64_t entries = 0;
+    bool more = false;  ///< `entries_max` was reached: there may be more to remove
+  };
+  /// Removes entries from the beginning of each own chain, as long as each was made before `before` by its own
+  /// times, is acknowledged, in every restorable backup of the hub (`OwnActor::backed_up`), merged there, and has
+  /// no exception. What it says stays, in the base of its record. The newest entry of a chain always stays.
+  virtual Result<Purged> purge(Instant before, std::size_t entries_max) = 0;
 
   // ---- after a fork ----
   /// In one commit: the fresh chain with its changes, the cut chains without theirs, the renames kept for

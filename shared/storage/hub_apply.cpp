@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_values.h"
@@ -399,8 +400,16 @@ Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
   }
   result.head = head.head;
   result.hash = head.hash;
-  if (batch.changes.empty() || head.head.next() != batch.first || head.hash != batch.previous) {
+  const bool empty = batch.changes.empty() && !batch.gap;
+  if (empty || head.head.next() != batch.first || head.hash != batch.previous) {
     result.kind = BatchResult::Kind::rewind;
+    ++index_;
+    return result;
+  }
+  if (batch.gap) {
+    FP_CHECK_OK(put_gap(write_, batch, head));
+    result.head = head.head;
+    result.hash = head.hash;
     ++index_;
     return result;
   }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "storage/hub_apply.h"
+#include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_starts.h"
@@ -35,7 +36,16 @@ class KvHubReader final : public HubReader {
 
   Result<std::optional<Hash>> hash_at(ActorId actor, Sequence counter) const override {
     FP_TRY(const auto batch, one<StoredBatch>(kBatches, dot_key(actor, counter), unpack_batch));
-    return batch ? std::optional<Hash>(batch->hash) : std::nullopt;
+    if (batch) return std::optional<Hash>(batch->hash);
+    std::optional<Hash> end;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto gaps, read_gaps(read, actor));
+      for (const StoredGap& gap : gaps) {
+        if (gap.gap.to == counter) end = gap.gap.hash;
+      }
+      return {};
+    }));
+    return end;
   }
 
   Result<std::vector<wire::ChangeException>> exceptions(ActorId actor, Sequence from,

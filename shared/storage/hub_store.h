@@ -65,6 +65,8 @@ struct IncomingBatch {
   crypto::Signature signature;  ///< over the last one
   Instant received;
   std::vector<IncomingChange> changes;
+  /// Instead of changes: that those from `first` on are gone, here and there. Its own signature is in it.
+  std::optional<wire::Gap> gap = {};
   std::vector<std::string> granted;  ///< units the device may write, sorted
   /// Those it could write: a change may still do so that names a welcome up to the last one that granted it.
   std::vector<FormerGrant> former;
@@ -307,7 +309,7 @@ class HubReader {
   virtual void prepare(IncomingBatch& batch) const = 0;
 
   virtual Result<std::optional<ActorHeadState>> actor(ActorId actor) const = 0;
-  /// h(counter) where a batch ended, or nothing.
+  /// h(counter) where a batch or a gap ended, or nothing.
   virtual Result<std::optional<Hash>> hash_at(ActorId actor, Sequence counter) const = 0;
   virtual Result<std::vector<wire::ChangeException>> exceptions(ActorId actor, Sequence from,
                                                                 Sequence to) const = 0;
@@ -358,6 +360,8 @@ class HubReader {
     std::uint64_t changes = 0;
     std::uint64_t signatures = 0;
     std::uint64_t records = 0;
+    std::uint64_t gaps = 0;     ///< signed by their tablets: proved to be missing
+    std::uint64_t missing = 0;  ///< changes in them
   };
   /// Recomputes every chain and signature, replays every record from the log and compares.
   /// Errors: `chain_broken`, `bad_signature` or `corrupt`, naming the first bad entry.

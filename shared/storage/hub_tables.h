@@ -24,6 +24,7 @@
 //   recovered     record id ‖ number               pack_recovered               (codec)
 //   backed_up     actor                            counter: what every restorable backup holds of it
 //   damaged       kind ‖ key of the value          see hub_repair.cpp
+//   gaps          actor ‖ from                     to ‖ h(to) ‖ signature ‖ received   (hub_gaps.h)
 #pragma once
 
 #include "storage/hub_store.h"
@@ -51,7 +52,8 @@ inline constexpr TableId kStaged = 15;
 inline constexpr TableId kRecovered = 16;
 inline constexpr TableId kBackedUp = 17;
 inline constexpr TableId kDamaged = 18;
-inline constexpr TableId kTableCount = 19;
+inline constexpr TableId kGaps = 19;
+inline constexpr TableId kTableCount = 20;
 
 // Keys of the table `meta`.
 inline constexpr std::string_view kMetaEpoch = "epoch";

@@ -1,5 +1,6 @@
 #include "storage/hub_verify.h"
 
+#include "storage/hub_gaps.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
@@ -25,6 +26,24 @@ struct Verifier {
     Hash hash = wire::chain_start(hub, head.device, actor);
     Sequence at;
     bool signed_last = false;
+    FP_TRY(const auto gaps, read_gaps(read, actor));
+    auto gap = gaps.begin();
+    // What the tablet says is gone, where the chain stands: it goes on behind that.
+    const auto pass_gaps = [&]() -> Status {
+      for (; gap != gaps.end() && gap->gap.from == at.next(); ++gap) {
+        if (!wire::verify_gap(head.device, gap->gap)) {
+          return fail(Errc::bad_signature, "the gap from change " +
+                                               model::to_text({actor, gap->gap.from}) +
+                                               " on: its signature does not verify");
+        }
+        report.missing += gap->gap.to.value - at.value;
+        at = gap->gap.to;
+        hash = gap->gap.hash;
+        signed_last = true;
+        ++report.gaps;
+      }
+      return {};
+    };
     FP_CHECK_OK(read.scan(
         kLog, Packer().actor(actor).bytes(), {},
         [&](BytesView key, BytesView value) -> Result<Step> {
@@ -37,6 +56,7 @@ struct Verifier {
           }
           FP_TRY(const LogEntry& entry, opened);
           const std::string name = model::to_text({actor, entry.counter});
+          FP_CHECK_OK(pass_gaps());
           if (entry.counter != at.next()) {
             return fail(Errc::chain_broken, "change " + model::to_text({actor, at.next()}) +
                                                 " is missing from the log");
@@ -60,6 +80,12 @@ struct Verifier {
           progress(++done);
           return Step::more;
         }));
+    FP_CHECK_OK(pass_gaps());
+    if (gap != gaps.end()) {
+      return fail(Errc::chain_broken, "a gap from change " +
+                                          model::to_text({actor, gap->gap.from}) +
+                                          " on, where the log has no end");
+    }
     if (at != head.head || hash != head.hash || (at.value > 0 && !signed_last)) {
       return fail(Errc::chain_broken, "actor " + actor.hex() + ": the log ends at change " +
                                           std::to_string(at.value) + ", its head says " +

@@ -110,6 +110,7 @@ Status KvAgentStore::join_base(KvWrite& write, const model::Record& incoming,
     FP_CHECK_OK(write.erase(kExceptions, dot));
   }
   FP_CHECK_OK(settle_delivered(write, id, covered));
+  FP_CHECK_OK(settle_purged(write, incoming, next.state));
   if (!known) ++next.records;
   if (base && *base == joined) return {};
   FP_TRY(const Bytes canonical, wire::encode_record(joined));
@@ -144,7 +145,8 @@ Status KvAgentStore::verify(const std::function<void(std::uint64_t)>& progress) 
   Found found;
   for (const OwnActor& own : stored_.state.actors) {
     std::optional<Hash> previous;  // none at the beginning and behind a damaged change
-    for (Sequence at{1}; at <= own.head;) {
+    if (own.purged_to.value > 0) previous = own.purged_hash;
+    for (Sequence at = own.purged_to.next(); at <= own.head;) {
       const std::string name = "own chain " + own.actor.hex();
       const auto page = chain_page(own.actor, at, limits::kPushTargetBytes, 1000);
       if (!page && !page.error().is(Errc::corrupt)) return page.error();

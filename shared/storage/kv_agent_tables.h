@@ -156,7 +156,8 @@ class KvAgentStore final : public AgentStore {
   }
 
   Result<std::optional<Hash>> chain_hash(ActorId actor, Sequence counter) const override {
-    std::optional<Hash> hash;
+    std::optional<Hash> hash = purged_hash(actor, counter);
+    if (hash) return hash;
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
       const Bytes key = dot_key(actor, counter);
       FP_TRY(const auto value, read.get(kChain, key));
@@ -221,6 +222,8 @@ class KvAgentStore final : public AgentStore {
     return commit(
         next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing);
   }
+
+  Result<Purged> purge(Instant before, std::size_t entries_max) override;
 
   Status set_last_sync(Instant hub_time) override {
     StoredAgentState next = stored_;
@@ -433,6 +436,7 @@ class KvAgentStore final : public AgentStore {
     ActorId actor;
     Sequence from;
     Sequence to;
+    Sequence purged_to;  ///< those up to here cannot be sent again
   };
   static std::vector<Lost> take_in(AgentState& state, const WelcomeFacts& facts);
   /// What the hub has again, by what it delivered or acknowledged since.
@@ -440,6 +444,16 @@ class KvAgentStore final : public AgentStore {
   Status note_delivered(KvWrite& write, const model::Record& incoming);
   Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
+  // ---- agent_purge.cpp ----
+  std::optional<Hash> purged_hash(ActorId actor, Sequence counter) const;
+  Status purge_chain(KvWrite& write, OwnActor& own, Instant before, std::size_t entries_max,
+                     Purged& done);
+  /// Whether nothing stands against removing it; what it says is in its record's base then.
+  Result<bool> ready_to_go(KvWrite& write, ActorId actor, const ChainEntry& entry, Instant before);
+  /// The records of which the hub may have lost what was removed here.
+  Status note_purged_lost(KvWrite& write, const Lost& lost);
+  /// What a hub that was put back said of changes removed here is over once it delivers them.
+  Status settle_purged(KvWrite& write, const model::Record& incoming, const AgentState& state);
   Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
@@ -452,6 +466,8 @@ class KvAgentStore final : public AgentStore {
       // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
       FP_TRY(const auto entry, write.get(kChain, key));
       if (entry) FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
+      if (!entry)
+        FP_CHECK_OK(write.put(kLost, e.record.view(), codec_.encode(kLost, e.record.view(), {})));
     }
     return {};
   }

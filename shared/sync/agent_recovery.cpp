@@ -15,6 +15,17 @@ constexpr std::size_t kVectorEntryBytes = 18;
 
 }  // namespace
 
+bool AgentSession::send_gap(const storage::OwnActor& own, Sequence from, AgentOutput& out) {
+  if (phase_ != Phase::live) return false;
+  wire::Gap gap{own.actor, from, own.purged_to, own.purged_hash, {}};
+  wire::sign_gap(identity_.key, identity_.device, gap);
+  send(gap, out);
+  pushed_to_ = model::Dot{own.actor, gap.to};
+  Sequence& may_have = hub_may_have_[own.actor];
+  may_have = std::max(may_have, gap.to);
+  return true;
+}
+
 void AgentSession::on_recover(const wire::Recover& recover, AgentOutput& out) {
   // Also of a unit that is no longer granted, as long as it was not forgotten here.
   const bool held = std::any_of(hello_.cursors.begin(), hello_.cursors.end(),

@@ -316,7 +316,8 @@ void AgentSession::on_rewind(const wire::Rewind& rewind, AgentOutput& out) {
                      "the hub stands elsewhere on this tablet's chain than it had said"),
                 out);
   }
-  if (rewind.head.value > 0) {
+  // Below what is still kept here there is nothing to compare.
+  if (rewind.head.value > 0 && rewind.head >= own->purged_to) {
     const auto mine = store_.chain_hash(rewind.actor, rewind.head);
     if (!mine) return stop(mine.error(), out);
     if (!*mine || **mine != rewind.hash) {
@@ -452,6 +453,7 @@ bool AgentSession::push_some(const storage::OwnActor& own, AgentOutput& out) {
   if (pushed_to_ && pushed_to_->actor == own.actor)
     next = std::max(next, pushed_to_->counter.next());
   if (next > own.head) return false;
+  if (next <= own.purged_to) return send_gap(own, next, out);
   auto page = store_.chain_page(own.actor, next, std::min(link_.push_bytes, frame_fits_bytes_),
                                 limits::kPushChangesMax);
   if (!page && page.error().is(Errc::corrupt)) {

@@ -140,6 +140,8 @@ class AgentSession {
   wire::AgentStatus status(const TimeReading& now) const;
   void fill_window(AgentOutput& out);
   bool push_some(const storage::OwnActor& own, AgentOutput& out);
+  /// The hub asks for what is no longer kept here: says so. False before the welcome.
+  bool send_gap(const storage::OwnActor& own, Sequence from, AgentOutput& out);
   /// Sets aside what reading found damaged. True when that dropped the cursors this connection stands on.
   bool must_fetch_again(const TimeReading& now, AgentOutput& out);
   void settle(ActorId actor, Sequence head);

@@ -36,7 +36,9 @@ Result<storage::AgentStore::WelcomeFacts> AgentSession::judge(const wire::Welcom
     }
     bool forked = verdict.kind == wire::VerdictKind::forked ||
                   verdict.kind == wire::VerdictKind::foreign || verdict.head > own->head;
-    if (!forked && verdict.head.value > 0) {
+    // Where this tablet no longer keeps its own entries nothing can be compared; every backup of the hub had them.
+    const bool gone = verdict.head < own->purged_to;
+    if (!forked && !gone && verdict.head.value > 0) {
       FP_TRY(const auto mine, store_.chain_hash(verdict.actor, verdict.head));
       forked = !mine || *mine != verdict.hash;
     }

@@ -11,7 +11,9 @@
 namespace fieldpost::sync {
 
 void ForkSearch::add(ActorId actor, Sequence at_most) {
-  open_.push_back({actor, {}, at_most});
+  // What every backup of the hub had was the same on both sides, and is no longer here to be asked about.
+  const storage::OwnActor* own = store_.state().find(actor);
+  open_.push_back({actor, own == nullptr ? Sequence{} : own->purged_to, at_most});
   settle();
   asked_ = asked_ || !open_.empty();
 }
@@ -99,10 +101,12 @@ class Planner {
     plan_.cuts.push_back(made);
     FP_CHECK_OK(each(own.actor, last, own.head, [&](const storage::ChainEntry& entry) -> Status {
       FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
-      cut_records_[own.actor].emplace(framed.record, Sequence{});
+      // What was removed here and is older than its `prev` says which was the newest.
+      const bool gone = framed.prev <= own.purged_to;
+      cut_records_[own.actor].emplace(framed.record, gone ? framed.prev : Sequence{});
       return {};
     }));
-    FP_CHECK_OK(find_kept(own.actor, last));
+    FP_CHECK_OK(find_kept(own, last));
     return each(own.actor, last, own.head,
                 [&](const storage::ChainEntry& entry) { return take(own.actor, entry); });
   }
@@ -136,10 +140,10 @@ class Planner {
   }
 
   /// The newest counter that the cut chain keeps of each record that it loses changes of.
-  Status find_kept(ActorId actor, Sequence last) {
-    auto& records = cut_records_[actor];
+  Status find_kept(const storage::OwnActor& own, Sequence last) {
+    auto& records = cut_records_[own.actor];
     if (records.empty()) return {};
-    return each(actor, Sequence{}, last, [&](const storage::ChainEntry& entry) -> Status {
+    return each(own.actor, own.purged_to, last, [&](const storage::ChainEntry& entry) -> Status {
       FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
       const auto found = records.find(framed.record);
       if (found != records.end()) found->second = entry.counter;
@@ -222,7 +226,8 @@ Result<storage::Restamp> plan_restamp(const storage::AgentStore& store, const Hu
     const bool whole = closing == closings.end() || closing->last_common == own.head;
     if ((own.closed && whole) || is_fresh) continue;
     current_goes_on = true;
-    const Sequence last = closing != closings.end() ? closing->last_common : own.acked;
+    const Sequence last =
+        std::max(closing != closings.end() ? closing->last_common : own.acked, own.purged_to);
     // A chain that did not fork stays, unless what it has to say next may name what is cut off before it.
     const bool stays =
         closing == closings.end() && (own.acked == own.head || !planner.anything_renamed());

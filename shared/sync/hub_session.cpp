@@ -117,7 +117,9 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
           on_recovered(now, m, out);
         } else if constexpr (std::is_same_v<M, wire::StateChunk>) {
           on_state_chunk(now, m, out);
-        } else if constexpr (std::is_same_v<M, wire::Gap> || std::is_same_v<M, wire::AttachOffer> ||
+        } else if constexpr (std::is_same_v<M, wire::Gap>) {
+          on_gap(now, m, out);
+        } else if constexpr (std::is_same_v<M, wire::AttachOffer> ||
                              std::is_same_v<M, wire::AttachOffset> ||
                              std::is_same_v<M, wire::AttachChunk> ||
                              std::is_same_v<M, wire::AttachFetch>) {
@@ -271,7 +273,12 @@ Result<std::size_t> HubSession::known_prefix(const wire::Push& push, Chain& chai
   }
   // Sent again after a lost acknowledgement: what is durable must be the same bytes.
   const Sequence before{push.first.value - 1};
+  FP_TRY(const auto durable, here().reader->actor(push.actor));
   FP_TRY(const auto hash, hash_of(push.actor, before));
+  if (!hash && durable && before <= durable->head) {
+    return fail(Errc::chain_broken,
+                "a part of this chain was given up as lost; connect again to hear where it ends");
+  }
   if (!hash)
     return push.changes.size();  // still at the writer: its acknowledgement will cover this
   Hash running = *hash;

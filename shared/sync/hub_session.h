@@ -141,6 +141,9 @@ class HubSession {
   void on_recovered(Instant now, const wire::Recovered& answer, HubOutput& out);
   void on_state_chunk(Instant now, wire::StateChunk& chunk, HubOutput& out);
   Result<bool> wanted(const wire::RecordSummary& summary) const;
+  void on_gap(Instant now, const wire::Gap& gap, HubOutput& out);
+  /// Nothing more is to be done about it. Errors: `chain_broken` when it contradicts what the hub has.
+  Result<bool> known_gap(const wire::Gap& gap, Chain& chain, HubOutput& out);
   Status take_recovered(Instant now, BytesView bytes, HubOutput& out);
   void ask_for_states(HubOutput& out);
   /// When it is caught up with what is granted, the tablet forgets what is not: that is asked for before.

@@ -43,6 +43,7 @@ Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& cl
   wire::Verdict verdict{claimed.actor, wire::VerdictKind::unknown, {}, {}, {}};
   FP_TRY(const auto known, here().reader->actor(claimed.actor));
   Chain chain;
+  chain.claimed = claimed.head;
   if (!known) {
     chain.next = Sequence{1};
     chain.hash = wire::chain_start(here().identity.hub, device_->id, claimed.actor);
@@ -58,7 +59,6 @@ Result<wire::Verdict> HubSession::verdict(Instant now, const wire::ActorHead& cl
     chain.told = known->head;
     FP_TRY(const bool same, same_history(*known, claimed, current));
     FP_TRY(verdict.backed_up, same ? here().reader->backed_up(claimed.actor) : Sequence{});
-    chain.claimed = claimed.head;
     if (!same) {
       verdict.kind = wire::VerdictKind::forked;
       note_fork(now, chain, known->head);

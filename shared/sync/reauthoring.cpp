@@ -19,6 +19,7 @@ class Reauthoring {
     FP_CHECK_OK(find_refused());
     if (targets_.empty()) return std::move(plan_);
     FP_CHECK_OK(read_chains());
+    FP_CHECK_OK(find_removed());
     for (const RecordId& record : records_) {
       for (const storage::OwnActor& own : store_.state().actors) {
         FP_TRY(auto names, store_.renames(record, own.actor));
@@ -58,6 +59,8 @@ class Reauthoring {
         for (const storage::ChainEntry& entry : page) {
           at = entry.counter;
           FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
+          if (records_.contains(framed.record) && framed.prev <= own.purged_to)
+            gone_.emplace(Place{framed.record, own.actor}, framed.prev);
           const bool kept =
               records_.contains(framed.record) && !refused_.contains({own.actor, entry.counter});
           if (kept) kept_[{framed.record, own.actor}].push_back(entry.counter);
@@ -67,12 +70,33 @@ class Reauthoring {
     return {};
   }
 
+  /// Of what was removed here, and so was merged, the newest own counter on each record: the `prev` of the first
+  /// that is left, or what the base has seen. Records of which neither is known wait for their base.
+  Status find_removed() {
+    for (const storage::OwnActor& own : store_.state().actors) {
+      if (own.purged_to.value == 0) continue;
+      for (const RecordId& record : records_) {
+        if (gone_.contains({record, own.actor})) continue;
+        FP_TRY(const auto base, store_.base(record));
+        if (base)
+          gone_.emplace(Place{record, own.actor}, std::min(base->vv[own.actor], own.purged_to));
+        else
+          unknown_.insert(record);
+      }
+    }
+    return {};
+  }
+
   /// The newest own counter on the record, at or below `most`, that was not refused; 0 if none.
   Sequence newest_kept(const RecordId& record, ActorId actor, Sequence most) const {
     const auto found = kept_.find({record, actor});
-    if (found == kept_.end()) return {};
-    const auto after = std::upper_bound(found->second.begin(), found->second.end(), most);
-    return after == found->second.begin() ? Sequence{} : *std::prev(after);
+    if (found != kept_.end()) {
+      const auto after = std::upper_bound(found->second.begin(), found->second.end(), most);
+      if (after != found->second.begin()) return *std::prev(after);
+    }
+    const auto gone = gone_.find({record, actor});
+    // A context names what there was: `most` itself, when it is no newer.
+    return gone == gone_.end() ? Sequence{} : std::min(gone->second, most);
   }
 
   model::VersionVector without_refused(const RecordId& record,
@@ -93,6 +117,7 @@ class Reauthoring {
     FP_TRY(const auto page, store_.chain_page(actor, counter, 1, 1));
     if (page.empty() || page.front().counter != counter) return {};  // no longer kept here
     FP_TRY(model::Change change, wire::decode_change(actor, page.front().frame));
+    if (unknown_.contains(change.record)) return {};
     const model::Dot old = change.dot;
     if (!change.origin) change.origin = model::Origin{old, wire::change_hash(page.front().frame)};
     change.context = without_refused(change.record, change.context);
@@ -118,7 +143,9 @@ class Reauthoring {
   std::set<model::Dot> refused_;
   std::map<ActorId, std::vector<Sequence>> targets_;  ///< to be written anew, ascending
   std::set<RecordId> records_;
-  std::map<Place, std::vector<Sequence>> kept_;            ///< ascending
+  std::map<Place, std::vector<Sequence>> kept_;  ///< ascending
+  std::map<Place, Sequence> gone_;               ///< the newest that was removed here
+  std::set<RecordId> unknown_;
   std::map<Place, std::map<Sequence, model::Dot>> names_;  ///< old counter → new dot
 };
 
