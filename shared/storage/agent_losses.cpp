@@ -19,6 +19,7 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
   std::vector<Lost> lost;
   state.epoch = facts.epoch;
   state.welcome_id = facts.welcome_id;
+  state.sweep = state.sweep || state.grants != facts.grants;
   state.grants = facts.grants;
   state.compartment = facts.compartment;
   for (const WelcomeFacts::Acked& acked : facts.acked) {
@@ -36,7 +37,7 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
   return lost;
 }
 
-Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
+Status KvAgentStore::put_told(KvWrite& write, AgentState& state, const WelcomeFacts& facts,
                               const std::vector<Lost>& lost) {
   FP_CHECK_OK(return_to_pending(write, lost));
   if (facts.new_epoch) {
@@ -49,7 +50,32 @@ Status KvAgentStore::put_told(KvWrite& write, const WelcomeFacts& facts,
         }));
     for (const Bytes& key : old) FP_CHECK_OK(write.erase(kExceptions, key));
   }
-  return put_exceptions(write, facts.exceptions);
+  return put_exceptions(write, state, facts.exceptions);
+}
+
+Status KvAgentStore::put_exceptions(KvWrite& write, AgentState& state,
+                                    const std::vector<wire::ChangeException>& exceptions) {
+  for (const wire::ChangeException& e : exceptions) {
+    const Bytes key = dot_key(e.actor, e.counter);
+    FP_TRY(const auto renamed, write.get(kRenames, own_key(e.record, e.actor, e.counter)));
+    if (renamed && e.rule == wire::kPredecessorRefused) continue;  // written anew already
+    FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
+    FP_TRY(const auto stored, write.get(kChain, key));
+    if (!stored) {
+      FP_CHECK_OK(write.put(kLost, e.record.view(), codec_.encode(kLost, e.record.view(), {})));
+      continue;
+    }
+    const Bytes value = to_bytes(*stored);
+    // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
+    FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
+    // And it may have been forgotten with its unit.
+    const auto entry = open_chain(key, value);
+    if (!entry) continue;  // damaged: what it was of is not known
+    const auto change = wire::decode_change(e.actor, entry->frame);
+    if (!change) continue;  // nobody here can read it
+    FP_CHECK_OK(note_ungranted(write, state, e.record, change->unit));
+  }
+  return {};
 }
 
 Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {

@@ -50,7 +50,8 @@ Bytes pack_state(const StoredAgentState& stored) {
   for (const std::string& unit : s.again) out.text(unit);
   out.u64(s.grants.size());
   for (const wire::Grant& grant : s.grants) out.text(grant.unit);
-  if (s.claimed) out.actor(s.claimed->actor).seq(s.claimed->counter);
+  const model::Dot claimed = s.claimed.value_or(model::Dot{});
+  out.actor(claimed.actor).seq(claimed.counter).u8(s.sweep ? 1 : 0).u64(s.ungranted);
   return out.take();
 }
 
@@ -103,9 +104,14 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   for (std::uint64_t n = version < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n)
     s.again.push_back(in.text());
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
-  if (in.left() > 0) {
+  if (version >= 3) {
     const ActorId actor = in.actor();
-    s.claimed = model::Dot{actor, in.seq()};
+    const Sequence counter = in.seq();
+    if (counter.value > 0) s.claimed = model::Dot{actor, counter};
+    s.sweep = in.u8() != 0;
+    s.ungranted = in.u64();
+  } else {
+    s.sweep = true;  // nobody has looked
   }
   FP_CHECK_OK(in.finish("agent state"));
   return stored;

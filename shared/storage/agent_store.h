@@ -56,6 +56,8 @@ struct AgentState {
   std::optional<model::Dot>
       claimed;  ///< last own dot that a delivery knew and the hub's verdict did not
   std::vector<wire::Grant> grants;  ///< sorted by unit; of the last welcome
+  bool sweep = false;               ///< the grants have changed since `forget_ungranted`
+  std::uint64_t ungranted = 0;      ///< records no longer granted that wait or have a problem
   std::string compartment;
   std::optional<Epoch> epoch;  ///< of the last welcome
   std::uint64_t welcome_id = 0;
@@ -206,12 +208,15 @@ class AgentStore {
   /// Raises the acknowledged head and stores the exceptions (the newest kind of each wins).
   virtual Status acknowledge(ActorId actor, Sequence head,
                              const std::vector<wire::ChangeException>& exceptions) = 0;
+  /// The hub has nothing more to say of these: they are merged, or ruled on and covered.
+  virtual Status settle_exceptions(const std::vector<model::Dot>& changes) = 0;
   /// Joins delivered states into the base, drops what they cover from the own changes, and stores the
   /// cursor, all in one commit. `last_sync` is set when given.
   virtual Status integrate(const std::string& unit, const Bytes& cursor,
                            const std::vector<model::Record>& states) = 0;
   /// Removes what is no longer granted and fully settled: delivered states, what is known of own changes that
-  /// the hub acknowledged and merged, cursors. What waits or has a problem stays.
+  /// the hub acknowledged and merged or ruled on, cursors. What waits or has a problem stays until it has not:
+  /// `ungranted` counts it.
   virtual Status forget_ungranted() = 0;
   virtual Status set_last_sync(Instant hub_time) = 0;
 

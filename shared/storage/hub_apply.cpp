@@ -278,24 +278,6 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
   return drain_held(*entry);
 }
 
-HubApply::Authority HubApply::may_write(const IncomingBatch& batch, const std::string& unit,
-                                        std::uint64_t named) const {
-  if (std::binary_search(batch.granted.begin(), batch.granted.end(), unit))
-    return Authority::granted;
-  // Of a past that this hub has lost: it cannot know what that welcome granted.
-  for (const LostWelcomes& lost : batch.lost) {
-    if (named > lost.above && named < lost.below) return Authority::doubtful;
-  }
-  const auto held_at = [&](std::uint64_t welcome) {
-    return std::any_of(batch.former.begin(), batch.former.end(), [&](const FormerGrant& former) {
-      return former.unit == unit && former.until_welcome >= welcome;
-    });
-  };
-  if (held_at(std::max(welcome_, born_))) return Authority::granted;
-  // A chain that began after its device knew, and names what came before: honest only of another copy of it.
-  return held_at(welcome_) ? Authority::doubtful : Authority::none;
-}
-
 void HubApply::touch(Entry& entry) {
   Loaded& loaded = entry.second;
   if (!loaded.dirty) order_.push_back(&entry);

@@ -248,7 +248,7 @@ Result<std::size_t> KvAgentStore::settle_damage(Instant now) {
         [&](KvWrite& write) -> Status {
           bool refetch = false;
           for (const Place& place : places) FP_CHECK_OK(set_aside(write, place, now, refetch));
-          if (refetch) next.state.deliver_again();
+          if (refetch) next.state.deliver_again(), next.state.sweep = true;
           fetch = fetch || refetch;
           return {};
         },

@@ -68,6 +68,7 @@ class KvAgentStore final : public AgentStore {
         FP_TRY(const bool known, knows(write, change.change.record));
         if (!known) ++next.records;
         FP_CHECK_OK(put_chain(write, change));
+        FP_CHECK_OK(note_ungranted(write, next.state, change.change.record, change.change.unit));
       }
       for (const RecordId& id : finished_drafts) FP_CHECK_OK(write.erase(kDrafts, id.view()));
       return {};
@@ -174,7 +175,8 @@ class KvAgentStore final : public AgentStore {
     const std::vector<Lost> lost = take_in(next.state, facts);
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
-        next, [&](KvWrite& write) { return put_told(write, facts, lost); }, UpdateKind::freeing);
+        next, [&](KvWrite& write) { return put_told(write, next.state, facts, lost); },
+        UpdateKind::freeing);
   }
 
   Status acknowledge(ActorId actor, Sequence head,
@@ -187,9 +189,21 @@ class KvAgentStore final : public AgentStore {
         next,
         [&](KvWrite& write) -> Status {
           FP_CHECK_OK(settle_lost(write, next.state));
-          return put_exceptions(write, exceptions);
+          return put_exceptions(write, next.state, exceptions);
         },
         UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
+  }
+
+  Status settle_exceptions(const std::vector<model::Dot>& changes) override {
+    StoredAgentState next = stored_;
+    return commit(
+        next,
+        [&](KvWrite& write) -> Status {
+          for (const model::Dot& dot : changes)
+            FP_CHECK_OK(write.erase(kExceptions, dot_key(dot.actor, dot.counter)));
+          return {};
+        },
+        UpdateKind::freeing);
   }
 
   Status integrate(const std::string& unit, const Bytes& cursor,
@@ -216,6 +230,10 @@ class KvAgentStore final : public AgentStore {
   }
 
   Status forget_ungranted() override;
+  static Result<bool> owns(const KvRead& read, const RecordId& id);
+  /// Somebody who could not know, or a form of before, has written to a unit that is not granted.
+  static Status note_ungranted(KvWrite& write, AgentState& state, const RecordId& id,
+                               const std::string& unit);
   Status note_claim(const model::Dot& dot) override {
     StoredAgentState next = stored_;
     next.state.claimed = dot;
@@ -316,6 +334,7 @@ class KvAgentStore final : public AgentStore {
   // renames    record id ‖ old actor ‖ old counter   new actor, new counter, newest old one kept
   // lost       record id                 of what the hub lacks something: the vector it was last known to have
   // damaged    kind ‖ key of the value   see kv_agent_damage.cpp
+  // ungranted  record id                 empty, plain: to be forgotten once it is settled
   static constexpr TableId kMeta = 0;
   static constexpr TableId kChain = 1;
   static constexpr TableId kBase = 2;
@@ -325,6 +344,7 @@ class KvAgentStore final : public AgentStore {
   static constexpr TableId kRenames = 6;
   static constexpr TableId kLost = 7;
   static constexpr TableId kDamaged = 8;
+  static constexpr TableId kUngranted = 9;
   static constexpr std::string_view kStateKey = "state";
 
   static Bytes dot_key(ActorId actor, Sequence counter) {
@@ -442,7 +462,8 @@ class KvAgentStore final : public AgentStore {
   /// What the hub has again, by what it delivered or acknowledged since.
   Status settle_lost(KvWrite& write, const AgentState& state);
   Status note_delivered(KvWrite& write, const model::Record& incoming);
-  Status put_told(KvWrite& write, const WelcomeFacts& facts, const std::vector<Lost>& lost);
+  Status put_told(KvWrite& write, AgentState& state, const WelcomeFacts& facts,
+                  const std::vector<Lost>& lost);
   Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
   // ---- agent_purge.cpp ----
   std::optional<Hash> purged_hash(ActorId actor, Sequence counter) const;
@@ -457,20 +478,8 @@ class KvAgentStore final : public AgentStore {
   Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
-  Status put_exceptions(KvWrite& write, const std::vector<wire::ChangeException>& exceptions) {
-    for (const wire::ChangeException& e : exceptions) {
-      const Bytes key = dot_key(e.actor, e.counter);
-      FP_TRY(const auto renamed, write.get(kRenames, own_key(e.record, e.actor, e.counter)));
-      if (renamed && e.rule == wire::kPredecessorRefused) continue;  // written anew already
-      FP_CHECK_OK(write.put(kExceptions, key, codec_.encode(kExceptions, key, pack_exception(e))));
-      // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
-      FP_TRY(const auto entry, write.get(kChain, key));
-      if (entry) FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
-      if (!entry)
-        FP_CHECK_OK(write.put(kLost, e.record.view(), codec_.encode(kLost, e.record.view(), {})));
-    }
-    return {};
-  }
+  Status put_exceptions(KvWrite& write, AgentState& state,
+                        const std::vector<wire::ChangeException>& exceptions);
 
   static Status collect_ids(const KvRead& read, TableId table, const RecordId& after,
                             std::size_t limit, std::vector<RecordId>& ids) {

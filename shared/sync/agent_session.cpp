@@ -275,6 +275,8 @@ void AgentSession::settle(ActorId actor, Sequence head) {
 }
 
 void AgentSession::on_ack(const wire::Ack& ack, AgentOutput& out) {
+  swept_ = false;
+  for (const wire::ChangeException& e : ack.exceptions) answered_.insert({e.actor, e.counter});
   const storage::OwnActor* own = store_.state().find(ack.actor);
   if (own != nullptr && own->closed && own->acked == own->head)
     return hear_of_closed(*own, ack.exceptions, out);
@@ -572,28 +574,6 @@ bool AgentSession::in_sync() const {
 Instant AgentSession::hub_now(const TimeReading& now) const {
   return Instant{anchor_->time.at.ms +
                  static_cast<std::int64_t>(now.monotonic_ms - anchor_->time.monotonic_ms)};
-}
-
-void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
-  if (!in_sync()) {
-    synced_noted_ = false;
-    return;
-  }
-  if (synced_noted_) return;
-  const storage::AgentState& state = store_.state();
-  const bool ungranted =
-      std::any_of(state.cursors.begin(), state.cursors.end(),
-                  [&](const wire::UnitCursor& c) { return !caught_up_.contains(c.unit); });
-  if (ungranted) {
-    if (auto forgotten = store_.forget_ungranted(); !forgotten)
-      return stop(std::move(forgotten).error(), out);
-  }
-  synced_noted_ = true;
-  progressed_ = true;
-  out.changed = true;
-  if (auto stored = store_.set_last_sync(hub_now(now)); !stored)
-    return stop(std::move(stored).error(), out);
-  send(wire::StatusReport{status(now)}, out);
 }
 
 }  // namespace fieldpost::sync

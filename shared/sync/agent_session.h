@@ -24,6 +24,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -135,6 +136,11 @@ class AgentSession {
   /// Errors: `closed` when the state knows more of an open own chain than the hub acknowledged. When the same
   /// was met before, the chain is noted to be closed instead.
   Status check_own_dots(const model::Record& record);
+  /// The hub tells every exception from an unsettled change up to its chain's verdict, before it says that all is
+  /// delivered: those noted here of which it told nothing are over. Another copy of this tablet may have heard
+  /// how, or the hub was put back to before them and judged anew.
+  void note_asked();
+  Status settle_unanswered();
   /// What the last welcome said, as it is stored.
   storage::AgentStore::WelcomeFacts standing() const;
   wire::AgentStatus status(const TimeReading& now) const;
@@ -187,6 +193,14 @@ class AgentSession {
   std::map<std::pair<std::string, RecordId>, Chunks> chunks_;
   bool synced_noted_ = false;
   bool progressed_ = false;
+  struct Asked {
+    ActorId actor;
+    Sequence from;
+    Sequence to;
+  };
+  std::vector<Asked> asked_;       ///< by hello and verdict; until the first time in sync
+  std::set<model::Dot> answered_;  ///< of which this hub told something since
+  bool swept_ = false;  ///< since the last acknowledgement: what is no longer granted was looked at
   std::uint64_t refetches_ = 0;      ///< of the store when hello named its cursors
   std::optional<Error> unreadable_;  ///< the own change at which a chain stays
 };

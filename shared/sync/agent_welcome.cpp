@@ -142,9 +142,59 @@ void AgentSession::go_live(AgentOutput& out) {
   if (auto written = write_again_what_may_stand(told_->exceptions); !written)
     return stop(std::move(written).error(), out);
   confirm(told_->exceptions, out);
+  note_asked();
   told_.reset();
   fill_window(out);
   note_sync(welcomed_, out);
+}
+
+void AgentSession::note_asked() {
+  for (const auto& acked : told_->acked) {
+    const auto from = std::find_if(hello_.unsettled.begin(), hello_.unsettled.end(),
+                                   [&](const model::Dot& dot) { return dot.actor == acked.actor; });
+    if (from == hello_.unsettled.end() || acked.forked) continue;
+    asked_.push_back({acked.actor, from->counter, acked.acked});
+  }
+  for (const wire::ChangeException& e : told_->exceptions) answered_.insert({e.actor, e.counter});
+}
+
+Status AgentSession::settle_unanswered() {
+  if (asked_.empty()) return {};
+  FP_TRY(const auto exceptions, store_.exceptions());
+  std::vector<model::Dot> settled;
+  for (const wire::ChangeException& e : exceptions) {
+    const bool asked = std::any_of(asked_.begin(), asked_.end(), [&](const Asked& range) {
+      return e.actor == range.actor && e.counter >= range.from && e.counter <= range.to;
+    });
+    if (asked && !answered_.contains({e.actor, e.counter})) settled.push_back({e.actor, e.counter});
+  }
+  asked_.clear();
+  answered_.clear();
+  if (settled.empty()) return {};
+  return store_.settle_exceptions(settled);
+}
+
+void AgentSession::note_sync(const TimeReading& now, AgentOutput& out) {
+  if (!in_sync()) {
+    synced_noted_ = false;
+    return;
+  }
+  if (synced_noted_) return;
+  if (auto settled = settle_unanswered(); !settled) return stop(std::move(settled).error(), out);
+  const storage::AgentState& state = store_.state();
+  const bool ungranted =
+      std::any_of(state.cursors.begin(), state.cursors.end(),
+                  [&](const wire::UnitCursor& c) { return !caught_up_.contains(c.unit); });
+  if (ungranted || state.sweep || (state.ungranted > 0 && !std::exchange(swept_, true))) {
+    if (auto forgotten = store_.forget_ungranted(); !forgotten)
+      return stop(std::move(forgotten).error(), out);
+  }
+  synced_noted_ = true;
+  progressed_ = true;
+  out.changed = true;
+  if (auto stored = store_.set_last_sync(hub_now(now)); !stored)
+    return stop(std::move(stored).error(), out);
+  send(wire::StatusReport{status(now)}, out);
 }
 
 storage::AgentStore::WelcomeFacts AgentSession::standing() const {

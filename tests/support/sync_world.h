@@ -58,10 +58,13 @@ struct Tablet {
   std::string type = "stop";
   sync::AgentIdentity identity;
   std::unique_ptr<storage::MemoryKv> kv;
+  std::array<std::uint8_t, 32> store_key{};
   std::unique_ptr<storage::ValueCodec> codec;
   std::unique_ptr<storage::AgentStore> store;
   sync::LinkEstimate estimate;
   std::optional<sync::HubAnchor> anchor;
+  std::int64_t clock_error_ms = 0;        ///< its wall clock, against the world's
+  std::uint64_t boots = 0;                ///< its monotonic clock begins again with each
   bool gone = false;                      ///< destroyed: it connects no more
   std::shared_ptr<Connection> link;       ///< null while offline
   std::shared_ptr<Connection> last_link;  ///< for its figures, after it ended
@@ -78,7 +81,9 @@ struct Tablet {
 
 class SyncWorld {
  public:
-  explicit SyncWorld(std::uint64_t seed);
+  /// How values stand in the stores: as they are, or as in production, so that rot is found.
+  enum class Stored : std::uint8_t { plain, sealed };
+  explicit SyncWorld(std::uint64_t seed, Stored stored = Stored::plain);
 
   // ---- people and tablets ----
   /// Units are made on first use; "enforcement" unless `compartment` says otherwise.
@@ -89,6 +94,8 @@ class SyncWorld {
   std::vector<RecordId> record_many(Tablet& tablet, std::size_t count);
   Status edit(Tablet& tablet, const RecordId& id, std::vector<model::FieldValue> fields,
               std::optional<model::VersionVector> context = {});
+  /// The keys and the store's key of another: a copy of it, once its disk is copied, too.
+  void take_identity(Tablet& copy, const Tablet& original);
   /// Stores one chain entry with any frame: what a broken or hostile agent might have made.
   void append_raw(Tablet& tablet, const model::Change& change, Bytes frame);
   model::Change draft_change(Tablet& tablet, const RecordId& id,
@@ -99,6 +106,9 @@ class SyncWorld {
   // ---- links ----
   void connect(Tablet& tablet);
   void cut(Tablet& tablet);
+  /// The tablet is off; what it sent may still reach the hub by `move_up(connection)`.
+  std::shared_ptr<Connection> leave(Tablet& tablet);
+  bool move_up(const std::shared_ptr<Connection>& connection);
   /// Moves one thing; false when there is none.
   bool move_up(Tablet& tablet);
   bool move_down(Tablet& tablet);
@@ -112,6 +122,10 @@ class SyncWorld {
   /// Commits what was submitted: all in one commit per compartment, or the oldest batch alone.
   bool write(bool grouped);
   std::size_t batches_waiting() const { return queue_.size(); }
+  bool writer_has_work() const {
+    return rolled_back_ || !queue_.empty() || !staged_.empty() || !confirms_.empty() ||
+           !contacts_.empty();
+  }
   /// The hub's process ends and starts again over what is durable. `clean`: it could say good-bye.
   void restart_hub(bool clean = false);
   using HubDisks = std::vector<storage::MemoryKv::Snapshot>;
@@ -139,12 +153,31 @@ class SyncWorld {
               storage::HubStore::Ruling ruling);
   std::size_t hub_crashes() const { return hub_crashes_; }
 
+  /// Of the forms in use when somebody edits.
+  std::uint32_t schema_version = 1;
+  /// How often the hub's process ended: every connection went with it.
+  std::size_t hub_ends() const { return hub_ends_; }
+  /// A connection that nobody moves any more.
+  void forget(const std::shared_ptr<Connection>& connection) {
+    std::erase(connections_, connection);
+  }
+  /// Whether `Traffic` is counted: it opens every frame.
+  bool count_traffic = true;
+  /// Sees every frame as it leaves its sender.
+  std::function<void(Connection&, bool up, BytesView frame)> tap;
+
   /// What a change says by itself, at the hub. Empty: everything passes.
   std::function<std::optional<wire::ChangeException>(const model::Change&)> check;
 
   // ---- time and chance ----
   sync::TimeReading now() const { return {Instant{wall_ms_}, kBoot, monotonic_ms_}; }
+  /// What the tablet's own clocks say.
+  sync::TimeReading now(const Tablet& tablet) const {
+    return {Instant{wall_ms_ + tablet.clock_error_ms}, kBoot + tablet.boots, monotonic_ms_};
+  }
   void pass(std::uint64_t ms);
+  /// Not before now.
+  void pass_until(Instant at);
   Dice& dice() { return dice_; }
   RandomSource random();
   std::deque<Tablet>& tablets() { return tablets_; }
@@ -178,8 +211,14 @@ class SyncWorld {
   model::ChangeTimes hub_times() const;
   storage::HubStore::SignHead signer() const;
   void end(Tablet& tablet);
+  void sent(Connection& connection, bool up, BytesView frame);
+
+  std::unique_ptr<storage::ValueCodec> hub_codec() const;
+  std::unique_ptr<storage::ValueCodec> tablet_codec(const Tablet& tablet);
 
   Dice dice_;
+  Stored stored_;
+  crypto::SymmetricKey hub_store_key_;
   std::int64_t wall_ms_ = 1'772'349'300'000;  // 2026-03-01, a day at the checkpoint
   std::uint64_t monotonic_ms_ = 1'000'000;
   HubId hub_id_;
@@ -204,6 +243,7 @@ class SyncWorld {
   };
   std::vector<Staged> staged_;
   std::size_t hub_crashes_ = 0;
+  std::size_t hub_ends_ = 0;
 };
 
 model::FieldValue field(std::string path, model::Value value);
