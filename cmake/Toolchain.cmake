@@ -1,6 +1,10 @@
 # Compiler, linker and sanitizer settings for everything.
 set(FIELDPOST_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
 option(FIELDPOST_FUZZ "Build the libFuzzer targets (clang)" OFF)
+option(FIELDPOST_PLANTED "Build in the mistakes of shared/base/planted.h; never for use" OFF)
+if(FIELDPOST_PLANTED)
+  add_compile_definitions(FIELDPOST_PLANTED)
+endif()
 
 find_program(FIELDPOST_CCACHE ccache)
 if(FIELDPOST_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

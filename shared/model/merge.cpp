@@ -1,6 +1,7 @@
 // apply, hold and join: the merge itself.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "model/record.h"
 
 namespace fieldpost::model {
@@ -71,7 +72,8 @@ Applied apply(Record& record, const Change& change) {
   const Applied verdict = classify(record, change);
   if (verdict != Applied::applied) return verdict;
   for (DotGroup& group : record.groups) {
-    if (change.context.covers(group.dot)) remove_edited(group, change.edits);
+    if (change.context.covers(group.dot) || planted(Bug::last_write_wins))
+      remove_edited(group, change.edits);
   }
   std::erase_if(record.groups, [](const DotGroup& group) { return group.fields.empty(); });
   record.vv.add(change.dot);
@@ -122,10 +124,12 @@ Status join(Record& into, const Record& other) {
     const bool take_theirs =
         mine == into.groups.end() || (theirs != other.groups.end() && theirs->dot < mine->dot);
     if (take_mine) {
-      if (!other.vv.covers(mine->dot)) groups.push_back(std::move(*mine));
+      if (planted(Bug::join_resurrects) ||
+          (!other.vv.covers(mine->dot) && !planted(Bug::join_forgets_siblings)))
+        groups.push_back(std::move(*mine));
       ++mine;
     } else if (take_theirs) {
-      if (!into.vv.covers(theirs->dot)) groups.push_back(*theirs);
+      if (!into.vv.covers(theirs->dot) || planted(Bug::join_resurrects)) groups.push_back(*theirs);
       ++theirs;
     } else {
       DotGroup both = common(std::move(*mine), *theirs);

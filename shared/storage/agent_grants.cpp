@@ -1,6 +1,7 @@
 // What a tablet removes when a unit is no longer granted to it.
 #include <algorithm>
 
+#include "base/planted.h"
 #include "storage/kv_agent_tables.h"
 
 namespace fieldpost::storage {
@@ -40,6 +41,7 @@ Result<bool> KvAgentStore::owns(const KvRead& read, const RecordId& id) {
 }
 
 Status KvAgentStore::forget_ungranted() {
+  if (planted(Bug::ungranted_kept)) return {};
   StoredAgentState next = stored_;
   AgentState& state = next.state;
   const auto withdrawn = [&](const auto& cursor) { return !granted(state, cursor.unit); };

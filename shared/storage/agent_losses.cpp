@@ -1,5 +1,6 @@
 // What a tablet keeps for a hub that was put back to an older state: own changes to be sent again, and the
 // states it was given.
+#include "base/planted.h"
 #include "storage/kv_agent_tables.h"
 
 namespace fieldpost::storage {
@@ -29,7 +30,7 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
       if (facts.new_epoch && now < own.acked)
         lost.push_back({own.actor, now, own.acked, own.purged_to});
       if (facts.new_epoch && now < own.purged_to) note_gap(own, now);
-      own.acked = facts.new_epoch ? now : std::max(own.acked, now);
+      own.acked = facts.new_epoch && !planted(Bug::resend_missing) ? now : std::max(own.acked, now);
       own.backed_up = std::min(acked.backed_up, own.acked);
       own.forked = acked.forked && !own.closed;
     }

@@ -1,4 +1,5 @@
 // What a tablet no longer has to keep of its own chains.
+#include "base/planted.h"
 #include "model/time_interval.h"
 #include "storage/kv_agent_tables.h"
 
@@ -26,7 +27,8 @@ Result<AgentStore::Purged> KvAgentStore::purge(Instant before, std::size_t entri
   Purged done;
   StoredAgentState next = stored_;
   const auto any = std::any_of(next.state.actors.begin(), next.state.actors.end(), [](auto& own) {
-    return std::min(own.acked, own.backed_up) > own.purged_to;
+    return std::min(own.acked, planted(Bug::purge_ignores_backups) ? own.acked : own.backed_up) >
+           own.purged_to;
   });
   if (!any) return done;
   FP_CHECK_OK(commit(
@@ -44,7 +46,8 @@ Status KvAgentStore::purge_chain(KvWrite& write, OwnActor& own, Instant before,
                                  std::size_t entries_max, Purged& done) {
   // Of a forked chain nobody can say yet which entries the backups have.
   if (own.forked || done.more || own.head.value == 0) return {};
-  const Sequence last = std::min({own.acked, own.backed_up, Sequence{own.head.value - 1}});
+  const Sequence safe = planted(Bug::purge_ignores_backups) ? own.acked : own.backed_up;
+  const Sequence last = std::min({own.acked, safe, Sequence{own.head.value - 1}});
   std::vector<std::pair<Bytes, ChainEntry>> entries;
   FP_CHECK_OK(write.scan(kChain, Packer().actor(own.actor).bytes(),
                          dot_key(own.actor, own.purged_to.next()),
@@ -96,7 +99,8 @@ Result<bool> KvAgentStore::ready_to_go(KvWrite& write, ActorId actor, const Chai
   if (applied != model::Applied::applied && applied != model::Applied::already_known) return false;
   const auto canonical = wire::encode_record(record);
   if (!canonical) return false;
-  FP_CHECK_OK(write.put(kBase, id.view(), codec_.encode(kBase, id.view(), *canonical)));
+  if (!planted(Bug::purge_without_base))
+    FP_CHECK_OK(write.put(kBase, id.view(), codec_.encode(kBase, id.view(), *canonical)));
   FP_CHECK_OK(write.erase(kOwn, own));
   return true;
 }

@@ -1,4 +1,5 @@
 // After a fork: the own chains cut, and what stood above the cut on a fresh one.
+#include "base/planted.h"
 #include "storage/kv_agent_tables.h"
 
 namespace fieldpost::storage {
@@ -126,6 +127,7 @@ Result<model::VersionVector> KvAgentStore::renamed(const RecordId& record,
                                                    const model::VersionVector& seen,
                                                    ActorId seen_under) const {
   model::VersionVector now = seen;
+  if (planted(Bug::form_context_not_renamed)) return now;
   const auto& actors = stored_.state.actors;
   auto fresh = std::find_if(actors.begin(), actors.end(),
                             [&](const OwnActor& a) { return a.actor == seen_under; });

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
@@ -133,8 +134,9 @@ Status HubApply::put_log(const IncomingBatch& batch, const IncomingChange& chang
 Status HubApply::except(const IncomingBatch& batch, wire::ChangeException exception,
                         BatchResult& result) {
   const StoredException stored{false, batch.received, batch.device, exception};
-  FP_CHECK_OK(write_.put(kExceptions, dot_key(exception.actor, exception.counter),
-                         pack_stored_exception(stored)));
+  if (!planted(Bug::exception_forgotten))
+    FP_CHECK_OK(write_.put(kExceptions, dot_key(exception.actor, exception.counter),
+                           pack_stored_exception(stored)));
   result.exceptions.push_back(std::move(exception));
   return {};
 }
@@ -142,8 +144,10 @@ Status HubApply::except(const IncomingBatch& batch, wire::ChangeException except
 Status HubApply::hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
                       BatchResult& result) {
   any_held_ = true;
-  FP_CHECK_OK(write_.put(kHeld, record_dot_key(change.record, change.dot.actor, change.dot.counter),
-                         Packer().i64(batch.received.ms).take()));
+  if (!planted(Bug::held_change_forgotten))
+    FP_CHECK_OK(write_.put(kHeld,
+                           record_dot_key(change.record, change.dot.actor, change.dot.counter),
+                           Packer().i64(batch.received.ms).take()));
   wire::ChangeException exception{change.dot.actor,
                                   change.dot.counter,
                                   change.record,
@@ -341,6 +345,7 @@ Status HubApply::drain_held(Entry& entry) {
       }
       it = waiting.erase(it);
     }
+    if (planted(Bug::drain_stops_early)) break;
   }
   return {};
 }
@@ -575,7 +580,8 @@ Status HubApply::finish(std::vector<BatchResult>& results) {
       if (stored) last = Unpacker(*stored).u64();
       end = ends.emplace(unit, last).first;
     }
-    const std::uint64_t position = ++end->second;
+    const bool stays = planted(Bug::feed_position_kept) && loaded.position_before != 0;
+    const std::uint64_t position = stays ? loaded.position_before : ++end->second;
     FP_CHECK_OK(write_record(id, loaded, position));
     const bool direct = loaded.contributors.size() == 1 && !loaded.drained;
     for (std::size_t index : loaded.contributors) {

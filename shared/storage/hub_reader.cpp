@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "storage/hub_apply.h"
 #include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
@@ -105,6 +106,7 @@ class KvHubReader final : public HubReader {
                          }
                          FP_TRY(entry.state, std::move(state));
                          bytes += entry.state.size();
+                         if (planted(Bug::page_end_too_far)) page.end_position = entry.position;
                          if (!page.entries.empty() && bytes > bytes_max) return full(page);
                          page.end_position = entry.position;
                          page.entries.push_back(std::move(entry));

@@ -4,6 +4,7 @@
 // Keys of the damaged table: kind (its high bit: settled) ‖ the value's own key. A damaged base is moved there.
 // An own change stays in its chain, where a copy goes from here: its place must not look as if nothing had
 // been. An exception stays, too: hello names its change, and the hub says it again.
+#include "base/planted.h"
 #include "storage/kv_agent_tables.h"
 
 namespace fieldpost::storage {
@@ -248,6 +249,7 @@ Result<std::size_t> KvAgentStore::settle_damage(Instant now) {
         [&](KvWrite& write) -> Status {
           bool refetch = false;
           for (const Place& place : places) FP_CHECK_OK(set_aside(write, place, now, refetch));
+          refetch = refetch && !planted(Bug::damaged_not_fetched);
           if (refetch) next.state.deliver_again(), next.state.sweep = true;
           fetch = fetch || refetch;
           return {};

@@ -219,6 +219,9 @@ class KvAgentStore final : public AgentStore {
     } else {
       cursors.insert(at, {unit, cursor});
     }
+    if (planted(Bug::cursor_before_states))
+      FP_CHECK_OK(commit(
+          next, [](KvWrite&) -> Status { return {}; }, UpdateKind::freeing));
     // A cursor alone is a few bytes: a full tablet is in sync as long as nobody else wrote anything.
     return commit(
         next,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "storage/hub_apply.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
@@ -174,6 +175,10 @@ class KvHubStore final : public HubStore {
         // A newer outcome than the confirmed one must still be heard.
         if (stored.exception.kind != item.kind || stored.confirmed) continue;
         stored.confirmed = true;
+        if (planted(Bug::confirmed_exception_erased)) {
+          FP_CHECK_OK(write.erase(kExceptions, key));
+          continue;
+        }
         FP_CHECK_OK(write.put(kExceptions, key, pack_stored_exception(stored)));
       }
       return {};
@@ -249,7 +254,9 @@ class KvHubStore final : public HubStore {
   Result<std::uint64_t> stage(const std::vector<StagedState>& states) override {
     std::uint64_t end = 0;
     FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
-      FP_TRY(end, stage_states(write, *codec_, states));
+      FP_TRY(end, stage_states(
+                      write, *codec_,
+                      planted(Bug::staged_state_dropped) ? std::vector<StagedState>{} : states));
       return {};
     }));
     return end;
@@ -368,6 +375,8 @@ class KvHubStore final : public HubStore {
       run.note_outcome({input.actor, input.counter});
       return write.put(kExceptions, key, pack_stored_exception(stored));
     }
+    if (input.ruling == Ruling::retry && planted(Bug::retried_change_forgotten))
+      return write.erase(kExceptions, key);
     FP_TRY(const auto log, write.get(kLog, key));
     if (!log) return fail(Errc::corrupt, "quarantined change " + name + " is not in the log");
     FP_TRY(const LogEntry entry, decode_log_entry(*codec_, key, *log));
@@ -413,6 +422,12 @@ class KvHubStore final : public HubStore {
     model::apply(after, change);
     // What does not fit its record cannot be merged and undone: it is refused.
     if (!wire::encode_record(after)) return run.refuse(change.record, change.dot, reason_of(input));
+    if (planted(Bug::reject_skips_the_dot)) {
+      model::Record skip = model::empty_record(change.record, change.type, change.unit);
+      skip.vv.add(change.dot);
+      FP_CHECK_OK(write.erase(kExceptions, dot_key(change.dot.actor, change.dot.counter)));
+      return run.join_recovered(skip);
+    }
     FP_TRY(const Sequence head, hub_head(write, hub_actor));
     const std::string reason =
         input.clear_texts

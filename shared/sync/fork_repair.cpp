@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "sync/recorder.h"
 #include "wire/codec.h"
 
@@ -107,8 +108,10 @@ class Planner {
       return {};
     }));
     FP_CHECK_OK(find_kept(own, last));
-    return each(own.actor, last, own.head,
-                [&](const storage::ChainEntry& entry) { return take(own.actor, entry); });
+    return each(own.actor, last, own.head, [&](const storage::ChainEntry& entry) -> Status {
+      if (planted(Bug::restamp_loses_newest) && entry.counter == own.head) return {};
+      return take(own.actor, entry);
+    });
   }
 
   /// A later chain's changes may name those that were cut off an earlier one.
@@ -161,10 +164,12 @@ class Planner {
     change = std::move(*decoded);
     const model::Dot old = change.dot;
     // Where it first stood: a change written anew twice is still known by its first name.
-    if (!change.origin) change.origin = model::Origin{old, wire::change_hash(entry.frame)};
-    change.context = today(change.record, change.context);
+    if (!change.origin && !planted(Bug::origin_missing))
+      change.origin = model::Origin{old, wire::change_hash(entry.frame)};
+    if (!planted(Bug::context_not_renamed)) change.context = today(change.record, change.context);
     const auto before = written_.find(change.record);
-    change.prev = before == written_.end() ? Sequence{} : before->second;
+    if (!planted(Bug::prev_not_renamed))
+      change.prev = before == written_.end() ? Sequence{} : before->second;
     change.dot = {fresh_.actor, fresh_.head.next()};
     FP_CHECK_OK(model::check_change(change));
     FP_TRY(made.frame, wire::encode_change(change));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "storage/pack.h"
 #include "sync/hub_session.h"
 
@@ -63,6 +64,11 @@ Result<HubSession::Place> HubSession::read_cursor(const std::string& unit, Bytes
 
 Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
   granted_ = {device_->unit};
+  if (planted(Bug::old_unit_delivered)) {
+    for (const storage::FormerGrant& former : device_->former) granted_.push_back(former.unit);
+    std::sort(granted_.begin(), granted_.end());
+    granted_.erase(std::unique(granted_.begin(), granted_.end()), granted_.end());
+  }
   for (const std::string& unit : granted_) {
     Feed feed;
     FP_TRY(feed.known_end, here().reader->feed_end(unit));
@@ -76,8 +82,9 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     // Without a cursor, a welcome that this data knows nothing of says the same.
     const bool from_a_lost_past =
         place.lost || (place.position == 0 && hello.welcome_id > device_->last_welcome);
-    feed.recovering = from_a_lost_past;
+    feed.recovering = from_a_lost_past && !planted(Bug::recovery_not_asked);
     if (std::binary_search(hello.again.begin(), hello.again.end(), unit)) place.position = 0;
+    if (planted(Bug::cursor_off_by_one)) ++place.position;
     feed.sent = std::min(place.position, feed.known_end);
     feed.got = feed.sent;
     feeds_[unit] = std::move(feed);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/planted.h"
 
 namespace fieldpost::sync {
 
@@ -319,7 +320,8 @@ Result<storage::IncomingChange> HubSession::examine(ActorId actor, Sequence coun
   } else {
     incoming.quarantine = context_.check(*change);
     const auto& foreign = here().foreign_types;
-    if (std::find(foreign.begin(), foreign.end(), change->type) != foreign.end()) {
+    if (std::find(foreign.begin(), foreign.end(), change->type) != foreign.end() &&
+        !planted(Bug::compartment_not_checked)) {
       // Refused, not quarantined: no ruling may let it in.
       incoming.quarantine =
           wire::ChangeException{actor,
@@ -348,7 +350,8 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
     return refuse(wire::ErrorCode::busy, "more pushes than the window allows", out);
   }
   const Sequence last{push.first.value + push.changes.size() - 1};
-  if (!wire::verify_head(device_->id, push.actor, last, push.head, push.signature)) {
+  if (!wire::verify_head(device_->id, push.actor, last, push.head, push.signature) &&
+      !planted(Bug::signature_not_checked)) {
     return refuse(wire::ErrorCode::bad_signature, "a push whose signature does not verify", out);
   }
   auto known = known_prefix(push, chain, out);
@@ -388,6 +391,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
   chain.rewound = false;
   ++chain.at_writer;
   ++at_writer_;
+  if (planted(Bug::ack_before_commit)) acknowledge(push.actor, last, {}, out);
   out.batches.push_back(std::move(batch));
 }
 
@@ -417,7 +421,9 @@ void HubSession::applied(const storage::BatchResult& result, Chain& chain, HubOu
     exceptions = std::move(*all);
     chain.resent_from.reset();
   }
-  acknowledge(result.actor, result.head, std::move(exceptions), out);
+  const Sequence head =
+      planted(Bug::ack_covers_queue) ? Sequence{chain.next.value - 1} : result.head;
+  acknowledge(result.actor, head, std::move(exceptions), out);
   note_touched(result.touched);
 }
 
@@ -473,8 +479,8 @@ void HubSession::note_touched(const std::vector<storage::Touched>& touched) {
     const auto it = feeds_.find(t.unit);
     if (it == feeds_.end() || !t.direct) continue;
     Feed& feed = it->second;
-    const bool had = t.position_before == 0 || t.position_before <= feed.got ||
-                     feed.own.contains(t.position_before);
+    const bool had = planted(Bug::others_edit_hidden) || t.position_before == 0 ||
+                     t.position_before <= feed.got || feed.own.contains(t.position_before);
     if (!had) continue;
     feed.own.erase(t.position_before);
     feed.own.insert(t.position_after);

@@ -57,8 +57,9 @@ bool Simulation::hub_has(WordId id) {
 /// What the tablet's screen says at this moment, against what is so.
 void Simulation::check_claims(Device& device) {
   if (rolled_back_ || device.here.empty()) return;
-  for (int i = 0; i < 2; ++i) {
-    const WordId id = device.here[network_.below(device.here.size())];
+  // The newest has most to fear; of the others any.
+  for (const std::size_t at : {device.here.size() - 1, network_.below(device.here.size())}) {
+    const WordId id = device.here[at];
     count("claims_checked");
     if (!hub_has(id) && !unclean_.contains(ledger_.at(id).record))
       violated("a tablet says that all is at the hub, and " + Ledger::text(id) + " is not");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/sim/options.h"
+#include "tests/sim/planted.h"
 
 using namespace fieldpost;
 using namespace fieldpost::sim;
@@ -16,7 +17,8 @@ namespace {
 
 constexpr std::string_view kUsage =
     "usage: fieldpost-sim [--start N] [--seeds N] [--tablets N] [--days N] [--jobs N] [--steps N]\n"
-    "                     [--without FAULT,FAULT…] [--require-faults] [--trace] [--shrink]\n";
+    "                     [--without FAULT,FAULT…] [--require-faults] [--trace] [--shrink]\n"
+    "                     [--planted] [--bug NAME]\n";
 
 struct Arguments {
   Options options;
@@ -25,6 +27,8 @@ struct Arguments {
   bool require_faults = false;
   bool trace = false;
   bool shrink = false;
+  bool planted = false;
+  std::string bug;
 };
 
 [[noreturn]] void wrong(const std::string& what) {
@@ -64,6 +68,11 @@ Arguments parse(int argc, char** argv) {
       arguments.trace = true;
     } else if (option == "--shrink") {
       arguments.shrink = true;
+    } else if (option == "--planted") {
+      arguments.planted = true;
+    } else if (option == "--bug" && i + 1 < argc) {
+      arguments.planted = true;
+      arguments.bug = argv[++i];
     } else if (option == "--without" && i + 1 < argc) {
       std::stringstream list(argv[++i]);
       for (std::string one; std::getline(list, one, ',');) {
@@ -183,6 +192,8 @@ Totals run_all(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
+  if (arguments.planted)
+    return run_planted(arguments.options, arguments.seeds, arguments.jobs, arguments.bug);
   if (arguments.trace || arguments.shrink) {
     Outcome outcome = simulate(arguments.options);
     if (arguments.shrink && outcome.violation) {

@@ -362,6 +362,7 @@ void Simulation::put_hub_back(std::size_t backup, bool rolled) {
   const HubDisk disk = backups_[backup];
   happened(rolled ? "the hub is rolled back" : "the hub is restored", backup);
   rolled_back_ = rolled;
+  ever_put_back_ = true;
   if (rolled) {
     world_.roll_back_hub(disk.disks);
     // What was backed up of the past that is gone may not be told from this one's: it is not restored any more.

@@ -238,12 +238,17 @@ void Simulation::tapped(Connection& connection, bool up, BytesView frame) {
     if (candidate->tablet->link.get() == &connection) device = candidate.get();
   }
   if (device == nullptr || device->hostile) return;
+  const auto id = line_of(*device);
+  Line* const line = id ? &lines_.at(*id) : nullptr;
   if (up) {
     if (captured_.size() < kCapturedMax)
       captured_.push_back(to_bytes(frame));
     else if (network_.one_in(50))
       captured_[network_.below(kCapturedMax)] = to_bytes(frame);
     const wire::Decoded decoded = test::open_frame(frame);
+    happened(wire::message_name(decoded.message), device->index);
+    if (line != nullptr && std::holds_alternative<wire::Got>(decoded.message))
+      line->delivers_open -= std::min<std::size_t>(line->delivers_open, 1);
     if (const auto* push = std::get_if<wire::Push>(&decoded.message)) {
       const Sequence last{push->first.value + push->changes.size() - 1};
       Sequence& most = pushed_[push->actor];
@@ -255,8 +260,11 @@ void Simulation::tapped(Connection& connection, bool up, BytesView frame) {
     return;
   }
   const wire::Decoded decoded = test::open_frame(frame);
+  happened(wire::message_name(decoded.message), device->index);
   const auto* deliver = std::get_if<wire::Deliver>(&decoded.message);
   if (deliver == nullptr) return;
+  if (line != nullptr && ++line->delivers_open > limits::kDeliverWindow)
+    violated("the hub sends more deliveries than the window allows");
   const std::string& unit = device_units_[device->tablet->identity.device];
   if (deliver->unit != unit)
     violated("records of " + deliver->unit + " are sent to a tablet of " + unit);

@@ -7,7 +7,8 @@ namespace fieldpost::sim {
 
 namespace {
 
-constexpr std::uint32_t kFaulty = 41;  ///< every so many words break their form
+constexpr std::uint32_t kFaulty = 41;      ///< every so many words break their form
+constexpr std::uint64_t kKept = 2 * kDay;  ///< of what a tablet wrote, whatever the hub has
 
 }  // namespace
 
@@ -43,6 +44,7 @@ void Simulation::evening() {
   if (operator_.one_in(2)) join_staged();
   mend_hub();
   mend_tablets();
+  remove_old();
   hear_writer();
 }
 
@@ -83,6 +85,19 @@ void Simulation::mend_tablets() {
     } else if (!device->broken && !settled.error().is(Errc::store_full)) {
       violated("damage cannot be set aside: " + settled.error().message());
     }
+  }
+}
+
+/// What is at the hub, in its backups and old enough leaves the chains of the tablets.
+void Simulation::remove_old() {
+  const Instant before{now().ms - static_cast<std::int64_t>(kKept)};
+  for (const auto& device : devices_) {
+    if (!usable(*device) || device->broken) continue;
+    const auto removed = device->tablet->store->purge(before, 1'000);
+    if (removed)
+      count("changes_removed_from_tablets", removed->entries);
+    else if (!device->broken && !removed.error().is(Errc::store_full))
+      violated("old changes cannot be removed: " + removed.error().message());
   }
 }
 
@@ -205,6 +220,11 @@ void Simulation::release_held() {
       bool moved = false;
       for (const auto& entry : *held) {
         if (!tried.insert(entry.record).second) continue;
+        const auto waits = world_.reader(unit).actor(entry.actor);
+        if (!waits || !*waits) violated("what waits has no author");
+        // Only a hub that was put back can have shown somebody what is nowhere any more.
+        if (!ever_put_back_ && !hostile((*waits)->device))
+          violated("something waits for what nobody has, of record " + entry.record.hex());
         const Status done =
             world_.recover(unit, entry.record, storage::HubStore::Recovery::release);
         if (!done) violated("what waits cannot be released: " + done.error().message());

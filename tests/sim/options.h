@@ -74,6 +74,8 @@ struct Options {
   std::size_t sessions_a_day = 5;
 
   bool allows(Fault fault) const { return !without[static_cast<std::size_t>(fault)]; }
+  /// Half of the seeds leave some faults out by themselves: what two faults do together, a third may hide.
+  std::bitset<kFaults> left_out_by_seed() const;
   /// The arguments that give this run again.
   std::string words() const;
 };

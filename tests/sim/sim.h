@@ -80,6 +80,7 @@ struct Line {
   bool left = false;  ///< the tablet is off; what it sent is still coming
   bool leaving = false;
   bool synced = false;
+  std::size_t delivers_open = 0;  ///< sent by the hub and not answered
 };
 
 class Simulation {
@@ -140,6 +141,7 @@ class Simulation {
   void release_held();
   void mend_hub();
   void mend_tablets();
+  void remove_old();
   /// A unit of each compartment that this fleet has.
   std::vector<std::string> compartments() const;
   std::optional<wire::ChangeException> form_check(const model::Change& change) const;
@@ -183,7 +185,8 @@ class Simulation {
     std::uint64_t times_restored = 0;
   };
 
-  Options options_;
+  Options asked_;
+  Options options_;  ///< with what the seed leaves out
   SyncWorld world_;
   Timeline timeline_;
   Dice people_;
@@ -200,6 +203,7 @@ class Simulation {
   std::uint64_t hub_life_ = 1;   ///< of its data
   std::deque<HubDisk> backups_;
   bool rolled_back_ = false;  ///< and not yet noticed
+  bool ever_put_back_ = false;
   bool writer_busy_ = false;
   bool healing_ = false;
   Instant hub_full_until_;

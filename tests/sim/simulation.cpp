@@ -36,13 +36,23 @@ std::string Options::words() const {
   return words;
 }
 
+std::bitset<kFaults> Options::left_out_by_seed() const {
+  std::bitset<kFaults> out;
+  Dice dice(spread(seed, 4));
+  if (dice.one_in(2)) return out;
+  for (std::size_t i = 0; i < kFaults; ++i) out[i] = dice.one_in(3);
+  return out;
+}
+
 Simulation::Simulation(const Options& options)
-    : options_(options),
+    : asked_(options),
+      options_(options),
       world_(options.seed, SyncWorld::Stored::sealed),
       timeline_(world_.now().wall),
       people_(spread(options.seed, 1)),
       network_(spread(options.seed, 2)),
       operator_(spread(options.seed, 3)) {
+  options_.without |= options.left_out_by_seed();
   for (std::size_t i = 0; i < kFaults; ++i)
     fault_dice_[i] = std::make_unique<Dice>(spread(options.seed, 100 + i));
   world_.count_traffic = false;
@@ -54,7 +64,7 @@ Simulation::Simulation(const Options& options)
 
 Outcome Simulation::run() {
   Outcome outcome;
-  outcome.options = options_;
+  outcome.options = asked_;
   try {
     enrol_fleet();
     for (std::size_t day = 0; day < options_.days; ++day) {
