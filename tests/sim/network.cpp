@@ -140,7 +140,9 @@ void Simulation::tend() {
   }
   if (world_.writer_has_work() && !writer_busy_) {
     writer_busy_ = true;
-    timeline_.after(2 + network_.below(30), [this] { write_at_hub(); });
+    // Now and then the disk has other things to do.
+    const std::uint64_t busy = network_.one_in(12) ? network_.below(3 * kSecond) : 0;
+    timeline_.after(2 + network_.below(30) + busy, [this] { write_at_hub(); });
   }
 }
 

@@ -4,23 +4,11 @@
 
 #include "keys/clock.h"
 #include "keys/random.h"
+#include "tests/support/must.h"
 
 namespace fieldpost::test {
 
 namespace asio = boost::asio;
-
-namespace {
-
-void must(const Status& status, const char* what) {
-  if (!status) throw std::runtime_error(std::string(what) + ": " + status.error().message());
-}
-template <class T>
-T must(Result<T> result, const char* what) {
-  if (!result) throw std::runtime_error(std::string(what) + ": " + result.error().message());
-  return *std::move(result);
-}
-
-}  // namespace
 
 /// Passes everything on, and says when pushes are committed.
 class LiveHub::HookedStore final : public storage::HubStore {

@@ -4,20 +4,11 @@
 #include <stdexcept>
 
 #include "storage/hub_tables.h"
+#include "tests/support/must.h"
 
 namespace fieldpost::test {
 
 namespace {
-
-/// A world that cannot do what the test asked for is a broken test.
-template <class T>
-T must(Result<T> result, const char* what) {
-  if (!result) throw std::runtime_error(std::string(what) + ": " + result.error().message());
-  return *std::move(result);
-}
-void must(Status status, const char* what) {
-  if (!status) throw std::runtime_error(std::string(what) + ": " + status.error().message());
-}
 
 void count(Traffic& traffic, BytesView frame) {
   ++traffic.frames;
@@ -34,12 +25,12 @@ crypto::SigningKey key_from(const RandomSource& random) {
   return crypto::signing_key(seed);
 }
 
+}  // namespace
+
 void sort_fields(std::vector<model::FieldValue>& fields) {
   std::sort(fields.begin(), fields.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
 }
-
-}  // namespace
 
 model::FieldValue field(std::string path, model::Value value) {
   return {std::move(path), std::move(value)};

@@ -247,6 +247,8 @@ class SyncWorld {
 };
 
 model::FieldValue field(std::string path, model::Value value);
+/// By path, as a change has them.
+void sort_fields(std::vector<model::FieldValue>& fields);
 /// The one compressor of all worlds: it keeps nothing from frame to frame.
 wire::Compressor& compressor();
 /// Decodes a frame that a production session made.

@@ -3,28 +3,10 @@
 #include <stdexcept>
 
 #include "storage/hub_tables.h"
+#include "tests/support/must.h"
 #include "tests/support/sync_world.h"
 
 namespace fieldpost::test {
-
-namespace {
-
-/// A world that cannot do what the test asked for is a broken test.
-template <class T>
-T must(Result<T> result, const char* what) {
-  if (!result) throw std::runtime_error(std::string(what) + ": " + result.error().message());
-  return *std::move(result);
-}
-void must(Status status, const char* what) {
-  if (!status) throw std::runtime_error(std::string(what) + ": " + status.error().message());
-}
-
-void sort_fields(std::vector<model::FieldValue>& fields) {
-  std::sort(fields.begin(), fields.end(),
-            [](const auto& a, const auto& b) { return a.path < b.path; });
-}
-
-}  // namespace
 
 std::unique_ptr<storage::ValueCodec> SyncWorld::hub_codec() const {
   if (stored_ == Stored::plain) return std::make_unique<storage::PlainCodec>();
