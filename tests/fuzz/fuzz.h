@@ -6,7 +6,8 @@
 // Invariants:
 //   1. A target is a pure function of its input: what it keeps from run to run (stores, registries) is
 //      made anew or cannot be told from new.
-//   2. What does not hold aborts, with the sentence that says what should have held.
+//   2. Every input has its own allocation of exactly its size, so that a read past its end is seen.
+//   3. What does not hold aborts, with the sentence that says what should have held.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,13 @@ struct Target {
   std::size_t bytes_max = 512;
   /// No single allocation may be larger: what an input claims must not be believed.
   std::size_t allocation_mb_max = 8;
+  /// So many inputs beside each one of the fuzzer's, made from it by one small damage each: a decoder that
+  /// answers within a microsecond would wait for its fuzzer most of the time.
+  std::size_t derived = 0;
 };
+
+/// The input, then those derived from it.
+void run(const Target& target, BytesView input);
 
 /// The targets of this program; each part defines it once.
 std::vector<Target> targets();

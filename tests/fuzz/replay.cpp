@@ -1,6 +1,6 @@
 // Runs fuzz targets over their corpora and cases, without libFuzzer; also lists targets and writes seeds.
 //
-//   PROGRAM --list                    name, longest input and largest allocation (MB) of each target
+//   PROGRAM --list                    name, longest input, largest allocation (MB), derived inputs of each target
 //   PROGRAM --seeds FOLDER            FOLDER/TARGET/NNN: what fuzzing begins with
 //   PROGRAM --unpack FILE FOLDER      the inputs of a corpus, a file each
 //   PROGRAM --run TARGET FILE…        one target over these inputs
@@ -76,7 +76,7 @@ std::size_t replay(const Target& target) {
   std::size_t inputs = 0;
   const auto run = [&](const Bytes& input, const std::string& what) {
     under_way = target.name + " over " + what;
-    target.run(input);
+    fieldpost::fuzz::run(target, input);
     ++inputs;
   };
   const auto known = corpus(here / "corpus" / (target.name + ".hex"));
@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
   std::signal(SIGABRT, tell_input);
   if (verb == "--list") {
     for (const Target& target : all)
-      std::printf("%s %zu %zu\n", target.name.c_str(), target.bytes_max, target.allocation_mb_max);
+      std::printf("%s %zu %zu %zu\n", target.name.c_str(), target.bytes_max,
+                  target.allocation_mb_max, target.derived);
   } else if (verb == "--seeds" && words.size() == 2) {
     for (const Target& target : all) write(fs::path(words[1]) / target.name, target.seeds());
   } else if (verb == "--unpack" && words.size() == 3) {
@@ -109,7 +110,7 @@ int main(int argc, char** argv) {
       if (target.name != words[1]) continue;
       for (std::size_t i = 2; i < words.size(); ++i) {
         under_way = target.name + " over " + words[i];
-        target.run(content(words[i]));
+        fieldpost::fuzz::run(target, content(words[i]));
       }
     }
   } else if (verb.empty()) {
