@@ -331,7 +331,8 @@ void take_sealed_export(BytesView bytes) {
   const auto closed = open_sealed(document, kKeys);
   if (!closed) {
     require_plain(closed.error());
-    return require(closed.error().is(Errc::malformed), "an export that does not open is malformed");
+    return require(closed.error().is(Errc::malformed) || closed.error().is(Errc::bad_signature),
+                   "an export that does not open is malformed, or was changed");
   }
   require(*closed > 0 || !document.contains("seals"), "no seals stay when nothing is closed");
 }
