@@ -327,7 +327,9 @@ void take_sealed_export(BytesView bytes) {
     return std::vector<crypto::BoxKeyPair>{crypto::box_key_pair(seed)};
   }();
   Input in(bytes);
-  json document = bent(sealed_export(), in);
+  auto read = parse_document(text_of(bent(sealed_export(), in)));
+  if (!read) return;
+  json& document = *read;
   const auto closed = open_sealed(document, kKeys);
   if (!closed) {
     require_plain(closed.error());
@@ -474,10 +476,10 @@ void take_words(BytesView bytes) {
     (void)with_offset(text, 420);
   } else {
     (void)fill_in(text, {{"a", "{a}"}, {"b", "x"}});
-    if (const auto parts = split_path(text)) {
-      require(!parts->name.empty(), "a path has a name");
-      for (const std::string_view type : shipped().types()) (void)shipped().form(type)->find(text);
-    }
+    if (const auto parts = split_path(text))
+      require(parts->container.size() + parts->item.size() + parts->name.size() <= text.size(),
+              "a path's parts are parts of it");
+    for (const std::string_view type : shipped().types()) (void)shipped().form(type)->find(text);
   }
 }
 
