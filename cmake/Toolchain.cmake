@@ -41,4 +41,10 @@ if(FIELDPOST_SANITIZE)
   add_compile_options(-fsanitize=${FIELDPOST_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${FIELDPOST_SANITIZE})
 endif()
+if(FIELDPOST_FUZZ)
+  # Coverage of the libraries, too: without it libFuzzer sees only its own target's few lines.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)  # an index past its end aborts, even without ASan
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
 find_package(Threads REQUIRED)

@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "agent/api/answers.h"
+#include "agent/cli/enrolment_code.h"
 #include "agent/cli/session.h"
 #include "agent/store/hub_time.h"
-#include "base/text.h"
 #include "keys/clock.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
@@ -18,45 +18,6 @@ namespace fieldpost::agent {
 using nlohmann::json;
 
 namespace {
-
-constexpr std::size_t kFingerprintBytes = 32;
-constexpr std::size_t kSecretBytes = 16;
-
-struct Code {
-  std::string host;
-  std::uint16_t port = 0;
-  Fingerprint ca;
-  Bytes secret;
-};
-
-Result<Code> parse_code(std::string_view text) {
-  const auto wrong = [](const std::string& why) {
-    return fail(Errc::invalid_argument,
-                "this is no enrolment code (" + why +
-                    "): type it as the hub's operator gave it, HOST:PORT/LETTERS");
-  };
-  const std::string_view bare = trimmed(text);
-  const std::size_t slash = bare.find('/');
-  if (slash == std::string_view::npos) return wrong("there is no '/' in it");
-  const std::string_view address = bare.substr(0, slash);
-  const std::size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos || colon == 0)
-    return wrong("HOST:PORT must stand before the '/'");
-  const auto port = integer_from_text(address.substr(colon + 1));
-  if (!port || *port < 1 || *port > 65535) return wrong("the port is not a number from 1 to 65535");
-  const auto bytes = from_base32(bare.substr(slash + 1));
-  if (!bytes || bytes->size() != kFingerprintBytes + kSecretBytes) {
-    return wrong("its letters are mistyped or not complete");
-  }
-  Code code;
-  code.host = std::string(address.substr(0, colon));
-  if (code.host.size() > 2 && code.host.front() == '[')
-    code.host = code.host.substr(1, code.host.size() - 2);
-  code.port = static_cast<std::uint16_t>(*port);
-  std::copy_n(bytes->begin(), kFingerprintBytes, code.ca.bytes.begin());
-  code.secret.assign(bytes->begin() + kFingerprintBytes, bytes->end());
-  return code;
-}
 
 /// Eight characters that both sides show: people compare them.
 std::string compare_code(const HubId& hub, const DeviceId& device) {
@@ -71,7 +32,7 @@ struct Told {
   std::optional<Instant> certificate_end;
 };
 
-Result<Told> ask_hub(const Code& code, const Identity& identity) {
+Result<Told> ask_hub(const EnrolmentCode& code, const Identity& identity) {
   const auto key = crypto::signing_key(identity.device_seed);
   const DeviceId device = identity.device();
   const auto signature = crypto::sign(key, "fieldpost.v1.enrol", {code.secret, device.view()});
@@ -125,7 +86,7 @@ Status prepare_keys(const DataDirectory& data, const RandomSource& random, Ident
 
 Result<std::string> enroll(const AppOptions& options, const std::string& text) {
   const DataDirectory& data = options.data;
-  FP_TRY(const Code code, parse_code(text));
+  FP_TRY(const EnrolmentCode code, parse_enrolment_code(text));
   if (std::filesystem::exists(data.identity())) {
     return fail(Errc::already_exists, "this tablet is enrolled already (" +
                                           data.identity().string() +

@@ -37,7 +37,8 @@ nlohmann::json export_document(const model::Record& record, const DocumentView& 
 inline constexpr const char* kConflictsMember = "conflicts";
 
 /// Opens every sealed value that `keys` open, those in conflict too, and takes "seals" out when none is left
-/// closed; answers how many stayed closed. Errors: `malformed` for a document that is not of the shape above.
+/// closed; answers how many stayed closed. Errors: `malformed` for a document that is not of the shape above;
+/// `bad_signature` for a value that was changed, or moved here from elsewhere.
 Result<std::size_t> open_sealed(nlohmann::json& document,
                                 const std::vector<crypto::BoxKeyPair>& keys);
 

@@ -110,7 +110,8 @@ void HubSession::recover_next(HubOutput& out) {
   const auto next = std::find_if(feeds_.begin(), feeds_.end(),
                                  [](const auto& feed) { return feed.second.recovering; });
   if (next == feeds_.end()) return;
-  recovery_.emplace().unit = next->first;
+  recovery_ = Recovery{};
+  recovery_->unit = next->first;
   send(wire::Recover{next->first, {}}, out);
 }
 

@@ -178,6 +178,11 @@ class SyncWorld {
   void pass(std::uint64_t ms);
   /// Not before now.
   void pass_until(Instant at);
+  /// For a world that is played again from the beginning.
+  void set_clocks(Instant wall, std::uint64_t monotonic_ms) {
+    wall_ms_ = wall.ms;
+    monotonic_ms_ = monotonic_ms;
+  }
   Dice& dice() { return dice_; }
   RandomSource random();
   std::deque<Tablet>& tablets() { return tablets_; }
