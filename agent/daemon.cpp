@@ -182,6 +182,7 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
   net::ServerConfig config;
   config.port = port;
   config.connections_max = 32;  // a form, a script and some to spare
+  config.strangers_max = 16;    // any page in a browser here may open connections: half stays free
   config.body_limit = [&router](const net::HttpRequest& request) {
     return router.body_bytes_max(request);
   };
@@ -191,6 +192,7 @@ Status run_daemon(const AppOptions& options, std::uint16_t port) {
                                                                      net::Responder respond) {
                            if (auto refusal = refuse(request, *gate))
                              return respond(*std::move(refusal));
+                           if (request.known) request.known();
                            asio::post(store_side, [&, request = std::move(request),
                                                    respond = std::move(respond)]() mutable {
                              router.handle(std::move(request), respond);

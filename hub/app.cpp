@@ -169,6 +169,29 @@ void renew(RunningHub& hub) {
   spdlog::info("a renewed certificate is in use");
 }
 
+net::ServerConfig server_config(const Settings& settings) {
+  const ConnectionSettings& wanted = settings.connections;
+  const ConnectionSettings fitted = fit_to_open_files(wanted);
+  if (fitted != wanted) {
+    spdlog::warn(
+        "this process may open few files: {} connections at a time instead of {}, {} of them of "
+        "strangers; raise LimitNOFILE",
+        fitted.connections_max, wanted.connections_max, fitted.strangers_max);
+  }
+  net::ServerConfig config;
+  config.address = settings.listen;
+  config.port = settings.port;
+  config.connections_max = fitted.connections_max;
+  config.strangers_max = fitted.strangers_max;
+  config.handshake_timeout_ms = fitted.handshake_ms;
+  config.header_timeout_ms = fitted.header_ms;
+  config.body_timeout_ms = fitted.body_ms;
+  config.idle_timeout_ms = fitted.idle_ms;
+  config.stream_idle_timeout_ms = fitted.silence_ms;
+  config.stream_message_timeout_ms = fitted.message_ms;
+  return config;
+}
+
 Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new_epoch) {
   hub.directory = directory;
   FP_TRY(hub.keys, load_keys(directory));
@@ -193,21 +216,21 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
         [&hub, i](const std::vector<model::Dot>& changes) { hub.sync->outcomes(i, changes); }));
   }
   hub.backups = backups_of(directory, hub.settings, hub.keys, hub.open, hub.writers, true);
-  hub.sync = std::make_unique<SyncService>(contexts, parts_of(hub.open, hub.writers, *hub.registry),
-                                           hub.keys.signing, change_check(*hub.registry),
-                                           keys::system_random(), keys::system_now, [&hub] {
-                                             asio::post(hub.control, [&hub] {
-                                               begin_anew(hub,
-                                                          "a tablet knows more of this hub "
-                                                          "than its data does");
-                                             });
-                                           });
+  hub.sync = std::make_unique<SyncService>(
+      contexts, parts_of(hub.open, hub.writers, *hub.registry), hub.keys.signing,
+      change_check(*hub.registry), keys::system_random(), keys::system_now,
+      [&hub] {
+        asio::post(hub.control, [&hub] {
+          begin_anew(hub,
+                     "a tablet knows more of this hub "
+                     "than its data does");
+        });
+      },
+      std::chrono::milliseconds(hub.settings.connections.greeting_ms));
   hub.certificate_pem = hub.keys.server_pem;
-  net::ServerConfig config;
-  config.address = hub.settings.listen;
-  config.port = hub.settings.port;
   hub.server = std::make_unique<net::HttpsServer>(
-      contexts, config, net::TlsServerConfig{hub.keys.server_pem, hub.keys.server_key_pem},
+      contexts, server_config(hub.settings),
+      net::TlsServerConfig{hub.keys.server_pem, hub.keys.server_key_pem},
       [&hub](net::HttpRequest request, const net::Responder& respond) {
         hub.api->handle(std::move(request), respond);
       },

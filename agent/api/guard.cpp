@@ -16,21 +16,12 @@ bool is_own_host(std::string_view host, std::uint16_t port) {
                      [&](const char* name) { return host == name + suffix; });
 }
 
-/// How many headers of that name: two of one name are two opinions, and neither is believed.
-std::size_t count(const net::HttpRequest& request, std::string_view name) {
-  std::size_t found = 0;
-  for (const auto& header : request.headers) {
-    const net::HttpHeaders one{header};
-    if (net::find_header(one, name) != nullptr) ++found;
-  }
-  return found;
-}
-
 }  // namespace
 
 std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, const ApiGate& gate) {
   const std::string* host = request.header("Host");
-  if (host == nullptr || count(request, "Host") != 1 || !is_own_host(*host, gate.port)) {
+  if (host == nullptr || net::count_headers(request, "Host") != 1 ||
+      !is_own_host(*host, gate.port)) {
     return net::error_response(
         403, "host",
         "This is a tablet's own interface: it answers only to http://127.0.0.1:" +
@@ -40,14 +31,14 @@ std::optional<net::HttpResponse> refuse(const net::HttpRequest& request, const A
     constexpr std::string_view kScheme = "http://";
     const bool own = origin->starts_with(kScheme) &&
                      is_own_host(std::string_view(*origin).substr(kScheme.size()), gate.port);
-    if (!own || count(request, "Origin") != 1) {
+    if (!own || net::count_headers(request, "Origin") != 1) {
       return net::error_response(403, "origin",
                                  "A page of another site asked; only pages of this agent may.");
     }
   }
   const std::string* given = request.header("Authorization");
   constexpr std::string_view kBearer = "Bearer ";
-  const bool right = given != nullptr && count(request, "Authorization") == 1 &&
+  const bool right = given != nullptr && net::count_headers(request, "Authorization") == 1 &&
                      given->starts_with(kBearer) && !gate.token.empty() &&
                      crypto::equal_secret(as_bytes(std::string_view(*given).substr(kBearer.size())),
                                           as_bytes(gate.token));

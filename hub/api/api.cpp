@@ -121,6 +121,7 @@ void Api::handle(net::HttpRequest request, const net::Responder& respond, bool t
         "this needs the administrator token: send \"Authorization: Bearer TOKEN\"; the hub "
         "keeps it in keys/admin.token of its data directory"));
   }
+  if (!enrolment && request.known) request.known();
   Worker& worker = enrolment ? enrolments_ : operators_;
   const bool taken = worker.post([this, request = std::move(request), respond]() mutable {
     try {

@@ -251,6 +251,17 @@ std::string StateRoutes::metrics(const Api& api) {
   if (api.parts_.counters != nullptr) {
     metrics.gauge("fieldpost_hub_connections_open", "TCP connections open.",
                   static_cast<double>(api.parts_.counters->connections_open));
+    metrics.gauge("fieldpost_hub_strangers_open",
+                  "TCP connections of peers that have not proven who they are.",
+                  static_cast<double>(api.parts_.counters->strangers_open));
+    metrics.gauge("fieldpost_hub_streams_open", "Sync connections open, strangers' too.",
+                  static_cast<double>(api.parts_.counters->streams_open));
+    metrics.counter("fieldpost_hub_strangers_dropped_total",
+                    "Connections of strangers that made room for newer ones, since start.",
+                    static_cast<double>(api.parts_.counters->strangers_dropped));
+    metrics.counter("fieldpost_hub_connections_refused_total",
+                    "Connections closed at once, for lack of places, since start.",
+                    static_cast<double>(api.parts_.counters->connections_refused));
     metrics.counter("fieldpost_hub_handshakes_failed_total", "TLS handshakes failed since start.",
                     static_cast<double>(api.parts_.counters->handshakes_failed));
   }

@@ -68,7 +68,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
 
  private:
   void expect_greeting() {
-    greeting_.emplace(lane_.context, service_.kGreeting);
+    greeting_.emplace(lane_.context, service_.greeting_);
     greeting_->async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
       const auto self = weak.lock();
       if (cancelled || !self || self->session_.greeted()) return;
@@ -79,7 +79,10 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
   void emit(sync::HubOutput out) {
     for (Bytes& frame : out.frames) stream_->send(std::move(frame));
     if (session_.greeted()) {
-      if (greeting_) follow();
+      if (greeting_) {
+        follow();
+        stream_->known();
+      }
       greeting_.reset();
       Writer& writer = *service_.stores_[session_.compartment()].writer;
       for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
@@ -180,11 +183,13 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
 SyncService::SyncService(const std::vector<asio::io_context*>& contexts,
                          std::vector<StoreParts> stores, const crypto::SigningKey& key,
                          const sync::ChangeCheck& check, RandomSource random,
-                         std::function<Instant()> clock, std::function<void()> on_rolled_back)
+                         std::function<Instant()> clock, std::function<void()> on_rolled_back,
+                         std::chrono::milliseconds greeting)
     : stores_(std::move(stores)),
       key_(key),
       random_(std::move(random)),
       clock_(std::move(clock)),
+      greeting_(greeting),
       on_rolled_back_(std::move(on_rolled_back)) {
   for (asio::io_context* context : contexts) {
     auto lane = std::make_unique<Lane>(*context);

@@ -5,7 +5,7 @@
 // Invariants:
 //   1. A session, its compressor and its readers are used by one thread only.
 //   2. A peer that does not read what it is sent is dropped at kQueuedBytesMax; its records are not.
-//   3. A peer that does not say which device it is within kGreeting is dropped: a stranger holds no place.
+//   3. A peer that does not say which device it is in time is dropped: a stranger holds no place.
 //   4. Connections that still stand at the end are cut: their peers notice at once.
 //   5. A session hears of every feed move and outcome after the feed end it read: both happen on its
 //      thread, and it is in the lane's set before it reads.
@@ -37,12 +37,13 @@ class SyncService {
   /// A whole deliver window of the largest records: a peer within its window is never dropped for its size.
   static constexpr std::size_t kQueuedBytesMax =
       limits::kDeliverWindow * (limits::kRecordBytesMax + limits::kFrameBytesMax);
-  /// Until the hello. A tablet at the edge of coverage needs seconds, not minutes.
+  /// Until the hello, unless told otherwise. A tablet at the edge of coverage needs seconds, not minutes.
   static constexpr std::chrono::seconds kGreeting{30};
 
   SyncService(const std::vector<boost::asio::io_context*>& contexts, std::vector<StoreParts> stores,
               const crypto::SigningKey& key, const sync::ChangeCheck& check, RandomSource random,
-              std::function<Instant()> clock, std::function<void()> on_rolled_back = {});
+              std::function<Instant()> clock, std::function<void()> on_rolled_back = {},
+              std::chrono::milliseconds greeting = kGreeting);
   ~SyncService();
 
   void accept(std::shared_ptr<net::MessageStream> stream,
@@ -63,6 +64,7 @@ class SyncService {
   crypto::SigningKey key_;
   RandomSource random_;
   std::function<Instant()> clock_;
+  std::chrono::milliseconds greeting_;
   std::function<void()> on_rolled_back_;  ///< this hub's data is older than what tablets were told
 };
 

@@ -168,6 +168,10 @@ Result<Settings> load_settings(const fs::path& directory) {
       auto backup = backup_settings(value);
       if (!backup) return bad(backup.error().detail);
       settings.backup = *std::move(backup);
+    } else if (key == "connections" && value.is_object()) {
+      auto connections = connection_settings(value);
+      if (!connections) return bad(connections.error().detail);
+      settings.connections = *connections;
     } else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
       settings.threads = value;
     else

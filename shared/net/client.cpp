@@ -206,12 +206,13 @@ Cancel connect_stream(asio::any_io_executor executor, ClientTarget target,
     if (!connected) return attempt->finish(std::move(connected).error());
     if (attempt->cancelled) return attempt->finish(fail(Errc::closed, ""));
     const std::string where = host_and_port(target.host, target.port);
-    attempt->give_up = request_websocket(
-        std::move(*connected->transport->tls()), where, target.path, where,
-        {target.handshake_timeout_ms, target.idle_timeout_ms, target.close_timeout_ms},
-        [attempt](Result<std::shared_ptr<MessageStream>> result) {
-          attempt->finish(std::move(result));
-        });
+    attempt->give_up =
+        request_websocket(std::move(*connected->transport->tls()), where, target.path, where,
+                          {target.handshake_timeout_ms, target.idle_timeout_ms,
+                           target.close_timeout_ms, target.message_timeout_ms},
+                          [attempt](Result<std::shared_ptr<MessageStream>> result) {
+                            attempt->finish(std::move(result));
+                          });
   };
   attempt->give_up = connect(executor, std::move(settings), std::move(on_connected));
   return [attempt] {

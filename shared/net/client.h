@@ -45,6 +45,7 @@ struct ClientTarget {
   std::int64_t handshake_timeout_ms = 15'000;  ///< TLS, then again for the upgrade
   std::int64_t idle_timeout_ms = 120'000;      ///< as ServerConfig::stream_idle_timeout_ms
   std::int64_t close_timeout_ms = 5'000;
+  std::int64_t message_timeout_ms = 300'000;  ///< as ServerConfig::stream_message_timeout_ms
 };
 
 using StreamCallback = std::function<void(Result<std::shared_ptr<MessageStream>>)>;

@@ -1,5 +1,6 @@
 #include "net/http.h"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/url/encode.hpp>
 #include <boost/url/parse.hpp>
@@ -45,6 +46,12 @@ const std::string* find_header(const HttpHeaders& headers, std::string_view name
     if (equal_without_case(key, name)) return &value;
   }
   return nullptr;
+}
+
+std::size_t count_headers(const HttpRequest& request, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(request.headers.begin(), request.headers.end(),
+                    [&](const auto& header) { return equal_without_case(header.first, name); }));
 }
 
 std::string_view HttpRequest::query_value(std::string_view name) const {

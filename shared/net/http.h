@@ -27,6 +27,10 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 /// The first header of that name, or null.
 const std::string* find_header(const HttpHeaders& headers, std::string_view name);
 
+struct HttpRequest;
+/// How many headers of that name.
+std::size_t count_headers(const HttpRequest& request, std::string_view name);
+
 struct HttpRequest {
   std::string method;                         ///< "GET", as sent
   std::string target;                         ///< as sent: "/v1/records?unit=01-PPT"
@@ -38,6 +42,9 @@ struct HttpRequest {
   std::string body;
   std::string remote;  ///< "address:port"
   bool tls = false;
+  /// For the handler, from any thread: whoever asks has shown who they are, and the connection is not one
+  /// of a stranger any more. May be empty.
+  std::function<void()> known;
 
   const std::string* header(std::string_view name) const { return find_header(headers, name); }
   /// The query parameter, or "" when absent.

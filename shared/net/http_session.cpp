@@ -20,6 +20,8 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::size_t kReadBytes = 8 * 1024;
+/// Bytes of a Sec-WebSocket-Key: the base64 of 16.
+constexpr std::size_t kUpgradeKeyBytes = 24;
 /// How long to wait for the peer's half of an orderly end.
 constexpr std::int64_t kLingerMs = 2'000;
 
@@ -61,7 +63,9 @@ bool offers_sync_protocol(const HttpRequest& request) {
 
 bool asks_for_websocket(const HttpRequest& request) {
   const std::string* upgrade = request.header("Upgrade");
-  return upgrade != nullptr && http::token_list{*upgrade}.exists("websocket");
+  const std::string* connection = request.header("Connection");
+  return upgrade != nullptr && http::token_list{*upgrade}.exists("websocket") &&
+         connection != nullptr && http::token_list{*connection}.exists("upgrade");
 }
 
 }  // namespace
@@ -69,7 +73,7 @@ bool asks_for_websocket(const HttpRequest& request) {
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   HttpSession(std::shared_ptr<const SessionShared> shared, std::unique_ptr<Transport> transport,
-              std::shared_ptr<void> guard)
+              std::shared_ptr<Place> guard)
       : shared_(std::move(shared)),
         transport_(std::move(transport)),
         guard_(std::move(guard)),
@@ -84,7 +88,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     header_seen_ = false;
     request_ = {};
     busy_ = false;
-    arm(input_.size() > 0 ? shared_->config.header_timeout_ms : shared_->config.idle_timeout_ms);
+    const bool begun = input_.size() > 0 || !served_;
+    arm(begun ? shared_->config.header_timeout_ms : shared_->config.idle_timeout_ms);
     if (input_.size() > 0) return parse();
     if (stopping_) return end();
     read();
@@ -93,6 +98,14 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void stop() {
     stopping_ = true;
     if (!busy_ && !closed_) end();
+  }
+
+  void close() {
+    if (closed_) return;
+    closed_ = true;
+    timer_.cancel();
+    transport_->close();
+    guard_.reset();
   }
 
  private:
@@ -124,7 +137,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
       error_code ec;
       const std::size_t used = parser_->put(input_.data(), ec);
       input_.consume(used);
-      if (ec == http::error::need_more) return read();
+      if (ec == http::error::need_more) {
+        // A chunk's extensions or trailers have no end in Beast's eyes: they have one here.
+        if (input_.size() > shared_->config.header_bytes_max)
+          return refuse(http::error::header_limit);
+        return read();
+      }
       if (ec) return refuse(ec);
       if (parser_->is_header_done() && !header_seen_ && !on_header()) return;
     }
@@ -156,12 +174,21 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     request_.target = std::string(message.target());
     request_.remote = remote_;
     request_.tls = shared_->tls;
+    request_.known = [place = std::weak_ptr(guard_)] {
+      if (const auto live = place.lock()) live->known();
+    };
     for (const auto& field : message) {
       request_.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
     }
     keep_alive_ = message.keep_alive();
-    if (auto parsed = parse_target(request_); !parsed) {
-      answer_last(error_response(400, "malformed", parsed.error().detail));
+    if (auto sound = check_head(message.version()); !sound) {
+      answer_last(error_response(400, "malformed", sound.error().detail));
+      return false;
+    }
+    if (const std::string* coding = request_.header("Content-Encoding");
+        coding != nullptr && !boost::beast::iequals(*coding, "identity")) {
+      answer_last(error_response(415, "unsupported",
+                                 "bodies are taken as they are, without Content-Encoding"));
       return false;
     }
     std::size_t limit = shared_->config.body_limit ? shared_->config.body_limit(request_) : 0;
@@ -180,6 +207,24 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     return true;
   }
 
+  Status check_head(unsigned version) {
+    constexpr unsigned kHttp10 = 10;
+    constexpr unsigned kHttp11 = 11;
+    if (version != kHttp10 && version != kHttp11)
+      return fail(Errc::malformed, "this is not an HTTP/1.1 request");
+    // RFC 9112 section 3.2: two hosts are two opinions, and whoever stands between may believe the other.
+    const std::size_t hosts = count_headers(request_, "Host");
+    if (hosts > 1 || (version == kHttp11 && hosts == 0))
+      return fail(Errc::malformed, "a request names its Host once");
+    // Section 6.3: a coding that is not understood leaves the body's end unknown.
+    if (const std::string* coding = request_.header("Transfer-Encoding");
+        coding != nullptr && (!boost::beast::iequals(*coding, "chunked") ||
+                              count_headers(request_, "Transfer-Encoding") != 1)) {
+      return fail(Errc::malformed, "the one Transfer-Encoding taken is chunked");
+    }
+    return parse_target(request_);
+  }
+
   bool send_continue() {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     transport_->write(asio::buffer(kContinue.data(), kContinue.size()), {},
@@ -193,6 +238,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   void dispatch() {
     ++shared_->counters->requests;
+    served_ = true;
     if (shared_->on_upgrade && request_.path == kSyncPath) return upgrade();
     timer_.cancel();
     request_.body = std::move(parser_->get().body());
@@ -206,17 +252,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   }
 
   void upgrade() {
-    if (request_.method != "GET" || !asks_for_websocket(request_)) {
-      HttpResponse response =
-          error_response(426, "upgrade_required", "this address takes WebSocket connections only");
-      response.headers.emplace_back("Upgrade", "websocket");
-      return answer_last(std::move(response));
-    }
-    if (!offers_sync_protocol(request_)) {
-      return answer_last(error_response(
-          400, "unsupported",
-          "this address speaks the subprotocol " + std::string(kSyncProtocol) + " only"));
-    }
+    if (auto refusal = refuse_upgrade()) return answer_last(*std::move(refusal));
     if (input_.size() != 0) {
       return answer_last(
           error_response(400, "malformed", "data came before the upgrade was answered"));
@@ -225,6 +261,39 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     timer_.cancel();
     closed_ = true;
     shared_->on_upgrade(std::move(request_), std::move(*transport_->tls()), std::move(guard_));
+  }
+
+  /// RFC 6455 section 4.2.1; nothing when the request is in order.
+  std::optional<HttpResponse> refuse_upgrade() const {
+    const auto& message = parser_->get();
+    constexpr unsigned kHttp11 = 11;
+    if (request_.method != "GET" || message.version() != kHttp11 || !asks_for_websocket(request_)) {
+      HttpResponse response =
+          error_response(426, "upgrade_required", "this address takes WebSocket connections only");
+      response.headers.emplace_back("Upgrade", "websocket");
+      return response;
+    }
+    if (const std::string* version = request_.header("Sec-WebSocket-Version");
+        version == nullptr || *version != "13") {
+      HttpResponse response = error_response(426, "upgrade_required",
+                                             "this address speaks version 13 of WebSocket only");
+      response.headers.emplace_back("Sec-WebSocket-Version", "13");
+      return response;
+    }
+    const std::string* key = request_.header("Sec-WebSocket-Key");
+    if (key == nullptr || key->size() != kUpgradeKeyBytes ||
+        count_headers(request_, "Sec-WebSocket-Key") != 1) {
+      return error_response(400, "malformed",
+                            "an upgrade shows one Sec-WebSocket-Key, of 16 bytes in base64");
+    }
+    if (!message.body().empty())
+      return error_response(400, "malformed", "an upgrade request has no body");
+    if (!offers_sync_protocol(request_)) {
+      return error_response(
+          400, "unsupported",
+          "this address speaks the subprotocol " + std::string(kSyncProtocol) + " only");
+    }
+    return std::nullopt;
   }
 
   void answer_last(HttpResponse response) { write(std::move(response), false); }
@@ -267,17 +336,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                           });
   }
 
-  void close() {
-    if (closed_) return;
-    closed_ = true;
-    timer_.cancel();
-    transport_->close();
-    guard_.reset();
-  }
-
   std::shared_ptr<const SessionShared> shared_;
   std::unique_ptr<Transport> transport_;
-  std::shared_ptr<void> guard_;
+  std::shared_ptr<Place> guard_;
   asio::any_io_executor executor_;
   asio::steady_timer timer_;
   std::string remote_;
@@ -289,7 +350,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool header_seen_ = false;
   bool keep_alive_ = false;
   bool head_only_ = false;
-  bool busy_ = false;  ///< a request has begun to arrive, or its answer is under way
+  bool busy_ = false;    ///< a request has begun to arrive, or its answer is under way
+  bool served_ = false;  ///< a request has come whole
   bool stopping_ = false;
   bool ending_ = false;
   bool closed_ = false;
@@ -297,7 +359,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
 std::shared_ptr<HttpSession> start_http_session(std::shared_ptr<const SessionShared> shared,
                                                 std::unique_ptr<Transport> transport,
-                                                std::shared_ptr<void> guard) {
+                                                std::shared_ptr<Place> guard) {
   auto session =
       std::make_shared<HttpSession>(std::move(shared), std::move(transport), std::move(guard));
   session->next_request();
@@ -305,5 +367,6 @@ std::shared_ptr<HttpSession> start_http_session(std::shared_ptr<const SessionSha
 }
 
 void stop_http_session(HttpSession& session) { session.stop(); }
+void drop_http_session(HttpSession& session) { session.close(); }
 
 }  // namespace fieldpost::net

@@ -4,11 +4,13 @@
 // Invariants:
 //   1. One request at a time: the next is parsed after the answer to this one is written.
 //   2. Header and body are bounded before they are kept; every wait for the peer has a timer.
-//   3. No answer goes out without the security headers.
+//   3. What has arrived and is not parsed is bounded too: a line without an end is refused.
+//   4. No answer goes out without the security headers.
 #pragma once
 
 #include <memory>
 
+#include "net/place.h"
 #include "net/server.h"
 #include "net/transport.h"
 
@@ -21,7 +23,7 @@ struct SessionShared {
   bool tls = false;
   std::shared_ptr<ServerCounters> counters;
   /// Takes over the connection of a valid upgrade request; null when there is no sync WebSocket here.
-  std::function<void(HttpRequest, TlsSocket, std::shared_ptr<void> guard)> on_upgrade;
+  std::function<void(HttpRequest, TlsSocket, std::shared_ptr<Place> guard)> on_upgrade;
 };
 
 class HttpSession;
@@ -29,8 +31,10 @@ class HttpSession;
 /// Begins to read requests. `guard` is let go when the connection ends (or handed to the WebSocket).
 std::shared_ptr<HttpSession> start_http_session(std::shared_ptr<const SessionShared> shared,
                                                 std::unique_ptr<Transport> transport,
-                                                std::shared_ptr<void> guard);
+                                                std::shared_ptr<Place> guard);
 /// Closes the connection now if idle, else after the answer under way. On the connection's thread.
 void stop_http_session(HttpSession& session);
+/// Closes the connection now, whatever is under way. On the connection's thread.
+void drop_http_session(HttpSession& session);
 
 }  // namespace fieldpost::net

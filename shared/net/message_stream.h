@@ -49,7 +49,7 @@ class MessageStream {
   struct Handlers {
     std::function<void(Bytes&&)> on_message;
     /// `Errc::closed` when either side closed in order, with the code and reason in the detail;
-    /// `Errc::timeout` when the peer went silent; else what went wrong.
+    /// `Errc::timeout` when the peer went silent or was too long at one message; else what went wrong.
     std::function<void(const Error&)> on_closed;
     /// The send queue has become empty. May be null.
     std::function<void()> on_drained;
@@ -66,6 +66,8 @@ class MessageStream {
   /// Sends what is queued, then a close frame, and waits for the peer's; abort() after the deadline
   /// of the stream's settings. A reason is cut at 123 bytes.
   virtual void close(CloseCode code, std::string_view reason) = 0;
+  /// The peer has shown who it is: it never makes room for a stranger from here on.
+  virtual void known() {}
   /// Drops the connection and the queue now.
   virtual void abort() = 0;
   /// RFC 9266 tls-exporter: equal on both ends of one TLS connection, and on no other.

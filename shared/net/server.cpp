@@ -5,9 +5,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <mutex>
-#include <unordered_map>
 
 #include "net/http_session.h"
+#include "net/registry.h"
 #include "net/tls_websocket.h"
 
 namespace fieldpost::net {
@@ -20,78 +20,37 @@ namespace {
 /// Rest after a failed accept: without descriptors (EMFILE) the next one would fail at once, and spin.
 constexpr std::chrono::milliseconds kAcceptRest{100};
 
-/// Who is connected, so that stop() can reach them. Outlives the Listener; holds nothing of Asio but executors.
-class Registry {
- public:
-  struct Entry {
-    asio::any_io_executor executor;
-    std::weak_ptr<HttpSession> session;
-    std::weak_ptr<MessageStream> stream;
-  };
-
-  explicit Registry(std::shared_ptr<ServerCounters> counters) : counters_(std::move(counters)) {}
-
-  std::uint64_t add(asio::any_io_executor executor) {
-    const std::lock_guard lock(mutex_);
-    ++counters_->connections_open;
-    ++counters_->connections_accepted;
-    entries_.emplace(++last_id_, Entry{std::move(executor), {}, {}});
-    return last_id_;
-  }
-  void set_session(std::uint64_t id, const std::shared_ptr<HttpSession>& session) {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = entries_.find(id); it != entries_.end()) it->second.session = session;
-  }
-  void set_stream(std::uint64_t id, const std::shared_ptr<MessageStream>& stream) {
-    const std::lock_guard lock(mutex_);
-    if (const auto it = entries_.find(id); it != entries_.end()) it->second.stream = stream;
-  }
-  void remove(std::uint64_t id) {
-    const std::lock_guard lock(mutex_);
-    if (entries_.erase(id) != 0) --counters_->connections_open;
-  }
-  void stop_all() {
-    stopping = true;
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, entry] : entries_) {
-      asio::post(entry.executor, [session = entry.session, stream = entry.stream] {
-        if (auto live = stream.lock()) live->close(CloseCode::going_away, "the hub is stopping");
-        if (auto live = session.lock()) stop_http_session(*live);
-      });
-    }
-  }
-  ServerCounters& counters() { return *counters_; }
-
-  std::atomic<bool> stopping{false};
-
- private:
-  std::shared_ptr<ServerCounters> counters_;
-  std::mutex mutex_;
-  std::uint64_t last_id_ = 0;
-  std::unordered_map<std::uint64_t, Entry> entries_;
-};
-
-/// One connection's place in the registry, held by whoever owns the socket at the time.
-struct Guard {
+/// One connection's place in the registry.
+struct Guard final : Place {
   std::shared_ptr<Registry> registry;
-  std::uint64_t id;
+  Registry::Id id;
   bool is_stream = false;
 
-  Guard(std::shared_ptr<Registry> where, asio::any_io_executor executor)
-      : registry(std::move(where)), id(registry->add(std::move(executor))) {}
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-  ~Guard() {
+  Guard(std::shared_ptr<Registry> where, asio::any_io_executor executor,
+        const asio::ip::address& from)
+      : registry(std::move(where)), id(registry->add(std::move(executor), from)) {}
+  ~Guard() override {
     if (is_stream) --registry->counters().streams_open;
     registry->remove(id);
   }
+  void known() override { registry->known(id); }
 };
 
 void serve_http(std::shared_ptr<const SessionShared> shared, std::unique_ptr<Transport> transport,
                 std::shared_ptr<Guard> guard) {
-  const auto session = start_http_session(std::move(shared), std::move(transport), guard);
-  guard->registry->set_session(guard->id, session);
-  if (guard->registry->stopping) stop_http_session(*session);
+  const auto registry = guard->registry;
+  const auto id = guard->id;
+  const auto session =
+      start_http_session(std::move(shared), std::move(transport), std::move(guard));
+  const std::weak_ptr weak(session);
+  const bool stays = registry->reach(id, {[weak] {
+                                            if (auto live = weak.lock()) stop_http_session(*live);
+                                          },
+                                          [weak] {
+                                            if (auto live = weak.lock()) drop_http_session(*live);
+                                          }});
+  if (!stays) return drop_http_session(*session);
+  if (registry->stopping()) stop_http_session(*session);
 }
 
 /// A TLS handshake under way, with its deadline.
@@ -107,10 +66,13 @@ struct Handshake : std::enable_shared_from_this<Handshake> {
   void run() {
     timer.expires_after(std::chrono::milliseconds(shared->config.handshake_timeout_ms));
     timer.async_wait([weak = weak_from_this()](error_code ec) {
-      error_code ignored;
       if (ec) return;
-      if (auto self = weak.lock()) self->socket.next_layer().close(ignored);
+      if (auto self = weak.lock()) self->drop();
     });
+    const auto drop_weak = [weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->drop();
+    };
+    if (!guard->registry->reach(guard->id, {drop_weak, drop_weak})) return;
     socket.async_handshake(TlsSocket::server, [self = shared_from_this()](error_code ec) {
       self->timer.cancel();
       if (ec) {
@@ -119,6 +81,11 @@ struct Handshake : std::enable_shared_from_this<Handshake> {
       }
       serve_http(self->shared, make_transport(std::move(self->socket)), self->guard);
     });
+  }
+
+  void drop() {
+    error_code ignored;
+    socket.next_layer().close(ignored);
   }
 
   std::shared_ptr<TlsContext> context;
@@ -131,9 +98,9 @@ struct Handshake : std::enable_shared_from_this<Handshake> {
 /// What becomes of a connection whose upgrade request was in order.
 auto make_upgrade(StreamHandler on_stream, const ServerConfig& config) {
   const StreamSettings settings{config.handshake_timeout_ms, config.stream_idle_timeout_ms,
-                                config.stream_close_timeout_ms};
+                                config.stream_close_timeout_ms, config.stream_message_timeout_ms};
   return [on_stream = std::move(on_stream), settings](const HttpRequest& request, TlsSocket socket,
-                                                      std::shared_ptr<void> place) {
+                                                      std::shared_ptr<Place> place) {
     auto guard = std::static_pointer_cast<Guard>(std::move(place));
     // Weak: the stream itself owns the guard, and lets it go when the connection ends.
     accept_websocket(
@@ -143,10 +110,18 @@ auto make_upgrade(StreamHandler on_stream, const ServerConfig& config) {
           if (!accepted || !live) return;
           live->is_stream = true;
           ++live->registry->counters().streams_open;
-          live->registry->set_stream(live->id, *accepted);
+          const std::weak_ptr<MessageStream> stream = *accepted;
+          const auto stop = [stream] {
+            if (auto open = stream.lock())
+              open->close(CloseCode::going_away, "the hub is stopping");
+          };
+          const auto drop = [stream] {
+            if (auto open = stream.lock()) open->abort();
+          };
+          const bool stays = live->registry->reach(live->id, {stop, drop});
           on_stream(*accepted, (*accepted)->executor());
-          if (live->registry->stopping)
-            (*accepted)->close(CloseCode::going_away, "the hub is stopping");
+          if (!stays) return drop();
+          if (live->registry->stopping()) stop();
         });
   };
 }
@@ -159,7 +134,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
            StreamHandler on_stream, bool tls)
       : contexts_(std::move(contexts)),
         counters_(std::make_shared<ServerCounters>()),
-        registry_(std::make_shared<Registry>(counters_)),
+        registry_(std::make_shared<Registry>(config.strangers_max, counters_)),
         acceptor_(*contexts_.at(0)),
         rest_(*contexts_.at(0)) {
     auto shared = std::make_shared<SessionShared>();
@@ -204,18 +179,17 @@ class Listener : public std::enable_shared_from_this<Listener> {
   }
 
   void stop() {
-    registry_->stopping = true;
+    registry_->stop_all();
     asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
       error_code ignored;
       self->acceptor_.close(ignored);
       self->rest_.cancel();
-      self->registry_->stop_all();
     });
   }
 
  private:
   void accept() {
-    if (registry_->stopping) return;
+    if (registry_->stopping()) return;
     asio::io_context& context = *contexts_[next_++ % contexts_.size()];
     acceptor_.async_accept(context, [self = shared_from_this()](error_code ec, tcp::socket socket) {
       self->on_accept(ec, std::move(socket));
@@ -223,7 +197,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   }
 
   void on_accept(error_code ec, tcp::socket socket) {
-    if (registry_->stopping) return;
+    if (registry_->stopping()) return;
     if (ec) {
       ++counters_->accept_errors;
       rest_.expires_after(kAcceptRest);
@@ -243,7 +217,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     auto executor = socket.get_executor();
-    auto guard = std::make_shared<Guard>(registry_, executor);
+    const auto from = socket.remote_endpoint(ignored).address();
+    auto guard = std::make_shared<Guard>(registry_, executor, from);
     std::shared_ptr<TlsContext> tls;
     {
       const std::lock_guard lock(mutex_);
@@ -251,7 +226,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
     }
     asio::post(executor, [shared = shared_, tls = std::move(tls), guard = std::move(guard),
                           socket = std::move(socket)]() mutable {
-      if (guard->registry->stopping) return;
+      if (guard->registry->stopping()) return;
       if (!shared->tls) return serve_http(shared, make_transport(std::move(socket)), guard);
       std::make_shared<Handshake>(std::move(socket), std::move(tls), shared, std::move(guard))
           ->run();

@@ -6,7 +6,8 @@
 //   1. A connection is pinned to one io_context for life, chosen round robin.
 //   2. TLS 1.3 only, no resumption, no tickets: every connection proves itself anew.
 //   3. Every wait has a timeout and every buffer a limit; a refused accept backs off and never spins.
-//   4. The server may be destroyed only after its io_contexts have stopped running.
+//   4. Strangers have places of their own: however many hold one, who is known keeps theirs (net/registry.h).
+//   5. The server may be destroyed only after its io_contexts have stopped running.
 #pragma once
 
 #include <atomic>
@@ -30,19 +31,24 @@ struct ServerConfig {
   std::string address = "127.0.0.1";     ///< IP address to listen on
   std::uint16_t port = 0;                ///< 0: any free port, see port()
   std::size_t connections_max = 16'384;  ///< above it a new connection is closed at once
+  /// Connections of peers that have not proven who they are (HttpRequest::known, MessageStream::known).
+  /// Above it the oldest of the source with the most of them makes room: twice a fleet that returns at once.
+  std::size_t strangers_max = 4096;
   int backlog = 4096;  ///< of the listening socket: a fleet connects at once after an outage
   std::size_t header_bytes_max = 8 * 1024;
   std::size_t body_bytes_max = 1024 * 1024;
   /// A larger (or smaller) limit for some requests, asked once the header is there; 0: the default.
   std::function<std::size_t(const HttpRequest&)> body_limit;
   std::int64_t handshake_timeout_ms = 10'000;
-  std::int64_t header_timeout_ms =
-      10'000;                             ///< from the first byte of a request to its header's end
+  /// From the first byte of a request to its header's end; also from the handshake to the first byte.
+  std::int64_t header_timeout_ms = 10'000;
   std::int64_t body_timeout_ms = 60'000;  ///< for a body, and for writing an answer
   std::int64_t idle_timeout_ms = 60'000;  ///< between requests
   /// WebSocket: silent for half of it, a ping is sent; silent for all of it, the link is dead.
   std::int64_t stream_idle_timeout_ms = 120'000;
   std::int64_t stream_close_timeout_ms = 5'000;
+  /// For one whole message, in either direction, from its first byte: 256 KiB take 210 s at 10 kbit/s.
+  std::int64_t stream_message_timeout_ms = 300'000;
 };
 
 struct TlsServerConfig {
@@ -55,6 +61,8 @@ struct ServerCounters {
   std::atomic<std::uint64_t> connections_open{0};
   std::atomic<std::uint64_t> connections_accepted{0};
   std::atomic<std::uint64_t> connections_refused{0};  ///< above connections_max
+  std::atomic<std::uint64_t> strangers_open{0};       ///< of connections_open
+  std::atomic<std::uint64_t> strangers_dropped{0};    ///< to make room, above strangers_max
   std::atomic<std::uint64_t> accept_errors{0};
   std::atomic<std::uint64_t> handshakes_failed{0};
   std::atomic<std::uint64_t> streams_open{0};

@@ -8,6 +8,7 @@
 #include <boost/beast/websocket/stream.hpp>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
@@ -22,14 +23,48 @@ using boost::system::error_code;
 
 namespace {
 
+/// TLS as Beast sees it. Beast ends a connection with TLS's good-bye and waits for the peer's, as long as the
+/// peer likes: here it is told when that begins (Beast's customization point for user-defined streams).
+class TlsLayer {
+ public:
+  using executor_type = TlsSocket::executor_type;
+
+  explicit TlsLayer(TlsSocket socket) : tls_(std::move(socket)) {}
+  executor_type get_executor() { return tls_.get_executor(); }
+  TlsSocket& tls() { return tls_; }
+  TlsSocket::next_layer_type& next_layer() { return tls_.next_layer(); }
+
+  template <class Buffers, class Handler>
+  auto async_read_some(const Buffers& buffers, Handler&& handler) {
+    return tls_.async_read_some(buffers, std::forward<Handler>(handler));
+  }
+  template <class Buffers, class Handler>
+  auto async_write_some(const Buffers& buffers, Handler&& handler) {
+    return tls_.async_write_some(buffers, std::forward<Handler>(handler));
+  }
+  template <class Handler>
+  friend void async_teardown(beast::role_type, TlsLayer& layer, Handler&& handler) {
+    if (layer.on_goodbye) layer.on_goodbye();
+    layer.tls_.async_shutdown(std::forward<Handler>(handler));
+  }
+
+  std::function<void()> on_goodbye;
+
+ private:
+  TlsSocket tls_;
+};
+
 // No deflate in the type: the payload is compressed already, and each instantiation costs seconds.
-using Socket = websocket::stream<TlsSocket, false>;
+using Socket = websocket::stream<TlsLayer, false>;
 
 constexpr std::size_t kMessageBytesMax = limits::kFrameBytesMax + kFrameSlackBytes;
+/// Beast asks for room before it looks at the next fragment's length: with none left it would end the
+/// connection without a word instead of closing it with 1009.
+constexpr std::size_t kRoomBytes = kMessageBytesMax + 1;
 
 class TlsWebSocket final : public MessageStream, public std::enable_shared_from_this<TlsWebSocket> {
  public:
-  TlsWebSocket(TlsSocket socket, const StreamSettings& settings, std::shared_ptr<void> guard)
+  TlsWebSocket(TlsSocket socket, const StreamSettings& settings, std::shared_ptr<Place> guard)
       : remote_(remote_text(socket.next_layer())),
         binding_(channel_binding_of(socket)),
         certificate_end_(certificate_end_of(socket)),
@@ -37,7 +72,9 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
         guard_(std::move(guard)),
         socket_(std::move(socket)),
         executor_(socket_.get_executor()),
-        deadline_(executor_) {
+        deadline_(executor_),
+        arriving_(executor_),
+        leaving_(executor_) {
     websocket::stream_base::timeout timeouts{};
     timeouts.handshake_timeout = std::chrono::milliseconds(settings.handshake_timeout_ms);
     timeouts.idle_timeout = std::chrono::milliseconds(settings.idle_timeout_ms);
@@ -48,6 +85,10 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     socket_.auto_fragment(false);
     socket_.write_buffer_bytes(kMessageBytesMax);
     socket_.binary(true);
+    // Only while an operation of Beast's is under way, and that keeps this alive.
+    socket_.next_layer().on_goodbye = [this] {
+      if (!closing_) limit_closing();
+    };
   }
 
   Socket& socket() { return socket_; }
@@ -77,6 +118,10 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     close_with(code, reason, fail(Errc::closed, "closed by this side: " + std::string(reason)));
   }
 
+  void known() override {
+    if (guard_) guard_->known();
+  }
+
   void abort() override {
     if (finished_) return;
     drop();
@@ -95,13 +140,14 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   void post(std::function<void()> work) override { asio::post(executor_, std::move(work)); }
 
  private:
-  SSL* ssl() const { return const_cast<Socket&>(socket_).next_layer().native_handle(); }
+  SSL* ssl() const { return const_cast<Socket&>(socket_).next_layer().tls().native_handle(); }
 
   void read_next() {
-    incoming_view_.emplace(incoming_, kMessageBytesMax);
-    socket_.async_read(*incoming_view_, [self = shared_from_this()](error_code ec, std::size_t) {
-      self->on_read(ec);
-    });
+    if (!incoming_view_) incoming_view_.emplace(incoming_, kRoomBytes);
+    // In parts, so that it is seen when a message has begun: it has its own time.
+    socket_.async_read_some(
+        *incoming_view_, kMessageBytesMax,
+        [self = shared_from_this()](error_code ec, std::size_t) { self->on_read(ec); });
   }
 
   void on_read(error_code ec) {
@@ -112,11 +158,29 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
                         fail(Errc::malformed,
                              remote_ + " sent a text message; the protocol has only binary ones"));
     }
-    Bytes message = std::move(incoming_);
-    incoming_ = {};
-    if (handlers_.on_message) handlers_.on_message(std::move(message));
+    if (socket_.is_message_done()) {
+      if (std::exchange(partial_, false)) arriving_.cancel();
+      Bytes message = std::move(incoming_);
+      incoming_ = {};
+      incoming_view_.reset();
+      if (handlers_.on_message) handlers_.on_message(std::move(message));
+    } else if (!std::exchange(partial_, true)) {
+      expect(arriving_, "a message did not arrive whole in time");
+    }
     // After a close frame of ours has gone, async_close reads (and drops) what is left.
     if (!finished_ && !close_sent_ && !dropped_) read_next();
+  }
+
+  /// Ends the connection unless the timer is cancelled or set anew within the time for a message.
+  void expect(asio::steady_timer& timer, const char* otherwise) {
+    timer.expires_after(std::chrono::milliseconds(settings_.message_timeout_ms));
+    timer.async_wait([weak = weak_from_this(), otherwise](error_code ec) {
+      if (ec) return;
+      const auto self = weak.lock();
+      if (!self || self->finished_) return;
+      self->close_with(CloseCode::policy_error, otherwise,
+                       fail(Errc::timeout, self->remote_ + ": " + otherwise));
+    });
   }
 
   Error read_error(error_code ec) const {
@@ -149,6 +213,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
       return;
     }
     writing_ = true;
+    expect(leaving_, "a message was not taken in time");
     socket_.async_write(
         asio::buffer(queue_.front()),
         [self = shared_from_this()](error_code ec, std::size_t) { self->on_written(ec); });
@@ -156,6 +221,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
 
   void on_written(error_code ec) {
     writing_ = false;
+    leaving_.cancel();
     if (finished_ || dropped_) return queue_.clear();
     if (ec) {
       // Beast gives up a write when the read met a close frame or the idle limit; the read says which.
@@ -178,11 +244,18 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     if (!cause_) cause_ = std::move(cause);
     close_reason_.code = static_cast<websocket::close_code>(code);
     close_reason_.reason.assign(reason.data(), std::min<std::size_t>(reason.size(), 123));
+    limit_closing();
+    write_next();
+  }
+
+  /// Whoever began it: the peer's half of the end is not waited for longer.
+  void limit_closing() {
     deadline_.expires_after(std::chrono::milliseconds(settings_.close_timeout_ms));
     deadline_.async_wait([self = shared_from_this()](error_code ec) {
-      if (!ec) self->finish(*self->cause_);
+      if (ec || self->finished_) return;
+      self->finish(self->cause_.value_or(
+          fail(Errc::closed, self->remote_ + " was cut off: its connection had ended")));
     });
-    write_next();
   }
 
   void send_close() {
@@ -208,6 +281,8 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
     finished_ = true;
     drop();
     deadline_.cancel();
+    arriving_.cancel();
+    leaving_.cancel();
     Bytes().swap(incoming_);
     const Handlers handlers = std::exchange(handlers_, {});
     guard_.reset();
@@ -218,10 +293,12 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   wire::ChannelBinding binding_;
   std::optional<Instant> certificate_end_;
   StreamSettings settings_;
-  std::shared_ptr<void> guard_;
+  std::shared_ptr<Place> guard_;
   Socket socket_;
   asio::any_io_executor executor_;
-  asio::steady_timer deadline_;
+  asio::steady_timer deadline_;  ///< of closing
+  asio::steady_timer arriving_;  ///< of a message that has begun to arrive
+  asio::steady_timer leaving_;   ///< of the message under way to the peer
   Handlers handlers_;
   Bytes incoming_;
   std::optional<asio::dynamic_vector_buffer<std::uint8_t, std::allocator<std::uint8_t>>>
@@ -232,6 +309,7 @@ class TlsWebSocket final : public MessageStream, public std::enable_shared_from_
   websocket::close_reason close_reason_;
   bool started_ = false;
   bool writing_ = false;
+  bool partial_ = false;     ///< a message has begun to arrive
   bool closing_ = false;     ///< nothing more is queued
   bool close_sent_ = false;  ///< async_close has begun
   bool dropped_ = false;     ///< the socket is closed
@@ -270,7 +348,7 @@ std::string remote_text(const asio::ip::tcp::socket& socket) {
 }
 
 void accept_websocket(TlsSocket socket, const HttpRequest& request, const StreamSettings& settings,
-                      std::shared_ptr<void> guard, StreamCallback callback) {
+                      std::shared_ptr<Place> guard, StreamCallback callback) {
   auto stream = std::make_shared<TlsWebSocket>(std::move(socket), settings, std::move(guard));
   stream->socket().set_option(
       websocket::stream_base::decorator([](websocket::response_type& response) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "net/place.h"
 #include "net/tls_context.h"
 
 namespace fieldpost::net {
@@ -15,11 +16,12 @@ struct StreamSettings {
   std::int64_t handshake_timeout_ms;
   std::int64_t idle_timeout_ms;
   std::int64_t close_timeout_ms;
+  std::int64_t message_timeout_ms;  ///< for one whole message, in either direction
 };
 
 /// Server: answers the upgrade request with 101. `guard` is let go when the stream is destroyed.
 void accept_websocket(TlsSocket socket, const HttpRequest& request, const StreamSettings& settings,
-                      std::shared_ptr<void> guard, StreamCallback callback);
+                      std::shared_ptr<Place> guard, StreamCallback callback);
 
 /// Client: asks for the upgrade. `where` is "host:port", for sentences.
 /// Returns the means to give up (the callback then comes with `Errc::closed`).

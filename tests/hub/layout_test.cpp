@@ -1,6 +1,7 @@
 #include "hub/store/layout.h"
 
 #include <fstream>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -150,4 +151,47 @@ TEST_CASE("where backups go is a member of hub.json, checked and written beside 
     CHECK(refused.error().is(Errc::malformed));
     CHECK(refused.error().detail.find("backup") != std::string::npos);
   }
+}
+
+TEST_CASE("how many connections a hub takes is a member of hub.json, each value with its range") {
+  const Made made;
+  CHECK(load_settings(made.path)->connections == ConnectionSettings{});
+  made.write("hub.json",
+             R"({"name": "h", "connections": {"strangers_max": 200, "header_ms": 500}})");
+  const auto settings = load_settings(made.path);
+  REQUIRE(settings);
+  CHECK(settings->connections.strangers_max == 200);
+  CHECK(settings->connections.header_ms == 500);
+  CHECK(settings->connections.body_ms == ConnectionSettings{}.body_ms);
+  REQUIRE(save_backup_settings(made.path, {"/mnt/backup/fieldpost", 12, 7}));
+  CHECK(load_settings(made.path)->connections == settings->connections);
+  for (const char* wrong :
+       {R"({"strangers_max": 16384})", R"({"strangers_max": 1})", R"({"header_ms": 0})",
+        R"({"header_ms": 99})", R"({"silence_ms": 3600001})", R"({"greeting_ms": "30000"})",
+        R"({"greeting_ms": -1})", R"({"connections_max": 63})", R"({"strangers": 5})"}) {
+    made.write("hub.json", std::string(R"({"name": "h", "connections": )") + wrong + "}");
+    const auto refused = load_settings(made.path);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().is(Errc::malformed));
+    CHECK(refused.error().detail.find("\"connections\"") != std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "a hub that may open few files takes fewer connections, and half of them stay for the known") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit tight{300, 1128};
+    if (::setrlimit(RLIMIT_NOFILE, &tight) != 0) ::_exit(2);
+    const ConnectionSettings fitted = fit_to_open_files({});
+    rlimit after{};
+    if (::getrlimit(RLIMIT_NOFILE, &after) != 0 || after.rlim_cur != 1128) ::_exit(3);
+    ::_exit(fitted.connections_max == 1000 && fitted.strangers_max == 500 ? 0 : 4);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }

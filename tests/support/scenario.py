@@ -60,6 +60,24 @@ class Scenario(unittest.TestCase):
             self.assertIn(word.lower(), ran.err.lower())
 
 
+class House:
+    """A folder and the daemons in it, for tests of one class that share a hub."""
+
+    def __init__(self, programs):
+        self.programs, self.daemons = programs, []
+        self._folder = tempfile.TemporaryDirectory(prefix="fieldpost-e2e-")
+        self.folder = pathlib.Path(self._folder.name)
+
+    def keep(self, what):
+        self.daemons.append(what)
+        return what
+
+    def end(self):
+        for what in self.daemons:
+            end(what)
+        self._folder.cleanup()
+
+
 def end(what):
     if what.daemon is not None and what.daemon.alive():
         what.daemon.end(signal.SIGKILL)

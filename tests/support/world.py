@@ -144,6 +144,10 @@ class Daemon:
     def alive(self):
         return self._process.poll() is None
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def end(self, sig):
         """Sends the signal and waits for the end. Answers the exit code."""
         if self.alive():
