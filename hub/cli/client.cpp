@@ -46,8 +46,14 @@ Result<json> Client::call(const std::string& method, const std::string& target, 
     return answer;
   }
   std::string message = "the hub answered " + std::to_string(response.status);
-  if (answer.is_object() && answer.contains("error"))
+  std::string code;
+  if (answer.is_object() && answer.contains("error")) {
     message = answer["error"].value("message", message);
+    code = answer["error"].value("code", code);
+  }
+  // As things stand, it may not be done; the same words may be right at another time.
+  if (code == "conflict" || code == "not_allowed" || code == "locked")
+    return fail(Errc::conflict, message);
   return fail(response.status < 500 ? Errc::invalid_argument : Errc::io, message);
 }
 
