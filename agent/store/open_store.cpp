@@ -1,6 +1,7 @@
 #include "agent/store/open_store.h"
 
 #include <algorithm>
+#include <array>
 
 #include "keys/secret_file.h"
 
@@ -8,10 +9,12 @@ namespace fieldpost::agent {
 
 namespace {
 
-/// 4: a table for what is no longer granted.
-/// 3: tables for what the hub lacks and for what the disk damaged.
+/// 4: a table for records of units that were taken away. 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
 constexpr std::uint32_t kFormatVersion = 4;
+constexpr auto kTableNames = std::to_array({"meta", "chain", "base", "own", "drafts", "exceptions",
+                                            "renames", "lost", "damaged", "ungranted"});
+static_assert(kTableNames.size() == storage::kAgentTables);
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
@@ -39,12 +42,10 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   FP_TRY(const auto key, store_key(data, random, create));
   storage::LmdbOptions options;
   options.directory = data.store();
-  options.tables = {"meta",       "chain",   "base", "own",     "drafts",
-                    "exceptions", "renames", "lost", "damaged", "ungranted"};
+  options.tables.assign(kTableNames.begin(), kTableNames.end());
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
   options.steps = {{2, {}}, {3, {}}};
-  static_assert(storage::kAgentTables == 10, "a table more here, and a format");
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));

@@ -9,8 +9,9 @@ namespace fieldpost::storage {
 namespace {
 
 constexpr std::uint8_t kVersionFirst = 1;
-/// 2: units that are to be delivered again. 3: what was removed of each chain.
-constexpr std::uint8_t kVersion = 3;
+/// 2: units that are to be delivered again. 3: what was removed of each chain. 4: what is to be looked through
+/// for units taken away.
+constexpr std::uint8_t kVersion = 4;
 constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
 constexpr std::uint8_t kOutlived = 4;
@@ -104,7 +105,7 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
   for (std::uint64_t n = version < 2 ? 0 : in.u64(); n > 0 && !in.failed(); --n)
     s.again.push_back(in.text());
   for (std::uint64_t n = in.u64(); n > 0 && !in.failed(); --n) s.grants.push_back({in.text()});
-  if (version >= 3) {
+  if (version >= 4) {
     const ActorId actor = in.actor();
     const Sequence counter = in.seq();
     if (counter.value > 0) s.claimed = model::Dot{actor, counter};

@@ -69,11 +69,11 @@ class OlderStore(scenario.Scenario):
 
     def test_a_store_of_a_newer_format_is_refused_and_left_alone(self):
         world.must(self.agent("status"))
-        world.must(world.run(self.programs.store_tool, self.tablet_folder / "store", "set", "format", "version", "99"))
+        world.must(world.run(self.programs.store_tool, self.tablet_folder / "store", "set", "format", "version", "5"))
         before = (self.tablet_folder / "store/data.mdb").read_bytes()
         refused = self.agent("status")
         self.assertNotEqual(refused.code, 0)
-        self.assertIn("newer version of this program (format 99; this one knows 4)", refused.err)
+        self.assertIn("newer version of this program (format 5; this one knows 4)", refused.err)
         self.assertEqual((self.tablet_folder / "store/data.mdb").read_bytes(), before)
 
 

@@ -264,11 +264,14 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(read->state.actors.front().purged_to == Sequence{2});
   CHECK(read->state.actors.front().lost_from == Sequence{1});
   CHECK(read->state.actors.front().lost_to == Sequence{2});
-  // The older form: no chain has the parts that came later, and the format is 2.
+  // The older form: neither chains nor the tablet have the parts that came later, and the format is 2.
   constexpr std::size_t kAdded = 8 + Hash::kSize + 8 + 8;
   constexpr std::size_t kListsAfter = 3 * 8;  // cursors, again, grants: all empty
   Bytes older = today;
   older.front() = 2;
+  constexpr std::size_t kTail =
+      sizeof(std::uint64_t) + 8 + 1 + 8;  // claim, sweep, units not granted
+  older.erase(older.end() - kTail, older.end());
   older.erase(older.end() - kListsAfter - kAdded, older.end() - kListsAfter);
   const auto old = unpack_state(older);
   REQUIRE(old.has_value());
@@ -276,6 +279,7 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(old->state.actors.front().forked);
   CHECK(old->state.actors.front().purged_to == Sequence{});
   CHECK(old->state.waiting == 1);
-  older.front() = 4;
+  CHECK(old->state.sweep);  // nobody has looked yet
+  older.front() = 5;
   CHECK(unpack_state(older).error().is(Errc::unsupported));
 }
