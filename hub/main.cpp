@@ -48,7 +48,8 @@ struct Options {
   bool full = false;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
-  int days = 365;
+  std::optional<int> days;
+  bool clock_is_right = false;
 };
 
 using Printer = void (*)(const json&);
@@ -157,7 +158,7 @@ int renew_command(const Options& o) {
   if (!settings) return complain(settings.error());
   const auto made =
       renew_certificate(std::filesystem::path(o.data) / "keys", certificate_names(settings->name),
-                        keys::system_now(), o.days);
+                        {keys::system_now(), o.days, o.clock_is_right});
   if (!made) return complain(made.error());
   const auto run = running(o.data);
   // The lock on run.json says that this process is the hub.
@@ -432,9 +433,13 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
       "renew",
       "Make a new key and certificate, signed by the hub's own authority; tablets notice nothing. "
       "Example: certificate renew");
-  renew->add_option("--days", o.days, "How long it is to be valid")
-      ->check(CLI::Range(1, 3650))
-      ->capture_default_str();
+  renew
+      ->add_option("--days", o.days,
+                   "How long it is to be valid; 365, and never less than the present one has left")
+      ->check(CLI::Range(1, 3650));
+  renew->add_flag("--clock-is-right", o.clock_is_right,
+                  "Your word that this machine's clock is right although the present certificate "
+                  "begins later: it was made while the clock was ahead");
   renew->callback([&] { code = renew_command(o); });
   app.add_subcommand("status", "Counts, connections, sizes")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/status"), print_status);
