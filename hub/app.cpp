@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/embedded.h"
+#include "hub/store/certificate.h"
 #include "keys/clock.h"
 #include "keys/random.h"
 #include "schema/compartments.h"
@@ -192,9 +193,20 @@ net::ServerConfig server_config(const Settings& settings) {
   return config;
 }
 
+/// Certificates of another time: this machine's clock is wrong, or was when they were made.
+void note_dates(const Keys& keys) {
+  for (const auto& [name, pem] : {std::pair("server certificate", &keys.server_pem),
+                                  std::pair("certificate authority", &keys.ca_pem)}) {
+    const auto info = keys::read_certificate(*pem);
+    if (!info) continue;  // the server refuses it in its own words
+    if (const auto fault = date_fault(name, *info, keys::system_now())) spdlog::warn("{}", *fault);
+  }
+}
+
 Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new_epoch) {
   hub.directory = directory;
   FP_TRY(hub.keys, load_keys(directory));
+  note_dates(hub.keys);
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
                                storage::Opening::serving, new_epoch));

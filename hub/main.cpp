@@ -8,6 +8,7 @@
 #include "hub/cli/doctor.h"
 #include "hub/cli/export.h"
 #include "hub/cli/print.h"
+#include "hub/cli/recovery.h"
 #include "hub/store/certificate.h"
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -28,7 +29,7 @@ int complain(const Error& error) {
   std::fprintf(stderr, "fieldpost-hub: %s\n", sentence.c_str());
   const bool input = error.is(Errc::invalid_argument) || error.is(Errc::malformed) ||
                      error.is(Errc::not_found) || error.is(Errc::already_exists) ||
-                     error.is(Errc::conflict);
+                     error.is(Errc::too_large) || error.is(Errc::unsupported);
   return input ? 2 : 1;
 }
 
@@ -47,7 +48,8 @@ struct Options {
   bool full = false;
   std::uint64_t valid_minutes = 24 * 60;
   std::size_t limit = 100;
-  int days = 365;
+  std::optional<int> days;
+  bool clock_is_right = false;
 };
 
 using Printer = void (*)(const json&);
@@ -108,34 +110,18 @@ int ruling_command(const Options& o, const std::string& ruling) {
   });
 }
 
-/// One record, or with --all every one that the hub lacks something of. Each is a decision of its own.
+/// Exit code 1 when a record was left undecided.
 int recovery_command(const Options& o, const std::string& decision) {
+  if (o.all == !o.id.empty())
+    return complain(
+        fail(Errc::invalid_argument,
+             o.all ? "name a record's id or say --all, not both"
+                   : "name a record's id, as `fieldpost-hub recovery` lists it, or say --all"));
   Client client(o.data);
-  std::vector<std::string> ids;
-  if (o.all) {
-    const auto waiting = client.whole("recovery", "recovery");
-    if (!waiting) return complain(waiting.error());
-    for (const json& entry : (*waiting)["recovery"]) {
-      if (entry["missing"].get<bool>()) ids.push_back(entry["record"]);
-    }
-  } else if (o.id.empty()) {
-    return complain(fail(Errc::invalid_argument, "name a record's id, or say --all"));
-  } else {
-    ids.push_back(o.id);
-  }
-  json body = {{"decision", decision}, {"note", o.note}};
-  if (!o.author.empty()) body["author"] = o.author;
-  int failed = 0;
-  for (const std::string& id : ids) {
-    const auto answer = client.call("POST", net::make_target({"v1", "recovery", id}), body);
-    if (!answer) {
-      failed = complain(Error(answer.error().code, id + ": " + answer.error().detail));
-      continue;
-    }
-    std::printf("%s  %s\n", id.c_str(), decision.c_str());
-  }
-  if (ids.empty()) std::printf("Nothing is missing.\n");
-  return failed;
+  const auto answer =
+      decide_recovery(client, {decision, o.all ? std::string() : o.id, o.note, o.author});
+  const int shown = show(o, answer, print_decided);
+  return shown == 0 && !(*answer)["refused"].empty() ? 1 : shown;
 }
 
 int verify_command(const Options& o) {
@@ -172,7 +158,7 @@ int renew_command(const Options& o) {
   if (!settings) return complain(settings.error());
   const auto made =
       renew_certificate(std::filesystem::path(o.data) / "keys", certificate_names(settings->name),
-                        keys::system_now(), o.days);
+                        {keys::system_now(), o.days, o.clock_is_right});
   if (!made) return complain(made.error());
   const auto run = running(o.data);
   // The lock on run.json says that this process is the hub.
@@ -324,29 +310,47 @@ void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
 }
 
 void add_recovery_commands(CLI::App& app, Options& o, int& code) {
-  auto* recovery = app.add_subcommand(
-      "recovery", "After the hub was put back: what tablets still hold and it has lost");
+  auto* recovery = app.add_subcommand("recovery",
+                                      "After the hub was put back: what tablets still hold and it "
+                                      "has lost. Without a command: list it");
   recovery->require_subcommand(0, 1);
   recovery->callback([&, recovery] {
     if (recovery->get_subcommands().empty())
       code = show(o, Client(o.data).whole("recovery", "recovery"), print_recovery);
   });
-  recovery->add_subcommand("list", "List it")->callback([&] {
-    code = show(o, Client(o.data).whole("recovery", "recovery"), print_recovery);
-  });
-  const std::pair<const char*, const char*> decisions[] = {
-      {"join", "Make the tablets' copies part of the record, marked as recovered"},
-      {"refuse", "Keep the copies aside for good"},
-      {"release", "Give up what a record's held changes wait for, and merge them without it"}};
-  for (const auto& [decision, help] : decisions) {
-    auto* command = recovery->add_subcommand(decision, help);
-    command->add_option("id", o.id, "The record");
-    command->add_option("--note", o.note, "Why")->required();
-    command->add_option("--author", o.author, "Who decides");
-    if (std::string(decision) != "release")
-      command->add_flag("--all", o.all, "Every record that the hub lacks something of");
-    command->callback(
-        [&, decision = std::string(decision)] { code = recovery_command(o, decision); });
+  recovery
+      ->add_subcommand("list",
+                       "List it: which records, whose copies, since when, and what waits for them")
+      ->callback(
+          [&] { code = show(o, Client(o.data).whole("recovery", "recovery"), print_recovery); });
+  struct Decision {
+    const char* name;
+    const char* help;
+    const char* all;
+  };
+  constexpr Decision kDecisions[] = {
+      {"join",
+       "Make the tablets' copies part of the record, marked as recovered: their authors' "
+       "signatures "
+       "are lost. First let every tablet sync that may come. Example: recovery join ID --note "
+       "\"T01 burnt\"",
+       "Every record that the hub lacks something of"},
+      {"refuse",
+       "Keep the copies aside for good; tablets go on saying \"lost at the hub, kept here\". "
+       "Example: recovery refuse ID --note \"a test record\"",
+       "Every record that the hub lacks something of"},
+      {"release",
+       "Give up what a record's held changes wait for, and merge them without it. Not while a "
+       "copy has it (join or refuse that) or it is in quarantine (settle that). Example: recovery "
+       "release ID --note \"T01 burnt, nobody has it\"",
+       "Every record with held changes"}};
+  for (const Decision& decision : kDecisions) {
+    auto* command = recovery->add_subcommand(decision.name, decision.help);
+    auto* id = command->add_option("id", o.id, "The record, as `recovery` or `held` lists it");
+    command->add_flag("--all", o.all, decision.all)->excludes(id);
+    command->add_option("--note", o.note, "Why; it stays with the record")->required();
+    command->add_option("--author", o.author, "Who decides; \"hub-operator\" without it");
+    command->callback([&, name = std::string(decision.name)] { code = recovery_command(o, name); });
   }
 }
 
@@ -429,9 +433,13 @@ void add_hub_commands(CLI::App& app, Options& o, int& code) {
       "renew",
       "Make a new key and certificate, signed by the hub's own authority; tablets notice nothing. "
       "Example: certificate renew");
-  renew->add_option("--days", o.days, "How long it is to be valid")
-      ->check(CLI::Range(1, 3650))
-      ->capture_default_str();
+  renew
+      ->add_option("--days", o.days,
+                   "How long it is to be valid; 365, and never less than the present one has left")
+      ->check(CLI::Range(1, 3650));
+  renew->add_flag("--clock-is-right", o.clock_is_right,
+                  "Your word that this machine's clock is right although the present certificate "
+                  "begins later: it was made while the clock was ahead");
   renew->callback([&] { code = renew_command(o); });
   app.add_subcommand("status", "Counts, connections, sizes")->callback([&] {
     code = show(o, Client(o.data).call("GET", "/v1/status"), print_status);

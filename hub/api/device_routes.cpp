@@ -230,9 +230,10 @@ Result<json> DeviceRoutes::move(const Api& api, const net::HttpRequest& request)
     for (const storage::Device& device : devices) {
       if (device.name != name && device.id.hex() != name) continue;
       if (found)
-        return fail(Errc::conflict, "two units have a device " + name +
-                                        ": name it by its id, as `fieldpost-hub device list "
-                                        "--json` shows it");
+        return fail(Errc::invalid_argument,
+                    "two units have a device " + name +
+                        ": name it by its id, as `fieldpost-hub device list "
+                        "--json` shows it");
       found.emplace(i, device);
     }
   }

@@ -1,4 +1,6 @@
 // What tablets still hold and this hub has lost: shown, and an operator's decision on it.
+#include <algorithm>
+
 #include "base/limits.h"
 #include "hub/api/decision.h"
 #include "hub/api/routes.h"
@@ -28,6 +30,65 @@ std::string_view kind_text(storage::RecoveredEntry::Kind kind) {
       return "signed change that says otherwise";
   }
   return "unknown";
+}
+
+/// Of one record's held changes, so many are listed.
+constexpr std::size_t kWaitingMax = 256;
+
+/// The changes of a record that wait for a predecessor: they refer to what was lost, or to what is in quarantine.
+Result<json> waiting_json(const storage::HubReader& reader, const RecordId& id) {
+  FP_TRY(const auto held, reader.held(kWaitingMax, {id, {}, {}, {}}));
+  json waiting = json::array();
+  for (const storage::HeldEntry& one : held) {
+    if (one.record != id) break;
+    FP_TRY(const auto why, reader.exceptions(one.actor, one.counter, one.counter));
+    waiting.push_back({{"actor", one.actor.hex()},
+                       {"counter", one.counter.value},
+                       {"since", to_text(one.since)},
+                       {"reason", why.empty() ? "" : why.front().detail}});
+  }
+  return waiting;
+}
+
+Result<json> decided_json(const storage::HubReader& reader, const RecordId& id) {
+  FP_TRY(const auto entries, reader.recovered(id));
+  json decided = json::array();
+  for (const storage::RecoveredEntry& entry : entries) decided.push_back(recovered_json(entry));
+  return decided;
+}
+
+/// Why there is nothing to decide: the record is unknown, whole, or was decided on.
+Error nothing_waits(const std::vector<storage::RecoveredEntry>& decided, bool here, bool held,
+                    const storage::HubStore::RecoveryInput& input) {
+  const bool release = input.decision == storage::HubStore::Recovery::release;
+  const std::string name = "record " + to_text(input.record);
+  if (held)
+    return fail(Errc::conflict,
+                "no copy of " + name +
+                    " waits here, but changes of it are held: `fieldpost-hub held` "
+                    "says for what; `fieldpost-hub recovery release` gives that up");
+  using Kind = storage::RecoveredEntry::Kind;
+  const auto last = std::find_if(decided.rbegin(), decided.rend(), [&](const auto& entry) {
+    return release ? entry.kind == Kind::released
+                   : entry.kind == Kind::joined || entry.kind == Kind::refused;
+  });
+  if (last != decided.rend()) {
+    const std::string what =
+        last->kind == Kind::joined    ? "what tablets sent of " + name + " was joined"
+        : last->kind == Kind::refused ? "what tablets sent of " + name + " was refused"
+                                      : "what changes of " + name + " waited for was given up";
+    return fail(Errc::conflict, what + " by " + last->author + " at " + to_text(last->at) +
+                                    "; nothing of it waits now");
+  }
+  if (here)
+    return fail(Errc::conflict,
+                name +
+                    (release ? " has no held change: nothing waits for what was lost"
+                             : " has no copy that waits for a decision") +
+                    "; `fieldpost-hub recovery` lists what does");
+  return fail(Errc::not_found, "no " + name +
+                                   " at this hub, nor a tablet's copy of it; `fieldpost-hub "
+                                   "recovery` lists what waits");
 }
 
 }  // namespace
@@ -62,10 +123,16 @@ Result<json> RecoveryRoutes::list(const Api& api, const net::HttpRequest& reques
                  {"copies", json::array()},
                  {"here", here ? record_json(*api.parts_.registry, *here) : json(nullptr)}};
       }
+      if (entry["waiting"].is_null()) {
+        FP_TRY(entry["waiting"], waiting_json(reader, one.state.id));
+        FP_TRY(entry["decided"], decided_json(reader, one.state.id));
+      }
       FP_TRY(const bool lacks, reader.lacks(one.state));
       if (lacks) entry["missing"] = true;
       FP_TRY(const auto device, reader.device(one.device));
+      FP_TRY(const Bytes canonical, wire::encode_record(one.state));
       entry["copies"].push_back({{"device", one.device.hex()},
+                                 {"bytes", canonical.size()},
                                  {"device_name", device ? device->name : ""},
                                  {"received_at", to_text(one.received)},
                                  {"state", record_json(*api.parts_.registry, one.state)}});
@@ -99,7 +166,6 @@ Result<json> RecoveryRoutes::decide(const Api& api, const net::HttpRequest& requ
   FP_TRY(input.author, author_of(body));
   input.times = times_of(api.parts_.times());
   input.salt = random_id<Salt>(api.parts_.random).bytes;
-  Error last = fail(Errc::not_found, "nothing of this record waits for a decision");
   for (std::size_t store = 0; store < api.parts_.stores.size(); ++store) {
     input.clear_texts = api.parts_.stores[store].name != "health";
     const auto result = api.write<storage::BatchResult>(store, [&](storage::HubStore& s) {
@@ -107,7 +173,6 @@ Result<json> RecoveryRoutes::decide(const Api& api, const net::HttpRequest& requ
     });
     if (!result) {
       if (!result.error().is(Errc::not_found)) return result.error();
-      last = result.error();
       continue;
     }
     api.parts_.stores[store].writer->announce(*result);
@@ -115,7 +180,18 @@ Result<json> RecoveryRoutes::decide(const Api& api, const net::HttpRequest& requ
     return json{{"decision", decision},
                 {"record", record ? record_json(*api.parts_.registry, *record) : json(nullptr)}};
   }
-  return last;
+  std::vector<storage::RecoveredEntry> decided;
+  bool here = false;
+  bool held = false;
+  for (const auto& reader : api.readers_) {
+    FP_TRY(const auto entries, reader->recovered(input.record));
+    decided.insert(decided.end(), entries.begin(), entries.end());
+    FP_TRY(const auto record, reader->record(input.record));
+    here = here || record;
+    FP_TRY(const auto waiting, reader->held(1, {input.record, {}, {}, {}}));
+    held = held || (!waiting.empty() && waiting.front().record == input.record);
+  }
+  return nothing_waits(decided, here, held, input);
 }
 
 void RecoveryRoutes::add(Api& api) {

@@ -23,6 +23,8 @@ Result<net::HttpResponse> Client::send(const std::string& method, const std::str
     request.timeout_ms = target == "/v1/backup" ? 24 * 3'600'000 : 600'000;
     request.body_bytes_max = 256 * 1024 * 1024;
     FP_TRY(request.trust, net::trust_ca(keys.ca_pem));
+    // It is at least 1970: an operator must reach the hub whose certificate's dates are to be mended.
+    request.hub_time_at_least = Instant{1'000};
     FP_TRY(net::ClientResponse answer, net::http_request(std::move(request)));
     return std::move(answer.response);
   }
@@ -46,8 +48,14 @@ Result<json> Client::call(const std::string& method, const std::string& target, 
     return answer;
   }
   std::string message = "the hub answered " + std::to_string(response.status);
-  if (answer.is_object() && answer.contains("error"))
+  std::string code;
+  if (answer.is_object() && answer.contains("error")) {
     message = answer["error"].value("message", message);
+    code = answer["error"].value("code", code);
+  }
+  // As things stand, it may not be done; the same words may be right at another time.
+  if (code == "conflict" || code == "not_allowed" || code == "locked")
+    return fail(Errc::conflict, message);
   return fail(response.status < 500 ? Errc::invalid_argument : Errc::io, message);
 }
 

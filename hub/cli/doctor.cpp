@@ -9,6 +9,7 @@
 
 #include "hub/cli/backup.h"
 #include "hub/cli/client.h"
+#include "hub/store/certificate.h"
 #include "hub/store/layout.h"
 #include "keys/clock.h"
 #include "keys/pki.h"
@@ -49,12 +50,10 @@ void check_certificate(Report& report, const std::string& name, const std::strin
                        const std::string& remedy) {
   const auto info = keys::read_certificate(pem);
   if (!info) return report.mend(name + " cannot be read: " + info.error().message());
-  const std::int64_t left_ms = info->not_after.ms - keys::system_now().ms;
-  const std::int64_t days = left_ms / kDayMs;
-  if (left_ms < 0)
-    report.mend(name + " expired on " + to_text(info->not_after) + "; tablets cannot connect. " +
-                remedy);
-  else if (days < 30)
+  const Instant now = keys::system_now();
+  if (const auto fault = date_fault(name, *info, now)) return report.mend(*fault);
+  const std::int64_t days = (info->not_after.ms - now.ms) / kDayMs;
+  if (days < 30)
     report.mend(name + " expires in " + std::to_string(days) + " days. " + remedy);
   else
     report.good(name + " is valid for " + std::to_string(days) + " more days");

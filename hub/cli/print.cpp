@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <string>
 
 #include "hub/cli/backup.h"
@@ -247,22 +248,43 @@ void print_held(const json& answer) {
 }
 
 void print_recovery(const json& answer) {
+  std::map<std::string, std::size_t> by_device;
+  std::uint64_t bytes = 0;
+  std::size_t copies = 0;
   for (const json& entry : answer["recovery"]) {
     line(text(entry["record"]) + "  " + text(entry["type"]) + "  " + text(entry["unit"]) +
          (entry["here"].is_null()        ? "  THE HUB DOES NOT HAVE IT"
           : entry["missing"].get<bool>() ? "  THE HUB LACKS A PART OF IT"
                                          : "  (here again meanwhile: nothing is missing)"));
     for (const json& copy : entry["copies"]) {
-      line("  copy of " + text(copy["device_name"]) + ", sent " + text(copy["received_at"]) + ":");
+      const std::string device =
+          said(copy["device_name"])
+              ? text(copy["device_name"])
+              : "device " + text(copy["device"]).substr(0, 8) + " (not enrolled here)";
+      ++by_device[device];
+      ++copies;
+      bytes += copy["bytes"].get<std::uint64_t>();
+      line("  copy of " + device + ", here since " + text(copy["received_at"]) + ", " +
+           text(copy["bytes"]) + " bytes:");
       print_fields(copy["state"]["document"], "  ");
     }
+    for (const json& change : entry["waiting"])
+      line("  held for what is missing: change " + text(change["actor"]) + ":" +
+           text(change["counter"]) + ", since " + text(change["since"]) + ": " +
+           text(change["reason"]));
+    for (const json& decided : entry["decided"])
+      line("  decided before: " + text(decided["kind"]) + ", by " + text(decided["author"]) +
+           " at " + text(decided["at"]) + ": " + text(decided["note"]));
   }
-  if (answer["recovery"].empty())
-    line("Nothing waits to be recovered.");
-  else
-    line(
-        "First let every tablet sync that may come: its own changes come signed. Then: "
-        "fieldpost-hub recovery join ID --note WHY");
+  if (answer["recovery"].empty()) return line("Nothing waits to be recovered.");
+  std::string from;
+  for (const auto& [device, count] : by_device)
+    from += (from.empty() ? "" : ", ") + device + " (" + std::to_string(count) + ")";
+  line(std::to_string(copies) + " copies of " + std::to_string(answer["recovery"].size()) +
+       " records, " + std::to_string((bytes + 1023) / 1024) + " KiB, from " + from + ".");
+  line(
+      "First let every tablet sync that may come: its own changes come signed. Then: "
+      "fieldpost-hub recovery join ID --note WHY");
 }
 
 void print_status(const json& answer) {

@@ -8,27 +8,41 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "keys/pki.h"
 
 namespace fieldpost::hub {
 
 /// What the certificate of a hub of this name names.
 std::vector<std::string> certificate_names(const std::string& hub_name);
 
+struct Renewal {
+  Instant now;
+  std::optional<int>
+      days;  ///< from `now`; without it 365, or as long as the present one if that ends later
+  bool clock_is_right =
+      false;  ///< the operator's word: `now` is true although the present one begins later
+};
 struct Renewed {
   Instant old_end;
   Instant new_end;
 };
-/// Replaces server.key and server.pem in the folder of keys. Errors: those of reading the keys and of the
-/// authority; `invalid_argument` when the clock is earlier than the present certificate's start, and `expired` when
-/// the authority has ended.
+/// Replaces server.key and server.pem in the folder of keys. The new one never ends before the present one: a tablet
+/// that has heard a later hub time meanwhile would take it for expired. Errors: those of reading the keys and of the
+/// authority; `invalid_argument` when the present one begins after `now` and nobody said that the clock is right, or
+/// when `days` would end before it; `expired` when the authority has ended.
 Result<Renewed> renew_certificate(const std::filesystem::path& keys,
-                                  std::span<const std::string> names, Instant now, int days);
+                                  std::span<const std::string> names, const Renewal& renewal);
+/// What is wrong with the dates of a certificate now and what to do, in a sentence; nothing when they hold. `name` is
+/// what people call it.
+std::optional<std::string> date_fault(const std::string& name, const keys::CertificateInfo& info,
+                                      Instant now);
 /// Ends a renewal that was cut off between its two files. Errors: `io`.
 Status finish_renewal(const std::filesystem::path& keys);
 

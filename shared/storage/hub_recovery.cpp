@@ -259,6 +259,20 @@ std::optional<model::VersionVector> missing_for(const model::Change& change,
   return first && !missing.empty() ? std::optional(missing) : std::nullopt;
 }
 
+/// Giving up what a tablet's copy holds would make the copy look like something replaced long ago.
+Status no_copy_has(const KvRead& read, ValueCodec& codec, const RecordId& id,
+                   const model::VersionVector& missing) {
+  return read.scan(kStaged, id.view(), {}, [&](BytesView key, BytesView value) -> Result<Step> {
+    FP_TRY(const StagedState one, unpack_staged(codec, key, value));
+    for (const auto& [actor, counter] : missing.entries()) {
+      if (one.state.vv[actor] < counter) continue;
+      return fail(Errc::conflict, "a copy of device " + one.device.hex() +
+                                      " has what these changes wait for: join or refuse it first");
+    }
+    return Step::more;
+  });
+}
+
 Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
                     const HubStore::RecoveryInput& input) {
   FP_TRY(auto held, held_changes(write, codec, input.record));
@@ -286,6 +300,7 @@ Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
     // A change in quarantine is not lost: it is here.
     FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
     if (aside) return refuse_set_aside(*aside);
+    FP_CHECK_OK(no_copy_has(write, codec, input.record, entry.state.vv));
     FP_CHECK_OK(run.join_recovered(entry.state));
     FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
     FP_TRY(held, held_changes(write, codec, input.record));

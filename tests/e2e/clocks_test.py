@@ -153,6 +153,7 @@ class Clocks(scenario.Scenario):
         office.shift(400 * DAY_S)
         self.assertIn("Renew it: fieldpost-hub certificate renew", hub.cli("doctor").out)
         hub.start()
+        world.must(hub.cli("status"))  # an operator reaches it all the same
         clock.shift(-time.time() + 3600)
         # The hub's own word, once it is heard; from then on the handshake ends it.
         for words in ("by its own clock it is", "which has expired: by the hub's own time"):
@@ -172,18 +173,59 @@ class Clocks(scenario.Scenario):
         hub = self.hub()
         tablet = self.tablet(hub, "T01").start()
         tablet.daemon.wait_line("connected to the hub")
-        world.must(hub.cli("certificate", "renew", "--days", "20"))
+        world.must(hub.cli("certificate", "renew", "--days", "400"))
         hub.daemon.wait_line("a renewed certificate is in use")
         record = tablet.record()
         world.wait_until(lambda: tablet.ask_cli("status")["in_sync"])
         self.assertIn(record, hub.records())
         self.assertNotIn("no connection to the hub", tablet.daemon.log())
-        self.assertNotIn("certificate ends in", tablet.cli("status").out)  # it saw the old one
-        tablet.stop()
+        # Not to an end before the one that tablets have seen.
+        self.assert_refused(hub.cli("certificate", "renew", "--days", "20"), "fieldpost-hub", "before the present one", "--days")
+
+    def test_a_certificate_that_ends_soon_is_told_by_the_tablet_and_by_doctor(self):
+        office = self.clock("office")
+        hub = world.Hub(self.programs, self.folder / "hub", clock=office)
+        self.addCleanup(scenario.end, hub)
+        world.must(hub.cli("unit", "add", "01-PPT"))
+        hub.start()
+        tablet = self.newcomer("T01", self.clock("T01")).enrol(hub, "T01")
+        self.assertNotIn("certificate ends in", tablet.cli("status").out)
+        hub.stop()
+        office.shift(345 * DAY_S + 3600)
+        hub.start()
         tablet.start()
         tablet.daemon.wait_line("connected to the hub")
         self.assertIn("The hub's certificate ends in 19 days", tablet.cli("status").out)
         self.assertIn("MEND     server certificate expires in 19 days", hub.cli("doctor").out)
+
+    def test_a_certificate_made_while_the_hubs_clock_was_ahead_is_told_and_replaced_on_the_operators_word(self):
+        office = self.clock("office")
+        hub = world.Hub(self.programs, self.folder / "hub", clock=office)
+        self.addCleanup(scenario.end, hub)
+        world.must(hub.cli("unit", "add", "01-PPT"))
+        tablet = self.newcomer("T01", self.clock("T01"))
+        hub.start()
+        tablet.enrol(hub, "T01")
+        hub.stop()
+        office.shift(700 * DAY_S)  # for an afternoon, in which somebody renews and the tablet hears that time
+        world.must(hub.cli("certificate", "renew"))
+        hub.start()
+        tablet.sync()
+        hub.stop()
+        office.shift(0)
+        self.assertIn("MEND     the server certificate begins in the future", hub.cli("doctor").out)
+        hub.start()
+        self.assertTrue(any("begins in the future" in line for line in hub.daemon.lines if line), hub.daemon.log())
+        self.assert_refused(hub.cli("certificate", "renew"), "fieldpost-hub", "if the clock is wrong, set it", "--clock-is-right")
+        newcomer = self.newcomer("T02", self.clock("T02"))
+        self.assertNotEqual(newcomer.cli("enroll", hub.invite("T02")).code, 0)
+        world.must(hub.cli("certificate", "renew", "--clock-is-right"))
+        hub.daemon.wait_line("a renewed certificate is in use")
+        newcomer.enrol(hub, "T03")
+        record = tablet.record()
+        tablet.sync()  # it has heard a time 700 days from now
+        self.assertIn(record, hub.records())
+        self.assertNotIn("begins in the future", hub.cli("doctor").out)
 
 
 if __name__ == "__main__":

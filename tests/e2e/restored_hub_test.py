@@ -74,7 +74,10 @@ class RestoredHub(scenario.Scenario):
         waiting = hub.ask_cli("recovery")["recovery"]
         self.assertEqual([(e["record"], e["missing"], e["here"]) for e in waiting], [(lost, True, None)])
         self.assertEqual(waiting[0]["copies"][0]["device_name"], "T02")
-        self.assertIn("THE HUB DOES NOT HAVE IT", hub.cli("recovery").out)
+        listed = world.must(hub.cli("recovery")).out
+        self.assertIn("THE HUB DOES NOT HAVE IT", listed)
+        self.assertRegex(listed, r"copy of T02, here since 20\d\d-.*Z, \d+ bytes:")
+        self.assertRegex(listed, r"1 copies of 1 records, 1 KiB, from T02 \(1\)\.")
         self.assertIn("1 TO BE RECOVERED", hub.cli("status").out)
         self.assertIn("wait for a decision", hub.cli("doctor").out)
         world.must(hub.cli("recovery", "join", lost, "--note", "T01 fell into the river", "--author", "OP-01"))
@@ -84,7 +87,45 @@ class RestoredHub(scenario.Scenario):
         self.assertEqual(self.place(two, lost), "at_hub")
         self.assert_converged(hub, two)
         self.assertIn("Nothing waits", hub.cli("recovery").out)
-        self.assertEqual(hub.cli("recovery", "join", lost, "--note", "again").code, 2)
+        self.assert_refused(hub.cli("recovery", "join", lost, "--note", "again"), "fieldpost-hub",
+                            "was joined by OP-01", "nothing of it waits now", code=1)
+        self.assert_refused(hub.cli("recovery", "refuse", kept, "--note", "why"), "fieldpost-hub",
+                            "has no copy that waits", "fieldpost-hub recovery", code=1)
+        self.assert_refused(hub.cli("recovery", "release", kept, "--note", "why"), "fieldpost-hub", "no held change", code=1)
+        self.assertIn("Nothing is missing.", world.must(hub.cli("recovery", "join", "--all", "--note", "why")).out)
+        self.assertIn("Nothing is held.", world.must(hub.cli("recovery", "release", "--all", "--note", "why")).out)
+
+    def test_a_lost_predecessor_is_not_given_up_while_a_copy_has_it(self):
+        hub = self.hub()
+        one, two = self.tablet(hub, "T01"), self.tablet(hub, "T02")
+        record = one.record()
+        one.sync()
+        two.sync()
+        self.keep(hub)
+        world.must(one.cli("edit", record, "witness=Chenda", "--reason", "asked her"))
+        one.sync()
+        two.sync()
+        world.must(two.cli("edit", record, "outcome=warning", "--reason", "no papers"))
+        shutil.rmtree(one.path)
+        self.put_back(hub)
+        two.sync()
+        listed = world.must(hub.cli("recovery")).out
+        self.assertIn("THE HUB LACKS A PART OF IT", listed)
+        self.assertRegex(listed, "held for what is missing: change [0-9a-f]{16}:")
+        self.assertEqual(len(hub.ask_cli("held")["held"]), 1)
+        self.assert_refused(hub.cli("recovery", "release", record, "--note", "T01 burnt"), "fieldpost-hub",
+                            "a copy of device", "join or refuse it first", code=1)
+        all_of_them = hub.cli("recovery", "release", "--all", "--note", "T01 burnt")
+        self.assertEqual(all_of_them.code, 1, all_of_them)
+        self.assertIn(f"{record}  NOT DONE: a copy of device", all_of_them.out)
+        self.assertEqual(len(hub.ask_cli("held")["held"]), 1)
+        done = hub.ask_cli("recovery", "join", "--all", "--note", "T01 burnt")
+        self.assertEqual((done["decision"], done["decided"], done["refused"]), ("join", [record], []))
+        document = hub.ask_cli("records", record)["document"]
+        self.assertEqual((document["witness"], document["outcome"]), ("Chenda", "warning"))
+        self.assertEqual(hub.ask_cli("held")["held"], [])
+        two.sync()
+        self.assert_converged(hub, two)
 
     def test_a_hub_that_was_killed_doubles_nothing_and_the_numbers_go_on(self):
         hub = self.hub()

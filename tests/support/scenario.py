@@ -51,9 +51,9 @@ class Scenario(unittest.TestCase):
             self.assertEqual(tablet.digest(unit), digest, f"{tablet.path.name} and the hub differ")
         self.assertEqual(hub.cli("verify").code, 0)
 
-    def assert_refused(self, ran, program, *words):
-        """One sentence that names the program, the fault and a remedy; exit code 2."""
-        self.assertEqual(ran.code, 2, ran)
+    def assert_refused(self, ran, program, *words, code=2):
+        """One sentence that names the program, the fault and a remedy; exit code 2, or 1 where the command is not at fault."""
+        self.assertEqual(ran.code, code, ran)
         self.assertTrue(ran.err.startswith(program + ": "), ran)
         self.assertEqual(ran.err.count("\n"), 1, ran)
         for word in words:

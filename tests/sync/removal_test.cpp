@@ -183,6 +183,11 @@ TEST_CASE("a change that rests on one in a gap is held until its predecessors ar
   REQUIRE(held.size() == 1);
   CHECK(held.front().record == broken.known);
   CHECK_FALSE(tablet.view(broken.known).at_hub);
+  // Not while somebody's copy has them: what it says would be taken for replaced.
+  const Status refused = world.recover("PPT", broken.known, storage::HubStore::Recovery::release);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().is(Errc::conflict));
+  REQUIRE(world.recover("PPT", broken.known, storage::HubStore::Recovery::refuse));
   REQUIRE(world.recover("PPT", broken.known, storage::HubStore::Recovery::release));
   broken.both_sync();
   CHECK(world.reader("PPT").held(10)->empty());
