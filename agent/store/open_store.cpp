@@ -1,6 +1,7 @@
 #include "agent/store/open_store.h"
 
 #include <algorithm>
+#include <array>
 
 #include "keys/secret_file.h"
 
@@ -8,9 +9,13 @@ namespace fieldpost::agent {
 
 namespace {
 
-/// 3: tables for what the hub lacks and for what the disk damaged.
+/// 3: tables for what the hub lacks, for what the disk damaged and for what is no longer granted.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
 constexpr std::uint32_t kFormatVersion = 3;
+
+constexpr std::array kTables = {"meta",       "chain",   "base", "own",     "drafts",
+                                "exceptions", "renames", "lost", "damaged", "ungranted"};
+static_assert(kTables.size() == storage::kAgentTables, "one name for each of kv_agent_tables.h");
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
@@ -34,16 +39,24 @@ Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSo
 
 }  // namespace
 
-Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create) {
-  FP_TRY(const auto key, store_key(data, random, create));
+storage::LmdbOptions store_options(const DataDirectory& data, bool create) {
   storage::LmdbOptions options;
   options.directory = data.store();
-  options.tables = {"meta",       "chain",   "base", "own",    "drafts",
-                    "exceptions", "renames", "lost", "damaged"};
+  options.tables.assign(kTables.begin(), kTables.end());
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
   options.steps = {{2, {}}};
   options.create = create;
+  return options;
+}
+
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create) {
+  return open_store(data, random, store_options(data, create));
+}
+
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random,
+                             const storage::LmdbOptions& options) {
+  FP_TRY(const auto key, store_key(data, random, options.create));
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));
   open.codec = std::make_unique<storage::SealingCodec>(
