@@ -9,7 +9,8 @@ namespace fieldpost::agent {
 
 namespace {
 
-/// 4: a table for records of units that were taken away. 3: tables for what the hub lacks and for what the disk damaged.
+/// 4: a table for records of units that were taken away.
+/// 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
 constexpr std::uint32_t kFormatVersion = 4;
 constexpr auto kTableNames = std::to_array({"meta", "chain", "base", "own", "drafts", "exceptions",
@@ -38,8 +39,7 @@ Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSo
 
 }  // namespace
 
-Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create) {
-  FP_TRY(const auto key, store_key(data, random, create));
+storage::LmdbOptions store_options(const DataDirectory& data, bool create) {
   storage::LmdbOptions options;
   options.directory = data.store();
   options.tables.assign(kTableNames.begin(), kTableNames.end());
@@ -47,6 +47,16 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   options.format_version = kFormatVersion;
   options.steps = {{2, {}}, {3, {}}};
   options.create = create;
+  return options;
+}
+
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create) {
+  return open_store(data, random, store_options(data, create));
+}
+
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random,
+                             const storage::LmdbOptions& options) {
+  FP_TRY(const auto key, store_key(data, random, options.create));
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));
   open.codec = std::make_unique<storage::SealingCodec>(

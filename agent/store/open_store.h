@@ -20,7 +20,12 @@ struct OpenStore {
   std::unique_ptr<storage::AgentStore> store;
 };
 
+/// The tablet's store: its place, tables and format.
+storage::LmdbOptions store_options(const DataDirectory& data, bool create);
 /// Errors: `locked` when another process has it; those of LmdbKv and of secret files.
 Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random, bool create);
+/// The same with other bounds than `store_options` gives.
+Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& random,
+                             const storage::LmdbOptions& options);
 
 }  // namespace fieldpost::agent

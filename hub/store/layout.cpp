@@ -1,6 +1,7 @@
 #include "hub/store/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "hub/store/certificate.h"
 #include "keys/pki.h"
 #include "keys/secret_file.h"
+#include "storage/hub_tables.h"
 #include "storage/kv_hub_store.h"
 
 namespace fieldpost::hub {
@@ -21,10 +23,12 @@ namespace {
 
 using nlohmann::json;
 
-const std::vector<std::string> kTables = {
-    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
-    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations",
-    "starts",    "staged",  "recovered",  "backed_up", "damaged",   "gaps"};
+constexpr std::array kTables = {"meta",      "records",   "log",       "feed",        "feed_ends",
+                                "actors",    "batches",   "by_record", "held",        "exceptions",
+                                "conflicts", "units",     "devices",   "invitations", "starts",
+                                "staged",    "recovered", "backed_up", "damaged",     "gaps"};
+static_assert(kTables.size() == storage::hub_tables::kTableCount,
+              "one name for each of hub_tables.h");
 /// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
 constexpr std::uint32_t kFormatVersion = 3;
@@ -99,7 +103,7 @@ Result<Nonce> key_of(const fs::path& path) {
 storage::LmdbOptions store_options(const fs::path& directory, const std::string& name) {
   storage::LmdbOptions options;
   options.directory = directory / name;
-  options.tables = kTables;
+  options.tables.assign(kTables.begin(), kTables.end());
   options.format_name = "fieldpost-hub-" + name;
   options.format_version = kFormatVersion;
   options.steps = {{2, {}}};

@@ -1,0 +1,233 @@
+#include "tests/crash/trial.h"
+
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace fieldpost::crash {
+
+void Shared::say(const std::string& text) {
+  const std::size_t size = std::min(text.size(), sizeof words - 1);
+  std::memcpy(words, text.data(), size);
+  words[size] = '\0';
+}
+
+Shared* Shared::make() {
+  void* memory =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::runtime_error("no memory to share with a child");
+  return static_cast<Shared*>(memory);
+}
+
+Ended in_child(Shared& shared, const std::function<int()>& body, unsigned seconds) {
+  shared = {};
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  if (child < 0) throw std::runtime_error("no child process could be made");
+  if (child == 0) {
+    ::alarm(seconds);
+    int code = 99;
+    try {
+      code = body();
+    } catch (const std::exception& error) {
+      shared.say(std::string("an exception reached the root: ") + error.what());
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) throw std::runtime_error("a child was lost");
+  }
+  if (WIFSIGNALED(status)) return {WTERMSIG(status), 0};
+  return {0, WEXITSTATUS(status)};
+}
+
+void copy_folder(const fs::path& from, const fs::path& to) {
+  fs::remove_all(to);
+  fs::copy(from, to, fs::copy_options::recursive);
+}
+
+// ---- the workload ----
+
+namespace {
+
+Status act_on(const Subject& subject, const Run& run, const fs::path& folder, std::size_t number,
+              std::unique_ptr<Session>& session, std::vector<Acknowledged>& made) {
+  made.clear();
+  if (number == 0) return subject.make(folder);
+  if (number == std::max(run.first, kFirstStart)) {
+    FP_TRY(session, subject.open(folder, number));
+    return {};
+  }
+  FP_TRY(made, session->act(number));
+  return {};
+}
+
+}  // namespace
+
+Result<Workload> record(const Subject& subject, const fs::path& scratch, std::uint64_t changes,
+                        std::size_t run_operations) {
+  Workload workload;
+  workload.subject = &subject;
+  const fs::path folder = scratch / "recorded";
+  while (workload.changes < changes) {
+    Run run;
+    run.first = workload.operations.size();
+    run.last = run.first + run_operations;
+    run.before = scratch / ("before-" + std::to_string(workload.runs.size()));
+    if (run.first == 0)
+      fs::create_directory(run.before);
+    else
+      copy_folder(folder, run.before);
+    std::unique_ptr<Session> session;
+    for (std::size_t number = run.first; number < run.last; ++number) {
+      Operation operation;
+      FP_CHECK_OK(act_on(subject, run, folder, number, session, operation.made));
+      if (session) {
+        FP_TRY(operation.after, session->pictures());
+      }
+      workload.changes += operation.made.size();
+      workload.operations.push_back(std::move(operation));
+    }
+    if (auto wrong = session->fault()) return fail(Errc::corrupt, "undisturbed: " + *wrong);
+    workload.runs.push_back(std::move(run));
+  }
+  return workload;
+}
+
+Status play(const Workload& workload, const Run& run, const fs::path& folder, Shared& shared) {
+  std::unique_ptr<Session> session;
+  std::vector<Acknowledged> made;
+  for (std::size_t number = run.first; number < run.last; ++number) {
+    FP_CHECK_OK(act_on(*workload.subject, run, folder, number, session, made));
+    shared.acknowledged = number + 1;
+    faulty_note(number + 1);
+  }
+  return {};
+}
+
+// ---- the checks ----
+
+namespace {
+
+using Wrong = std::optional<std::string>;
+
+Wrong pictures_fault(const Workload& workload, const Run& run, const fs::path& folder,
+                     std::uint64_t acknowledged) {
+  const auto found = pictures_of(workload.subject->stores(folder));
+  if (!found) return "the engine does not open it: " + found.error().message();
+  const std::vector<Picture>& before = workload.operations[acknowledged - 1].after;
+  const bool last = acknowledged == run.last;
+  const std::vector<Picture>& after = workload.operations[acknowledged - (last ? 1 : 0)].after;
+  for (std::size_t store = 0; store < found->size(); ++store) {
+    if ((*found)[store] == before[store] || (*found)[store] == after[store]) continue;
+    return "store " + std::to_string(store) +
+           " is neither what it was when the last operation was acknowledged nor what the one in "
+           "flight would make of it";
+  }
+  return std::nullopt;
+}
+
+Wrong standings_fault(const Workload& workload, const Run& run, const Session& session,
+                      std::uint64_t acknowledged) {
+  std::uint64_t expected = 0;
+  for (std::size_t number = 0; number < acknowledged; ++number) {
+    for (const Acknowledged& change : workload.operations[number].made) {
+      const auto standing = session.standing(change);
+      if (!standing) return standing.error().message();
+      if (*standing == Session::Standing::missing || *standing == Session::Standing::different)
+        return "change " + model::to_text(change.dot) + " of operation " + std::to_string(number) +
+               " was acknowledged and is " +
+               (*standing == Session::Standing::missing ? "not there" : "another one now");
+      ++expected;
+    }
+  }
+  std::uint64_t in_flight = 0;
+  const bool more = acknowledged < run.last;
+  if (more) {
+    for (const Acknowledged& change : workload.operations[acknowledged].made) {
+      const auto standing = session.standing(change);
+      if (!standing) return standing.error().message();
+      in_flight += *standing == Session::Standing::there ? 1 : 0;
+    }
+    if (in_flight != 0 && in_flight != workload.operations[acknowledged].made.size())
+      return "the operation in flight is there in part";
+  }
+  const auto changes = session.changes();
+  if (!changes) return changes.error().message();
+  if (*changes != expected + in_flight)
+    return "the chains hold " + std::to_string(*changes) + " changes, expected are " +
+           std::to_string(expected) + " and " + std::to_string(in_flight) + " in flight";
+  return std::nullopt;
+}
+
+/// The program goes on: one more operation, and another start finds it.
+Wrong going_on_fault(const Subject& subject, const fs::path& folder,
+                     std::unique_ptr<Session> session) {
+  const auto made = session->act(kBeyond);
+  if (!made) return "the store does not go on: " + made.error().message();
+  session.reset();
+  auto again = subject.open(folder, kBeyond + 2);
+  if (!again) return "the second start fails: " + again.error().message();
+  for (const Acknowledged& change : *made) {
+    const auto standing = (*again)->standing(change);
+    if (!standing || *standing != Session::Standing::there)
+      return "what was written afterwards is not there after another start";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Wrong check(const Workload& workload, const Run& run, const fs::path& folder,
+            std::uint64_t acknowledged) {
+  const Subject& subject = *workload.subject;
+  const bool made = acknowledged > 0;
+  const bool started = acknowledged > kFirstStart;
+  if (!made) {
+    if (const Status again = subject.make(folder); !again)
+      return "making it again fails: " + again.error().message();
+  }
+  if (started) {
+    if (auto wrong = pictures_fault(workload, run, folder, acknowledged)) return wrong;
+  }
+  auto session = subject.open(folder, kBeyond + 1);
+  if (!session) return "the program does not start: " + session.error().message();
+  if (started) {
+    if (auto wrong = standings_fault(workload, run, **session, acknowledged)) return wrong;
+  }
+  if (auto wrong = (*session)->fault()) return wrong;
+  if (!started) return std::nullopt;  // units and devices are not set up yet
+  return going_on_fault(subject, folder, *std::move(session));
+}
+
+// ---- the account ----
+
+void Account::violation(const std::string& trial, const std::string& words) {
+  violations_.push_back({trial, words});
+  std::fprintf(stderr, "VIOLATION %s: %s\n  again with: scripts/crash --only %s\n", trial.c_str(),
+               words.c_str(), trial.c_str());
+}
+
+void Account::progress(const std::string& what, std::uint64_t at, std::uint64_t of) {
+  const std::uint64_t tenth = of == 0 ? 10 : at * 10 / of;
+  if (told_ == what && told_tenth_ == tenth) return;
+  told_ = what;
+  told_tenth_ = tenth;
+  std::fprintf(stderr, "%s: %llu of %llu\n", what.c_str(), static_cast<unsigned long long>(at),
+               static_cast<unsigned long long>(of));
+}
+
+std::string Account::json() const {
+  nlohmann::json out = {{"counts", counts_}, {"violations", nlohmann::json::array()}};
+  for (const Violation& violation : violations_)
+    out["violations"].push_back({{"trial", violation.trial},
+                                 {"what", violation.words},
+                                 {"again", "scripts/crash --only " + violation.trial}});
+  return out.dump(2) + "\n";
+}
+
+}  // namespace fieldpost::crash
