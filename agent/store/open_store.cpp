@@ -8,9 +8,10 @@ namespace fieldpost::agent {
 
 namespace {
 
+/// 4: tables for what is no longer granted, and for what the hub erased.
 /// 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
-constexpr std::uint32_t kFormatVersion = 3;
+constexpr std::uint32_t kFormatVersion = 4;
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,
                                        bool create) {
@@ -38,11 +39,12 @@ Result<OpenStore> open_store(const DataDirectory& data, const RandomSource& rand
   FP_TRY(const auto key, store_key(data, random, create));
   storage::LmdbOptions options;
   options.directory = data.store();
-  options.tables = {"meta",       "chain",   "base", "own",    "drafts",
-                    "exceptions", "renames", "lost", "damaged"};
+  options.tables = {"meta",    "chain", "base",    "own",       "drafts", "exceptions",
+                    "renames", "lost",  "damaged", "ungranted", "erased"};
   options.format_name = "fieldpost-agent";
   options.format_version = kFormatVersion;
-  options.steps = {{2, {}}};
+  options.steps = {{2, {}}, {3, {}}};
+  static_assert(storage::kAgentTables == 11, "a table more here, and a format");
   options.create = create;
   OpenStore open;
   FP_TRY(open.kv, storage::LmdbKv::open(options));

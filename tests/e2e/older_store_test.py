@@ -34,7 +34,7 @@ class OlderStore(scenario.Scenario):
 
     def test_a_tablet_of_format_2_is_copied_and_migrated_and_has_all_it_had(self):
         first = world.must(self.agent("status"))
-        self.assertIn("was migrated from format 2 to 3", first.err)
+        self.assertIn("was migrated from format 2 to 4", first.err)
         self.assertIn("1 waiting", first.out)
         self.assertIn("A copy of the records from before an update", first.out)
         copy = self.tablet_folder / "store.before-format-2"
@@ -51,13 +51,13 @@ class OlderStore(scenario.Scenario):
         # The old one is as it was: put back, it is migrated again, beside the first copy.
         world.must(world.run("rm", "-r", self.tablet_folder / "store"))
         copy.rename(self.tablet_folder / "store")
-        self.assertIn("was migrated from format 2 to 3", world.must(self.agent("status")).err)
+        self.assertIn("was migrated from format 2 to 4", world.must(self.agent("status")).err)
 
     def test_a_hub_of_format_2_is_copied_and_migrated_and_proves_what_it_had(self):
         first = self.hub_cli("verify")
         self.assertEqual(first.code, 0, first)
         self.assertIn("5 changes in 2 chains", first.out)
-        self.assertIn("was migrated from format 2 to 3", first.err)
+        self.assertIn("was migrated from format 2 to 4", first.err)
         for compartment in ("enforcement", "health"):
             self.assertTrue((self.hub_folder / f"{compartment}.before-format-2/data.mdb").is_file())
         records = world.must(self.hub_cli("records")).out
@@ -69,11 +69,11 @@ class OlderStore(scenario.Scenario):
 
     def test_a_store_of_a_newer_format_is_refused_and_left_alone(self):
         world.must(self.agent("status"))
-        world.must(world.run(self.programs.store_tool, self.tablet_folder / "store", "set", "format", "version", "4"))
+        world.must(world.run(self.programs.store_tool, self.tablet_folder / "store", "set", "format", "version", "5"))
         before = (self.tablet_folder / "store/data.mdb").read_bytes()
         refused = self.agent("status")
         self.assertNotEqual(refused.code, 0)
-        self.assertIn("newer version of this program (format 4; this one knows 3)", refused.err)
+        self.assertIn("newer version of this program (format 5; this one knows 4)", refused.err)
         self.assertEqual((self.tablet_folder / "store/data.mdb").read_bytes(), before)
 
 

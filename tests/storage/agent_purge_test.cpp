@@ -266,9 +266,11 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(read->state.actors.front().lost_to == Sequence{2});
   // The older form: no chain has the parts that came later, and the format is 2.
   constexpr std::size_t kAdded = 8 + Hash::kSize + 8 + 8;
-  constexpr std::size_t kListsAfter = 3 * 8;  // cursors, again, grants: all empty
+  constexpr std::size_t kListsAfter = 3 * 8;        // cursors, again, grants: all empty
+  constexpr std::size_t kEndAdded = 8 + 8 + 1 + 8;  // the claimed dot, sweep, ungranted
   Bytes older = today;
   older.front() = 2;
+  older.resize(older.size() - kEndAdded);
   older.erase(older.end() - kListsAfter - kAdded, older.end() - kListsAfter);
   const auto old = unpack_state(older);
   REQUIRE(old.has_value());
