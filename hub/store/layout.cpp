@@ -22,12 +22,14 @@ namespace {
 using nlohmann::json;
 
 const std::vector<std::string> kTables = {
-    "meta",      "records", "log",        "feed",      "feed_ends", "actors",  "batches",
-    "by_record", "held",    "exceptions", "conflicts", "units",     "devices", "invitations",
-    "starts",    "staged",  "recovered",  "backed_up", "damaged",   "gaps"};
+    "meta",    "records",     "log",    "feed",       "feed_ends", "actors",
+    "batches", "by_record",   "held",   "exceptions", "conflicts", "units",
+    "devices", "invitations", "starts", "staged",     "recovered", "backed_up",
+    "damaged", "gaps",        "erased", "holds",      "ledger"};
+/// 4: tables for erased records, legal holds and the ledger of both.
 /// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
-constexpr std::uint32_t kFormatVersion = 3;
+constexpr std::uint32_t kFormatVersion = 4;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
 /// `init` writes 52; below this a token is a truncated file and no secret.
 constexpr std::size_t kTokenBytesMin = 32;
@@ -102,7 +104,7 @@ storage::LmdbOptions store_options(const fs::path& directory, const std::string&
   options.tables = kTables;
   options.format_name = "fieldpost-hub-" + name;
   options.format_version = kFormatVersion;
-  options.steps = {{2, {}}};
+  options.steps = {{2, {}}, {3, {}}};
   return options;
 }
 
