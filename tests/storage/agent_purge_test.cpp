@@ -278,6 +278,7 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(old->state.actors.front().forked);
   CHECK(old->state.actors.front().purged_to == Sequence{});
   CHECK(old->state.waiting == 1);
-  older.front() = 4;
+  CHECK(old->state.again.empty());  // no unit was ever delivered
+  older.front() = 5;
   CHECK(unpack_state(older).error().is(Errc::unsupported));
 }
