@@ -9,12 +9,12 @@ namespace fieldpost::agent {
 
 namespace {
 
-/// 4: a table for records of units that were taken away.
+/// 4: tables for what is no longer granted, and for what the hub erased.
 /// 3: tables for what the hub lacks and for what the disk damaged.
 /// 2: seals are kept with one ephemeral key each, as they travel; chains may be closed, with their renames.
 constexpr std::uint32_t kFormatVersion = 4;
 constexpr auto kTableNames = std::to_array({"meta", "chain", "base", "own", "drafts", "exceptions",
-                                            "renames", "lost", "damaged", "ungranted"});
+                                            "renames", "lost", "damaged", "ungranted", "erased"});
 static_assert(kTableNames.size() == storage::kAgentTables);
 
 Result<crypto::SymmetricKey> store_key(const DataDirectory& data, const RandomSource& random,

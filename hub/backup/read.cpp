@@ -39,8 +39,17 @@ Result<storage::TableId> table_id(const StoreCopy& store, const std::string& nam
 
 Status check_format(const StoreCopy& store) {
   const storage::LmdbOptions known = store_options({}, store.name);
-  if (store.format_name == known.format_name && store.format_version == known.format_version)
-    return {};
+  // An older one is read as it is when nothing but tables has come since.
+  const auto only_tables = [&] {
+    return std::all_of(known.steps.begin(), known.steps.end(),
+                       [&](const storage::FormatStep& step) {
+                         return step.from < store.format_version || !step.body;
+                       });
+  };
+  const bool known_version = store.format_version == known.format_version ||
+                             (store.format_version < known.format_version &&
+                              store.format_version >= known.steps.front().from && only_tables());
+  if (store.format_name == known.format_name && known_version) return {};
   return fail(Errc::unsupported,
               "the " + store.name + " store of this backup has format " +
                   std::to_string(store.format_version) + ", this program has format " +

@@ -29,9 +29,10 @@ constexpr std::array kTables = {"meta",      "records",   "log",       "feed",  
                                 "staged",    "recovered", "backed_up", "damaged",     "gaps"};
 static_assert(kTables.size() == storage::hub_tables::kTableCount,
               "one name for each of hub_tables.h");
+/// 4: tables for erased records, legal holds and the ledger of both.
 /// 3: tables for a hub's starts, for recovery and for what the disk damaged.
 /// 2: a record's position stands before its packed state.
-constexpr std::uint32_t kFormatVersion = 3;
+constexpr std::uint32_t kFormatVersion = 4;
 constexpr std::size_t kSettingsBytesMax = 64 * 1024;
 /// `init` writes 52; below this a token is a truncated file and no secret.
 constexpr std::size_t kTokenBytesMin = 32;
@@ -106,7 +107,7 @@ storage::LmdbOptions store_options(const fs::path& directory, const std::string&
   options.tables.assign(kTables.begin(), kTables.end());
   options.format_name = "fieldpost-hub-" + name;
   options.format_version = kFormatVersion;
-  options.steps = {{2, {}}};
+  options.steps = {{2, {}}, {3, {}}};
   return options;
 }
 

@@ -38,9 +38,9 @@ std::vector<KvAgentStore::Lost> KvAgentStore::take_in(AgentState& state,
   return lost;
 }
 
-Status KvAgentStore::put_told(KvWrite& write, AgentState& state, const WelcomeFacts& facts,
+Status KvAgentStore::put_told(KvWrite& write, StoredAgentState& next, const WelcomeFacts& facts,
                               const std::vector<Lost>& lost) {
-  FP_CHECK_OK(return_to_pending(write, lost));
+  FP_CHECK_OK(return_to_pending(write, next, lost));
   if (facts.new_epoch) {
     // They were judged by another life of the hub's data: this one tells what it says of them.
     std::vector<Bytes> old;
@@ -51,10 +51,10 @@ Status KvAgentStore::put_told(KvWrite& write, AgentState& state, const WelcomeFa
         }));
     for (const Bytes& key : old) FP_CHECK_OK(write.erase(kExceptions, key));
   }
-  return put_exceptions(write, state, facts.exceptions);
+  return put_exceptions(write, next, facts.exceptions);
 }
 
-Status KvAgentStore::put_exceptions(KvWrite& write, AgentState& state,
+Status KvAgentStore::put_exceptions(KvWrite& write, StoredAgentState& next,
                                     const std::vector<wire::ChangeException>& exceptions) {
   for (const wire::ChangeException& e : exceptions) {
     const Bytes key = dot_key(e.actor, e.counter);
@@ -68,18 +68,27 @@ Status KvAgentStore::put_exceptions(KvWrite& write, AgentState& state,
     }
     const Bytes value = to_bytes(*stored);
     // An older base may cover it, from before the hub was put back: it is shown until the hub's own does.
-    FP_CHECK_OK(write.put(kOwn, own_key(e.record, e.actor, e.counter), {}));
+    FP_CHECK_OK(put_own(write, next, e.record, own_key(e.record, e.actor, e.counter)));
     // And it may have been forgotten with its unit.
     const auto entry = open_chain(key, value);
     if (!entry) continue;  // damaged: what it was of is not known
     const auto change = wire::decode_change(e.actor, entry->frame);
     if (!change) continue;  // nobody here can read it
-    FP_CHECK_OK(note_ungranted(write, state, e.record, change->unit));
+    FP_CHECK_OK(note_ungranted(write, next.state, e.record, change->unit));
   }
   return {};
 }
 
-Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& lost) {
+Status KvAgentStore::put_own(KvWrite& write, StoredAgentState& next, const RecordId& id,
+                             BytesView key) {
+  // Of a record that was forgotten or erased here it may be all there is.
+  FP_TRY(const bool known, knows(write, id));
+  if (!known) ++next.records;
+  return write.put(kOwn, key, {});
+}
+
+Status KvAgentStore::return_to_pending(KvWrite& write, StoredAgentState& next,
+                                       const std::vector<Lost>& lost) {
   for (const Lost& part : lost) {
     FP_CHECK_OK(note_purged_lost(write, part));
     std::vector<Bytes> own;
@@ -98,7 +107,10 @@ Status KvAgentStore::return_to_pending(KvWrite& write, const std::vector<Lost>& 
                              own.push_back(Packer().id(framed.record).raw(key).take());
                              return KvRead::Step::more;
                            }));
-    for (const Bytes& key : own) FP_CHECK_OK(write.put(kOwn, key, {}));
+    for (const Bytes& key : own) {
+      FP_TRY(const RecordId id, RecordId::from(BytesView(key).first(RecordId::kSize)));
+      FP_CHECK_OK(put_own(write, next, id, key));
+    }
     // That the hub had it was its only consolation: noted anew, as what cannot be sent.
     for (const Bytes& key : damaged)
       FP_CHECK_OK(write.erase(kDamaged, damage_key(Damage::Kind::own_change, true, key)));

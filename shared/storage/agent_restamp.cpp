@@ -100,7 +100,7 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
     }
     // After the new chain is in: its changes of these records are found, too.
     FP_CHECK_OK(drop_bases(write, refetch, actors));
-    return welcome == nullptr ? Status{} : put_told(write, next.state, *welcome, lost);
+    return welcome == nullptr ? Status{} : put_told(write, next, *welcome, lost);
   });
 }
 

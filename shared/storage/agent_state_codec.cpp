@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t kVersionFirst = 1;
 /// 2: units that are to be delivered again. 3: what was removed of each chain. 4: what is to be looked through
-/// for units taken away.
+/// for units taken away; hears of erased records.
 constexpr std::uint8_t kVersion = 4;
 constexpr std::uint8_t kForked = 1;
 constexpr std::uint8_t kClosed = 2;
@@ -115,6 +115,8 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
     s.sweep = true;  // nobody has looked
   }
   FP_CHECK_OK(in.finish("agent state"));
+  // It passed over what the hub erased.
+  if (version < 4) s.deliver_again();
   return stored;
 }
 

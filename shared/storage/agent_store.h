@@ -211,9 +211,11 @@ class AgentStore {
   /// The hub has nothing more to say of these: they are merged, or ruled on and covered.
   virtual Status settle_exceptions(const std::vector<model::Dot>& changes) = 0;
   /// Joins delivered states into the base, drops what they cover from the own changes, and stores the
-  /// cursor, all in one commit. `last_sync` is set when given.
+  /// cursor, all in one commit. Of the records that the hub erased everything goes but own changes that wait for an
+  /// acknowledgement or have an exception. Errors: `malformed` when one of those is of another unit.
   virtual Status integrate(const std::string& unit, const Bytes& cursor,
-                           const std::vector<model::Record>& states) = 0;
+                           const std::vector<model::Record>& states,
+                           const std::vector<RecordId>& erased = {}) = 0;
   /// Removes what is no longer granted and fully settled: delivered states, what is known of own changes that
   /// the hub acknowledged and merged or ruled on, cursors. What waits or has a problem stays until it has not:
   /// `ungranted` counts it.

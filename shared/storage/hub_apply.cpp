@@ -202,6 +202,8 @@ HubApply::Outcome HubApply::apply(Loaded& loaded, const IncomingChange& incoming
 
 Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incoming,
                        BatchResult& result) {
+  FP_TRY(const bool erased, came_for_erased(batch, incoming, result));
+  if (erased) return {};
   // Before the log has the change: a damaged record is rebuilt from what is there, and then merged with it.
   auto found = incoming.change
                    ? load(incoming.change->record, incoming.change->type, incoming.change->unit)
@@ -234,7 +236,7 @@ Status HubApply::merge(const IncomingBatch& batch, const IncomingChange& incomin
                   result);
   }
   if (authority == Authority::none) {
-    return unauthorised("not_granted", "this device may not write records of this unit");
+    return unauthorised(kNotGrantedRule, kNotGrantedDetail);
   }
   // Only after the authority: an operator's ruling must not apply what the device may not write.
   if (incoming.quarantine) return except(batch, *incoming.quarantine, result);
@@ -348,22 +350,6 @@ Status HubApply::drain_held(Entry& entry) {
     if (planted(Bug::drain_stops_early)) break;
   }
   return {};
-}
-
-Status HubApply::refuse_held(const RecordId& id, const model::Dot& dot, wire::ExceptionKind kind,
-                             const std::string& rule, const std::string& detail) {
-  FP_CHECK_OK(write_.erase(kHeld, record_dot_key(id, dot.actor, dot.counter)));
-  const Bytes key = dot_key(dot.actor, dot.counter);
-  FP_TRY(const auto value, write_.get(kExceptions, key));
-  if (!value)
-    return fail(Errc::corrupt, "held change " + model::to_text(dot) + " has no exception");
-  FP_TRY(StoredException stored, unpack_stored_exception(*value));
-  stored.confirmed = false;  // its tablet must hear the new outcome
-  stored.exception.kind = kind;
-  stored.exception.rule = rule;
-  stored.exception.detail = detail;
-  note_outcome(dot);
-  return write_.put(kExceptions, key, pack_stored_exception(stored));
 }
 
 Result<BatchResult> HubApply::add(const IncomingBatch& batch) {
@@ -496,37 +482,6 @@ Result<std::optional<wire::ChangeException>> HubApply::release(const model::Chan
   loaded.drained = true;
   FP_CHECK_OK(drain_held(*entry));
   return left;
-}
-
-Status HubApply::refuse(const RecordId& id, const model::Dot& dot, const std::string& why) {
-  const Bytes key = dot_key(dot.actor, dot.counter);
-  FP_TRY(const auto value, write_.get(kExceptions, key));
-  if (!value) return fail(Errc::not_found, "no such quarantined change");
-  FP_TRY(StoredException stored, unpack_stored_exception(*value));
-  stored.confirmed = false;
-  stored.exception.kind = wire::ExceptionKind::unauthorised;
-  stored.exception.detail = why;
-  note_outcome(dot);
-  FP_CHECK_OK(write_.put(kExceptions, key, pack_stored_exception(stored)));
-  // By counter: each that rests on a refused one is refused in its turn.
-  std::vector<model::Dot> resting;
-  Sequence refused = dot.counter;
-  FP_CHECK_OK(write_.scan(kHeld, Packer().id(id).actor(dot.actor).bytes(), {},
-                          [&](BytesView held, BytesView) -> Result<KvRead::Step> {
-                            const BytesView place = held.subspan(RecordId::kSize);
-                            FP_TRY(const auto logged, write_.get(kLog, place));
-                            if (!logged) return KvRead::Step::more;
-                            FP_TRY(const LogEntry entry, decode_log_entry(codec_, place, *logged));
-                            FP_TRY(const auto framed, wire::decode_change_frame(entry.frame));
-                            if (framed.prev != refused) return KvRead::Step::more;
-                            resting.push_back({dot.actor, framed.counter});
-                            refused = framed.counter;
-                            return KvRead::Step::more;
-                          }));
-  for (const model::Dot& one : resting)
-    FP_CHECK_OK(refuse_held(id, one, wire::ExceptionKind::unauthorised, wire::kPredecessorRefused,
-                            "rests on a change that was refused"));
-  return {};
 }
 
 Status HubApply::join_recovered(const model::Record& state) {

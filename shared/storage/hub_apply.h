@@ -25,6 +25,9 @@ namespace fieldpost::storage {
 PreparedChange prepare_change(ValueCodec& codec, ActorId actor, Instant received,
                               const IncomingChange& change);
 
+inline constexpr const char* kNotGrantedRule = "not_granted";
+inline constexpr const char* kNotGrantedDetail = "this device may not write records of this unit";
+
 class HubApply {
  public:
   HubApply(KvWrite& write, ValueCodec& codec) : write_(write), codec_(codec) {}
@@ -106,6 +109,10 @@ class HubApply {
   /// A held change that cannot be merged, now that what it waited for is there.
   Status refuse_held(const RecordId& id, const model::Dot& dot, wire::ExceptionKind kind,
                      const std::string& rule, const std::string& detail);
+  /// True when the record is on the list of erased ones: what the change says is not merged, and kept only if
+  /// it is not part of what was erased.
+  Result<bool> came_for_erased(const IncomingBatch& batch, const IncomingChange& incoming,
+                               BatchResult& result);
   Status put_log(const IncomingBatch& batch, const IncomingChange& change);
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);
   Status hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
@@ -119,10 +126,11 @@ class HubApply {
   std::vector<model::Dot> outcomes_;
   std::vector<Entry*> order_;  ///< dirty records in order of first touch
   std::size_t index_ = 0;
-  std::uint64_t welcome_ = 0;     ///< of the batch being merged
-  std::uint64_t born_ = 0;        ///< of its chain
-  std::optional<Instant> now_;    ///< of the batch being merged
-  std::optional<bool> any_held_;  ///< nothing may be held; known after the first look
+  std::uint64_t welcome_ = 0;       ///< of the batch being merged
+  std::uint64_t born_ = 0;          ///< of its chain
+  std::optional<Instant> now_;      ///< of the batch being merged
+  std::optional<bool> any_held_;    ///< nothing may be held; known after the first look
+  std::optional<bool> any_erased_;  ///< likewise
 };
 
 /// Why a change is held, in words.

@@ -3,7 +3,10 @@
 #include "base/limits.h"
 #include "base/planted.h"
 #include "storage/hub_apply.h"
+#include "storage/hub_erase.h"
 #include "storage/hub_gaps.h"
+#include "storage/hub_holds.h"
+#include "storage/hub_ledger.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_starts.h"
@@ -94,6 +97,15 @@ class KvHubReader final : public HubReader {
                          if (entry.position > upto) return Step::stop;
                          FP_TRY(entry.record, RecordId::from(value));
                          FP_TRY(const auto stored, read.get(kRecords, value));
+                         FP_TRY(const auto erased,
+                                stored ? Result<std::optional<BytesView>>(std::nullopt)
+                                       : read.get(kErased, value));
+                         if (erased) {
+                           entry.erased = true;
+                           page.end_position = entry.position;
+                           page.entries.push_back(std::move(entry));
+                           return Step::more;
+                         }
                          if (!stored) {
                            return fail(Errc::corrupt,
                                        "record " + to_text(entry.record) + " is in the feed only");
@@ -279,6 +291,8 @@ class KvHubReader final : public HubReader {
       FP_TRY(counts.conflicts, read.count(kConflicts));
       FP_TRY(counts.held, read.count(kHeld));
       FP_TRY(counts.staged, read.count(kStaged));
+      FP_TRY(counts.erased, read.count(kErased));
+      FP_TRY(counts.holds, read.count(kHolds));
       FP_TRY(const std::uint64_t exceptions, read.count(kExceptions));
       counts.quarantined = exceptions - counts.held;
       FP_TRY(const auto damages, read_damages(read));
@@ -314,6 +328,33 @@ class KvHubReader final : public HubReader {
       });
     }));
     return hasher.finish();
+  }
+
+  Result<std::vector<LegalHold>> holds() const override {
+    return in_view<std::vector<LegalHold>>(
+        [&](const KvRead& read) { return read_holds(read, *codec_); });
+  }
+
+  Result<KeptByHold> kept_by_holds(const References& references) const override {
+    return in_view<KeptByHold>(
+        [&](const KvRead& read) { return storage::kept_by_holds(read, *codec_, references); });
+  }
+
+  Result<std::optional<ErasedRecord>> erased(const RecordId& id) const override {
+    return in_view<std::optional<ErasedRecord>>(
+        [&](const KvRead& read) { return read_erased(read, *codec_, id); });
+  }
+
+  Result<RetentionPage> retention(const RecordId& after, std::size_t limit,
+                                  const RetentionRules& rules,
+                                  const KeptByHold& kept) const override {
+    return in_view<RetentionPage>([&](const KvRead& read) {
+      return retention_page(read, *codec_, after, limit, rules, kept);
+    });
+  }
+
+  Result<LedgerState> ledger() const override {
+    return in_view<LedgerState>([&](const KvRead& read) { return read_ledger(read, *codec_); });
   }
 
   Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const override {
@@ -359,6 +400,16 @@ class KvHubReader final : public HubReader {
 
   Status scan(TableId table, BytesView prefix, BytesView from, const KvRead::Visitor& visit) const {
     return kv_.view([&](const KvRead& read) { return read.scan(table, prefix, from, visit); });
+  }
+
+  template <class T, class Body>
+  Result<T> in_view(const Body& body) const {
+    T found;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(found, body(read));
+      return {};
+    }));
+    return found;
   }
 
   template <class T>

@@ -386,6 +386,8 @@ Result<std::vector<RecoveredEntry>> read_recovered(const KvRead& read, ValueCode
 }
 
 Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Record& state) {
+  FP_TRY(const auto erased, read.get(kErased, state.id.view()));
+  if (erased) return false;  // gone on purpose, and not to come back
   FP_TRY(const auto record, load_record(read, codec, state.id));
   if (!record || !record->vv.covers(state.vv)) return true;
   for (const model::DotGroup& group : state.groups) {

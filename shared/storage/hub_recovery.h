@@ -42,6 +42,14 @@ Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
                         const model::Change& change, const HubStore::RulingInput& input,
                         const OwnChain& chain);
 
+/// An operator's ruling on a change that came for an erased record: accepted, what it says becomes a record of its
+/// own; then, or rejected, it is refused for good and leaves the log. Errors: `conflict` for a retry, and for sealed
+/// values, which open in their own record only.
+Status settle_for_erased(KvWrite& write, HubApply& run, ValueCodec& codec,
+                         const std::optional<model::Change>& change, const model::Dot& dot,
+                         const RecordId& record, const HubStore::RulingInput& input,
+                         const OwnChain& chain);
+
 /// Whether a change (actor ‖ counter) was refused: never applied, whatever comes.
 Result<bool> was_refused(const KvRead& read, BytesView dot);
 /// Refused changes that the author of `change` had seen, on its own tablet, count as known from here on, without

@@ -38,13 +38,14 @@ Result<bool> never_merged(const KvRead& read, BytesView dot) {
          stored.exception.kind == wire::ExceptionKind::unauthorised;
 }
 
-/// Where the feed has the record: its own word for it, if the feed agrees, else what the feed says.
-Result<std::uint64_t> feed_position(const KvRead& read, const model::Record& record,
-                                    BytesView value) {
+}  // namespace
+
+Result<std::uint64_t> feed_place(const KvRead& read, const RecordId& record,
+                                 const std::string& unit, BytesView value) {
   const auto stands_at = [&](std::uint64_t position) -> Result<bool> {
-    FP_TRY(const auto found, read.get(kFeed, feed_key(record.unit, position)));
+    FP_TRY(const auto found, read.get(kFeed, feed_key(unit, position)));
     return found &&
-           std::equal(found->begin(), found->end(), record.id.bytes.begin(), record.id.bytes.end());
+           std::equal(found->begin(), found->end(), record.bytes.begin(), record.bytes.end());
   };
   constexpr std::size_t kPositionBytes = 8;
   if (value.size() >= ValueCodec::kHeadAt + kPositionBytes) {
@@ -53,15 +54,23 @@ Result<std::uint64_t> feed_position(const KvRead& read, const model::Record& rec
     if (right) return said;
   }
   std::uint64_t position = 0;
-  const Bytes prefix = feed_prefix(record.unit);
+  const Bytes prefix = feed_prefix(unit);
   FP_CHECK_OK(read.scan(kFeed, prefix, {}, [&](BytesView key, BytesView id) -> Result<Step> {
-    if (!std::equal(id.begin(), id.end(), record.id.bytes.begin(), record.id.bytes.end()))
+    if (!std::equal(id.begin(), id.end(), record.bytes.begin(), record.bytes.end()))
       return Step::more;
     position = Unpacker(key.subspan(prefix.size())).u64();
     return Step::stop;
   }));
   return position;
 }
+
+Status forget_damage(KvWrite& write, HubDamage::Kind kind, BytesView key) {
+  for (const bool mended : {false, true})
+    FP_CHECK_OK(write.erase(kDamaged, damage_key(kind, mended, key)));
+  return {};
+}
+
+namespace {
 
 Status repair_record(KvWrite& write, ValueCodec& codec, BytesView key, Instant now,
                      RepairReport& report) {
@@ -169,7 +178,7 @@ Result<StoredRecord> sound_record(const KvRead& read, ValueCodec& codec, const R
     sound.record.groups.pop_back();
   FP_TRY(const Bytes canonical, wire::encode_record(sound.record));
   sound.bytes = canonical.size();
-  FP_TRY(sound.position, feed_position(read, sound.record, value));
+  FP_TRY(sound.position, feed_place(read, id, sound.record.unit, value));
   return sound;
 }
 

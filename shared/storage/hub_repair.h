@@ -30,6 +30,14 @@ Result<StoredRecord> sound_record(const KvRead& read, ValueCodec& codec, const R
 Result<StoredRecord> mend_record(KvWrite& write, ValueCodec& codec, const RecordId& id,
                                  BytesView value, std::optional<Instant> now);
 
+/// Where the feed of `unit` has the record: its stored value's own word for it, if the feed agrees, else what the
+/// feed says.
+Result<std::uint64_t> feed_place(const KvRead& read, const RecordId& record,
+                                 const std::string& unit, BytesView value);
+
+/// What was kept of a damaged value goes.
+Status forget_damage(KvWrite& write, HubDamage::Kind kind, BytesView key);
+
 /// Mends what a page of scrubbing found damaged, and notes what cannot be mended.
 Result<RepairReport> repair_values(KvWrite& write, ValueCodec& codec,
                                    const std::vector<StoredPlace>& places, Instant now);

@@ -7,7 +7,8 @@
 //   2. No commit may later appear at or below a position that a reader has returned.
 //   3. In a unit's feed a record appears once, at its newest position.
 //   4. Replaying a batch is a no-op that answers as the first time.
-//   5. A change that was received is kept for ever as it was received (log), whatever became of it.
+//   5. A change that was received is kept as it was received (log), whatever became of it, until its record is
+//      erased: then receipt time and hash are kept.
 //   6. A damaged record is read as its changes give it; a damaged value fails nothing but itself.
 #pragma once
 
@@ -21,6 +22,7 @@
 
 #include "model/record.h"
 #include "storage/packed_value.h"
+#include "storage/retention.h"
 #include "wire/messages.h"
 
 namespace fieldpost::storage {
@@ -202,7 +204,8 @@ struct ActorHeadState {
 struct FeedEntry {
   std::uint64_t position = 0;
   RecordId record;
-  Bytes state;  ///< canonical bytes
+  Bytes state;          ///< canonical bytes
+  bool erased = false;  ///< instead of a state: there is none any more
 };
 
 struct FeedPage {
@@ -211,11 +214,18 @@ struct FeedPage {
   bool caught_up = false;          ///< nothing more up to `upto`
 };
 
+/// What is left of a change whose record was erased.
+struct ErasedChange {
+  Hash hash;  ///< of its frame: what the chain needs of it
+  Instant at;
+};
+
 struct LogEntry {
   ActorId actor;
   Sequence counter;
   Instant received;
-  Bytes frame;
+  Bytes frame;  ///< empty when it was erased
+  std::optional<ErasedChange> erased = {};
 };
 
 struct QuarantineEntry {
@@ -269,6 +279,8 @@ struct HubCounts {
   std::uint64_t room_bytes = 0;  ///< what may still be stored, of map and disk
   std::uint64_t damaged = 0;     ///< values that the disk damaged and nothing here could mend
   std::uint64_t mended = 0;      ///< damaged records that were rebuilt from their changes
+  std::uint64_t erased = 0;      ///< records erased by retention, since ever
+  std::uint64_t holds = 0;       ///< legal holds, lifted ones too
 };
 
 /// A value that is no longer what was written; see hub_repair.h.
@@ -360,9 +372,24 @@ class HubReader {
     std::uint64_t changes = 0;
     std::uint64_t signatures = 0;
     std::uint64_t records = 0;
-    std::uint64_t gaps = 0;     ///< signed by their tablets: proved to be missing
-    std::uint64_t missing = 0;  ///< changes in them
+    std::uint64_t gaps = 0;            ///< signed by their tablets: proved to be missing
+    std::uint64_t missing = 0;         ///< changes in them
+    std::uint64_t erased = 0;          ///< records on the list of erased ones
+    std::uint64_t erased_changes = 0;  ///< changes of them: proved by their hashes, without content
   };
+  // ---- retention ----
+  /// All legal holds, lifted ones too.
+  virtual Result<std::vector<LegalHold>> holds() const = 0;
+  /// What holds keep now. Errors: `corrupt`, and then nothing may be erased.
+  virtual Result<KeptByHold> kept_by_holds(const References& references) const = 0;
+  virtual Result<std::optional<ErasedRecord>> erased(const RecordId& id) const = 0;
+  /// Looks at `limit` records after `after`.
+  virtual Result<RetentionPage> retention(const RecordId& after, std::size_t limit,
+                                          const RetentionRules& rules,
+                                          const KeptByHold& kept) const = 0;
+  /// How this store stands to the ledger beside the backups (hub_ledger.h).
+  virtual Result<LedgerState> ledger() const = 0;
+
   /// Recomputes every chain and signature, replays every record from the log and compares.
   /// Errors: `chain_broken`, `bad_signature` or `corrupt`, naming the first bad entry.
   virtual Result<VerifyReport> verify(const std::function<void(std::uint64_t)>& progress) const = 0;
@@ -466,6 +493,20 @@ class HubStore {
   /// is in quarantine or refused here: settle that first; `too_large`.
   virtual Result<BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,
                                       const SignHead& sign) = 0;
+
+  // ---- retention ----
+  /// Errors: `not_found` when the record is not here, `conflict` when it was erased.
+  virtual Status add_hold(const LegalHold& hold) = 0;
+  /// Errors: `not_found`, `conflict` when it is lifted already.
+  virtual Result<LegalHold> lift_hold(const HoldId& id, const LegalHold::Lift& lift) = 0;
+  /// Erases those of the named records that are due, one commit each; nothing else is written between them and
+  /// what holds keep. Errors: `corrupt` when a hold, or what it keeps, cannot be read: then nothing is erased.
+  virtual Result<ErasureReport> erase(const ErasureOrder& order) = 0;
+  /// Takes in what file `file` of the ledger says: erases again, puts holds again, lifts them.
+  virtual Result<LedgerTaken> take_ledger(std::uint64_t file,
+                                          const std::vector<Bytes>& entries) = 0;
+  /// See hub_ledger.h.
+  virtual Status ledger_written(std::uint64_t file, std::uint64_t last) = 0;
 
   // ---- starting and stopping ----
   /// The last commit of a start: whatever follows is another start. The epoch goes on over it.

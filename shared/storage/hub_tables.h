@@ -7,7 +7,7 @@
 //   table         key                              value
 //   meta          name                             see kv_hub_store.cpp
 //   records       record id                        position (its head) ‖ canonical state (codec)
-//   log           actor ‖ counter                  received ‖ frame                    (codec)
+//   log           actor ‖ counter                  received ‖ frame, or what is left of an erased one (codec)
 //   feed          unit ‖ 0 ‖ position              record id
 //   feed_ends     unit                             position
 //   actors        actor                            device ‖ head ‖ h(head)
@@ -25,6 +25,9 @@
 //   backed_up     actor                            counter: what every restorable backup holds of it
 //   damaged       kind ‖ key of the value          see hub_repair.cpp
 //   gaps          actor ‖ from                     to ‖ h(to) ‖ signature ‖ received   (hub_gaps.h)
+//   erased        record id                        pack_erased                  (codec; hub_erase.h)
+//   holds         hold id                          pack_hold                    (codec; hub_holds.h)
+//   ledger        number                           kind ‖ entry                 (codec; hub_ledger.h)
 #pragma once
 
 #include "storage/hub_store.h"
@@ -53,12 +56,16 @@ inline constexpr TableId kRecovered = 16;
 inline constexpr TableId kBackedUp = 17;
 inline constexpr TableId kDamaged = 18;
 inline constexpr TableId kGaps = 19;
-inline constexpr TableId kTableCount = 20;
+inline constexpr TableId kErased = 20;
+inline constexpr TableId kHolds = 21;
+inline constexpr TableId kLedger = 22;
+inline constexpr TableId kTableCount = 23;
 
 // Keys of the table `meta`.
 inline constexpr std::string_view kMetaEpoch = "epoch";
 inline constexpr std::string_view kMetaCleanStop = "clean_stop";
 inline constexpr std::string_view kMetaRestoredAt = "restored_at";
+inline constexpr std::string_view kMetaLedgerRead = "ledger_read";
 
 Bytes dot_key(ActorId actor, Sequence counter);
 Bytes record_dot_key(const RecordId& id, ActorId actor, Sequence counter);

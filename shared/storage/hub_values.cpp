@@ -10,6 +10,8 @@ using namespace hub_tables;
 namespace {
 
 constexpr std::size_t kPositionBytes = 8;
+/// The byte that msgpack never uses.
+constexpr std::uint8_t kErasedMark = 0xc1;
 
 }  // namespace
 
@@ -43,6 +45,18 @@ Bytes encode_log_entry(ValueCodec& codec, BytesView key, Instant received, Bytes
   return codec.encode(kLog, key, Packer().i64(received.ms).raw(frame).take());
 }
 
+Hash chain_next(const Hash& previous, const LogEntry& entry) {
+  return entry.erased ? wire::chain_next_hashed(previous, entry.erased->hash)
+                      : wire::chain_next(previous, entry.frame);
+}
+
+Bytes encode_erased_entry(ValueCodec& codec, BytesView key, Instant received,
+                          const ErasedChange& erased) {
+  return codec.encode(
+      kLog, key,
+      Packer().i64(received.ms).u8(kErasedMark).id(erased.hash).i64(erased.at.ms).take());
+}
+
 Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView value) {
   FP_TRY(const Bytes plain, codec.decode(kLog, key, value));
   Unpacker dot(key);
@@ -52,7 +66,17 @@ Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView va
   FP_CHECK_OK(dot.finish("log key"));
   Unpacker in(plain);
   entry.received = Instant{in.i64()};
-  entry.frame = to_bytes(in.rest());
+  const BytesView frame = in.rest();
+  if (!frame.empty() && frame[0] == kErasedMark) {
+    Unpacker left(frame.subspan(1));
+    ErasedChange erased;
+    erased.hash = left.id<Hash>();
+    erased.at = Instant{left.i64()};
+    FP_CHECK_OK(left.finish("erased log entry"));
+    entry.erased = erased;
+    return entry;
+  }
+  entry.frame = to_bytes(frame);
   if (in.failed()) return fail(Errc::corrupt, "log entry " + to_hex(key) + " is cut short");
   return entry;
 }

@@ -24,6 +24,11 @@ Result<StoredRecord> decode_stored_record(ValueCodec& codec, const RecordId& id,
 Result<Bytes> stored_state(ValueCodec& codec, const RecordId& id, BytesView value);
 /// `key` is actor ‖ counter.
 Bytes encode_log_entry(ValueCodec& codec, BytesView key, Instant received, BytesView frame);
+/// What is left of a change whose record was erased: 0xc1, with which no frame begins, in the frame's place.
+Bytes encode_erased_entry(ValueCodec& codec, BytesView key, Instant received,
+                          const ErasedChange& erased);
+/// h(n) from h(n − 1), whether the change is there or only its hash.
+Hash chain_next(const Hash& previous, const LogEntry& entry);
 Result<LogEntry> decode_log_entry(ValueCodec& codec, BytesView key, BytesView value);
 
 }  // namespace fieldpost::storage

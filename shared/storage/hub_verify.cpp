@@ -21,6 +21,7 @@ struct Verifier {
   const std::function<void(std::uint64_t)>& progress;
   HubReader::VerifyReport report;
   std::uint64_t done = 0;
+  std::uint64_t erased_entries = 0;  ///< met in the chains
 
   Status chain(ActorId actor, const ActorHeadState& head) {
     Hash hash = wire::chain_start(hub, head.device, actor);
@@ -62,7 +63,8 @@ struct Verifier {
                                                 " is missing from the log");
           }
           at = entry.counter;
-          hash = wire::chain_next(hash, entry.frame);
+          hash = chain_next(hash, entry);
+          if (entry.erased) ++erased_entries;
           FP_TRY(const auto stored, read.get(kBatches, key));
           signed_last = stored.has_value();
           if (stored) {
@@ -108,6 +110,22 @@ struct Verifier {
     progress(++done);
     return {};
   }
+
+  /// A change of a record on the list of erased ones.
+  Status erased_change(const RecordId& id, BytesView dot, bool set_aside) {
+    FP_TRY(const auto value, read.get(kLog, dot));
+    const std::string name = "change " + to_hex(dot);
+    if (!value) return fail(Errc::corrupt, name + " is not in the log");
+    FP_TRY(const LogEntry entry, decode_log_entry(codec, dot, *value));
+    if (entry.erased) {
+      ++report.erased_changes;
+    } else if (!set_aside) {
+      return fail(Errc::corrupt, name + " is still in the log, although its record " + to_text(id) +
+                                     " is on the list of erased ones");
+    }
+    progress(++done);
+    return {};
+  }
 };
 
 }  // namespace
@@ -137,12 +155,28 @@ Result<HubReader::VerifyReport> verify_hub(const KvRead& read, ValueCodec& codec
     const BytesView dot = key.subspan(RecordId::kSize);
     FP_TRY(const auto record, read.get(kRecords, key.first(RecordId::kSize)));
     FP_TRY(const auto exception, read.get(kExceptions, dot));
+    FP_TRY(const auto erased, read.get(kErased, key.first(RecordId::kSize)));
+    if (erased) {
+      FP_TRY(const RecordId id, RecordId::from(key.first(RecordId::kSize)));
+      if (record)
+        return fail(Errc::corrupt,
+                    "record " + to_text(id) + " is stored and on the list of erased ones");
+      FP_CHECK_OK(verifier.erased_change(id, dot, exception.has_value()));
+      return Step::more;
+    }
     if (!record && !exception) {
       return fail(Errc::corrupt,
                   "change " + to_hex(dot) + " is in the log but its record is not stored");
     }
     return Step::more;
   }));
+  FP_TRY(verifier.report.erased, read.count(kErased));
+  if (verifier.erased_entries != verifier.report.erased_changes) {
+    return fail(Errc::corrupt,
+                "the log has " + std::to_string(verifier.erased_entries) +
+                    " changes without their content, the erased records account for " +
+                    std::to_string(verifier.report.erased_changes));
+  }
   return verifier.report;
 }
 

@@ -13,7 +13,7 @@
 namespace fieldpost::storage {
 
 /// How many tables of the engine it uses.
-inline constexpr std::size_t kAgentTables = 10;
+inline constexpr std::size_t kAgentTables = 11;
 
 /// Opens (and on first use lays out) the store. `kv` and `codec` must outlive it.
 /// Errors: `corrupt`, `store_failed`, as the engine says.

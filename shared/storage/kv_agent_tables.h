@@ -175,7 +175,11 @@ class KvAgentStore final : public AgentStore {
     const std::vector<Lost> lost = take_in(next.state, facts);
     if (pack_state(next) == pack_state(stored_) && facts.exceptions.empty()) return {};
     return commit(
-        next, [&](KvWrite& write) { return put_told(write, next.state, facts, lost); },
+        next,
+        [&](KvWrite& write) -> Status {
+          FP_CHECK_OK(put_told(write, next, facts, lost));
+          return drop_erased(write, next);
+        },
         UpdateKind::freeing);
   }
 
@@ -189,7 +193,8 @@ class KvAgentStore final : public AgentStore {
         next,
         [&](KvWrite& write) -> Status {
           FP_CHECK_OK(settle_lost(write, next.state));
-          return put_exceptions(write, next.state, exceptions);
+          FP_CHECK_OK(put_exceptions(write, next, exceptions));
+          return drop_erased(write, next);
         },
         UpdateKind::freeing);  // a full tablet must still learn what is safe to drop
   }
@@ -201,13 +206,14 @@ class KvAgentStore final : public AgentStore {
         [&](KvWrite& write) -> Status {
           for (const model::Dot& dot : changes)
             FP_CHECK_OK(write.erase(kExceptions, dot_key(dot.actor, dot.counter)));
-          return {};
+          return drop_erased(write, next);
         },
         UpdateKind::freeing);
   }
 
   Status integrate(const std::string& unit, const Bytes& cursor,
-                   const std::vector<model::Record>& states) override {
+                   const std::vector<model::Record>& states,
+                   const std::vector<RecordId>& erased) override {
     StoredAgentState next = stored_;
     auto& cursors = next.state.cursors;
     std::erase(next.state.again, unit);
@@ -227,6 +233,7 @@ class KvAgentStore final : public AgentStore {
         next,
         [&](KvWrite& write) -> Status {
           for (const model::Record& record : states) FP_CHECK_OK(join_base(write, record, next));
+          for (const RecordId& id : erased) FP_CHECK_OK(erase_record(write, unit, id, next));
           return {};
         },
         states.empty() ? UpdateKind::freeing : UpdateKind::normal);
@@ -338,6 +345,7 @@ class KvAgentStore final : public AgentStore {
   // lost       record id                 of what the hub lacks something: the vector it was last known to have
   // damaged    kind ‖ key of the value   see kv_agent_damage.cpp
   // ungranted  record id                 empty, plain: to be forgotten once it is settled
+  // erased     record id                 empty, plain: at the hub, and something of it waits here or has a problem
   static constexpr TableId kMeta = 0;
   static constexpr TableId kChain = 1;
   static constexpr TableId kBase = 2;
@@ -348,6 +356,7 @@ class KvAgentStore final : public AgentStore {
   static constexpr TableId kLost = 7;
   static constexpr TableId kDamaged = 8;
   static constexpr TableId kUngranted = 9;
+  static constexpr TableId kErased = 10;
   static constexpr std::string_view kStateKey = "state";
 
   static Bytes dot_key(ActorId actor, Sequence counter) {
@@ -465,9 +474,11 @@ class KvAgentStore final : public AgentStore {
   /// What the hub has again, by what it delivered or acknowledged since.
   Status settle_lost(KvWrite& write, const AgentState& state);
   Status note_delivered(KvWrite& write, const model::Record& incoming);
-  Status put_told(KvWrite& write, AgentState& state, const WelcomeFacts& facts,
+  Status put_told(KvWrite& write, StoredAgentState& next, const WelcomeFacts& facts,
                   const std::vector<Lost>& lost);
-  Status return_to_pending(KvWrite& write, const std::vector<Lost>& lost);
+  Status return_to_pending(KvWrite& write, StoredAgentState& next, const std::vector<Lost>& lost);
+  /// Names an own change again; its record counts if it was not known here.
+  Status put_own(KvWrite& write, StoredAgentState& next, const RecordId& id, BytesView key);
   // ---- agent_purge.cpp ----
   std::optional<Hash> purged_hash(ActorId actor, Sequence counter) const;
   Status purge_chain(KvWrite& write, OwnActor& own, Instant before, std::size_t entries_max,
@@ -478,10 +489,17 @@ class KvAgentStore final : public AgentStore {
   Status note_purged_lost(KvWrite& write, const Lost& lost);
   /// What a hub that was put back said of changes removed here is over once it delivers them.
   Status settle_purged(KvWrite& write, const model::Record& incoming, const AgentState& state);
+  // ---- agent_erase.cpp ----
+  /// The hub erased it: see `integrate`.
+  Status erase_record(KvWrite& write, const std::string& unit, const RecordId& id,
+                      StoredAgentState& next);
+  /// What was kept of erased records and is settled since.
+  Status drop_erased(KvWrite& write, StoredAgentState& next);
+  Status drop_settled_own(KvWrite& write, const RecordId& id, const AgentState& state);
   Result<bool> is_refused(const KvRead& read, BytesView dot) const;
   Status join_base(KvWrite& write, const model::Record& incoming, StoredAgentState& next);
 
-  Status put_exceptions(KvWrite& write, AgentState& state,
+  Status put_exceptions(KvWrite& write, StoredAgentState& next,
                         const std::vector<wire::ChangeException>& exceptions);
 
   static Status collect_ids(const KvRead& read, TableId table, const RecordId& after,

@@ -4,6 +4,9 @@
 
 #include "base/planted.h"
 #include "storage/hub_apply.h"
+#include "storage/hub_erase.h"
+#include "storage/hub_holds.h"
+#include "storage/hub_ledger.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_starts.h"
@@ -269,6 +272,60 @@ class KvHubStore final : public HubStore {
     });
   }
 
+  Status add_hold(const LegalHold& hold) override {
+    return kv_.update([&](KvWrite& write) { return storage::add_hold(write, *codec_, hold); });
+  }
+
+  Result<LegalHold> lift_hold(const HoldId& id, const LegalHold::Lift& lift) override {
+    LegalHold lifted;
+    FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
+      FP_TRY(lifted, storage::lift_hold(write, *codec_, id, lift));
+      return {};
+    }));
+    return lifted;
+  }
+
+  Result<ErasureReport> erase(const ErasureOrder& order) override {
+    ErasureReport report;
+    KeptByHold kept;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(kept, kept_by_holds(read, *codec_, order.references));
+      return {};
+    }));
+    for (const RecordId& id : order.records) {
+      ErasureReport one;
+      Keeps keeps = Keeps::nothing;
+      const Status done = kv_.update(
+          [&](KvWrite& write) -> Status {
+            FP_TRY(keeps, erase_if_due(write, *codec_, id, order, kept, one));
+            return {};
+          },
+          UpdateKind::freeing);
+      if (!done && done.error().is(Errc::not_found)) continue;  // somebody was faster
+      FP_CHECK_OK(done);
+      if (keeps != Keeps::nothing) report.kept.emplace_back(id, keeps);
+      report.changes += one.changes;
+      for (ErasedRecord& erased : one.erased) report.erased.push_back(std::move(erased));
+    }
+    return report;
+  }
+
+  Result<LedgerTaken> take_ledger(std::uint64_t file, const std::vector<Bytes>& entries) override {
+    LedgerTaken taken;
+    for (const Bytes& entry : entries) {
+      FP_CHECK_OK(kv_.update(
+          [&](KvWrite& write) { return take_ledger_entry(write, *codec_, entry, taken); },
+          UpdateKind::freeing));
+    }
+    FP_CHECK_OK(ledger_written(file, 0));
+    return taken;
+  }
+
+  Status ledger_written(std::uint64_t file, std::uint64_t last) override {
+    return kv_.update([&](KvWrite& write) { return storage::ledger_written(write, file, last); },
+                      UpdateKind::freeing);
+  }
+
   Status stopped() override {
     return kv_.update([&](KvWrite& write) { return mark_clean_stop(write, identity_.start); },
                       UpdateKind::freeing);
@@ -367,7 +424,8 @@ class KvHubStore final : public HubStore {
                                               stored.exception.rule + ": " +
                                               stored.exception.detail);
     }
-    if (input.ruling == Ruling::retry && input.still) {
+    const bool for_erased = stored.exception.rule == kErasedRule;
+    if (input.ruling == Ruling::retry && input.still && !for_erased) {
       stored.exception.rule = input.still->rule;
       stored.exception.path = input.still->path;
       stored.exception.detail = input.still->detail;
@@ -381,6 +439,12 @@ class KvHubStore final : public HubStore {
     if (!log) return fail(Errc::corrupt, "quarantined change " + name + " is not in the log");
     FP_TRY(const LogEntry entry, decode_log_entry(*codec_, key, *log));
     const auto change = wire::decode_change(input.actor, entry.frame);
+    if (for_erased) {
+      return settle_for_erased(write, run, *codec_,
+                               change ? std::optional<model::Change>(*change) : std::nullopt,
+                               {input.actor, input.counter}, stored.exception.record, input,
+                               {identity_.hub, hub_actor, sign});
+    }
     if (!change && input.ruling == Ruling::reject)
       return run.refuse(stored.exception.record, {input.actor, input.counter}, reason_of(input));
     if (!change) {

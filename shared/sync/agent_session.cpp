@@ -418,11 +418,12 @@ void AgentSession::on_deliver(const TimeReading& now, const wire::Deliver& deliv
       from_start || std::none_of(cursors.begin(), cursors.end(), [&](const wire::UnitCursor& c) {
         return c.unit == deliver.unit && c.cursor == deliver.cursor;
       });
-  if (moved || !states.empty()) {
-    if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states); !stored) {
+  if (moved || !states.empty() || !deliver.erased.empty()) {
+    if (auto stored = store_.integrate(deliver.unit, deliver.cursor, states, deliver.erased);
+        !stored) {
       return stop(std::move(stored).error(), out);
     }
-    progressed_ = progressed_ || !states.empty();
+    progressed_ = progressed_ || !states.empty() || !deliver.erased.empty();
     out.changed = true;
   }
   send(wire::Got{deliver.unit, deliver.cursor}, out);

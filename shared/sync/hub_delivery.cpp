@@ -47,8 +47,12 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
     wire::Deliver deliver;
     deliver.unit = unit;
     for (const storage::FeedEntry& entry : page.entries) {
-      if (entry.state.size() <= limits::kChunkBytesMax) deliver.states.push_back(entry.state);
+      if (entry.erased)
+        deliver.erased.push_back(entry.record);
+      else if (entry.state.size() <= limits::kChunkBytesMax)
+        deliver.states.push_back(entry.state);
     }
+    std::sort(deliver.erased.begin(), deliver.erased.end());
     deliver.cursor = cursor(unit, page.end_position);
     deliver.caught_up = page.caught_up;
     frame = compressor_.encode_frame(wire::encode_message(deliver));

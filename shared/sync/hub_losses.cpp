@@ -120,6 +120,8 @@ Result<bool> HubSession::wanted(const wire::RecordSummary& summary) const {
   // Damaged beyond repair here: that is told and mended elsewhere, and must not keep the rest away.
   if (!found && found.error().is(Errc::corrupt)) return false;
   FP_TRY(const auto record, std::move(found));
+  FP_TRY(const auto erased, here().reader->erased(summary.record));
+  if (erased) return false;  // on purpose: the tablet will hear of it
   if (!record || !record->vv.covers(summary.vv)) return true;
   // What is older here or there cannot be compared by a digest: the state itself will tell.
   return !(record->vv == summary.vv) || short_digest(*record) != summary.digest;

@@ -1,6 +1,7 @@
 // What the hub knows of a tablet's chains: the same history, another one, or one that it has lost a part of.
 #include <algorithm>
 
+#include "storage/hub_values.h"
 #include "sync/hub_session.h"
 
 namespace fieldpost::sync {
@@ -124,7 +125,7 @@ Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter)
   for (; at < counter; at = at.next()) {
     FP_TRY(const auto entry, here().reader->log(actor, at.next()));
     if (!entry) return std::optional<Hash>{};
-    hash = wire::chain_next(*hash, entry->frame);
+    hash = storage::chain_next(*hash, *entry);
   }
   return hash;
 }

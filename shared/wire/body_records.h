@@ -79,30 +79,8 @@ void describe(Io& io, typename Io::template Of<Rewind>& m) {
 }
 
 template <class Io>
-void describe(Io& io, typename Io::template Of<Deliver>& m) {
-  io.text(1, "unit", m.unit, kNameBound);
-  io.blob(2, "cursor", m.cursor, limits::kCursorBytesMax);
-  io.list(3, "states", m.states, limits::kDeliverStatesMax);
-  io.flag(4, "caught_up", m.caught_up);
-}
-
-template <class Io>
-void describe(Io& io, typename Io::template Of<Got>& m) {
-  io.text(1, "unit", m.unit, kNameBound);
-  io.blob(2, "cursor", m.cursor, limits::kCursorBytesMax);
-}
-
-template <class Io>
 void describe_item(Io& io, typename Io::template Of<RecordId>& m) {
   io.id("record", m);
-}
-
-template <class Io>
-void describe_item(Io& io, typename Io::template Of<RecordSummary>& m) {
-  io.item(3);
-  io.id("record", m.record);
-  io.vector("vector", m.vv);
-  io.number("digest", m.digest);
 }
 
 /// By what `key_of` gives, ascending: so no two alike.
@@ -112,6 +90,31 @@ bool ascending(const List& list, KeyOf key_of) {
     if (!(key_of(list[i - 1]) < key_of(list[i]))) return false;
   }
   return true;
+}
+
+template <class Io>
+void describe(Io& io, typename Io::template Of<Deliver>& m) {
+  io.text(1, "unit", m.unit, kNameBound);
+  io.blob(2, "cursor", m.cursor, limits::kCursorBytesMax);
+  io.list(3, "states", m.states, limits::kDeliverStatesMax);
+  io.flag(4, "caught_up", m.caught_up);
+  io.list(64, "erased", m.erased, limits::kDeliverStatesMax);
+  io.check(ascending(m.erased, [](const auto& id) -> const auto& { return id; }), "erased",
+           "is not sorted, or repeats one");
+}
+
+template <class Io>
+void describe(Io& io, typename Io::template Of<Got>& m) {
+  io.text(1, "unit", m.unit, kNameBound);
+  io.blob(2, "cursor", m.cursor, limits::kCursorBytesMax);
+}
+
+template <class Io>
+void describe_item(Io& io, typename Io::template Of<RecordSummary>& m) {
+  io.item(3);
+  io.id("record", m.record);
+  io.vector("vector", m.vv);
+  io.number("digest", m.digest);
 }
 
 template <class Io>

@@ -34,8 +34,12 @@ Hash chain_start(const HubId& hub, const DeviceId& device, ActorId actor) {
 
 Hash change_hash(BytesView change_frame) { return crypto::hash(kChangeTag, {change_frame}); }
 
+Hash chain_next_hashed(const Hash& previous, const Hash& change_hash) {
+  return crypto::hash(kChainTag, {previous.view(), change_hash.view()});
+}
+
 Hash chain_next(const Hash& previous, BytesView change_frame) {
-  return crypto::hash(kChainTag, {previous.view(), change_hash(change_frame).view()});
+  return chain_next_hashed(previous, change_hash(change_frame));
 }
 
 Hash state_digest(BytesView canonical) { return crypto::hash(kStateTag, {canonical}); }

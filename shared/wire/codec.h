@@ -47,6 +47,8 @@ Hash state_digest(BytesView canonical);
 Hash chain_start(const HubId& hub, const DeviceId& device, ActorId actor);
 /// h(n) = hash("fieldpost.v1.chain", h(n−1) ‖ hash("fieldpost.v1.change", bytes(change n))).
 Hash chain_next(const Hash& previous, BytesView change_frame);
+/// The same, of a change of which only its hash is left.
+Hash chain_next_hashed(const Hash& previous, const Hash& change_hash);
 Hash change_hash(BytesView change_frame);
 
 crypto::Signature sign_head(const crypto::SigningKey& key, const DeviceId& device, ActorId actor,

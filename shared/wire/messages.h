@@ -201,6 +201,8 @@ struct Deliver {
   Bytes cursor;               ///< what to answer in `got` once these states are durable
   std::vector<Bytes> states;  ///< canonical record states
   bool caught_up = false;     ///< nothing newer in this unit at this moment
+  /// Records of the unit that the hub erased (an extension: an older agent passes over it). Ascending.
+  std::vector<RecordId> erased = {};
   friend bool operator==(const Deliver&, const Deliver&) = default;
 };
 

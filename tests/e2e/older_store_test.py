@@ -57,7 +57,7 @@ class OlderStore(scenario.Scenario):
         first = self.hub_cli("verify")
         self.assertEqual(first.code, 0, first)
         self.assertIn("5 changes in 2 chains", first.out)
-        self.assertIn("was migrated from format 2 to 3", first.err)
+        self.assertIn("was migrated from format 2 to 4", first.err)
         for compartment in ("enforcement", "health"):
             self.assertTrue((self.hub_folder / f"{compartment}.before-format-2/data.mdb").is_file())
         records = world.must(self.hub_cli("records")).out

@@ -266,12 +266,11 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(read->state.actors.front().lost_to == Sequence{2});
   // The older form: neither chains nor the tablet have the parts that came later, and the format is 2.
   constexpr std::size_t kAdded = 8 + Hash::kSize + 8 + 8;
-  constexpr std::size_t kListsAfter = 3 * 8;  // cursors, again, grants: all empty
+  constexpr std::size_t kListsAfter = 3 * 8;        // cursors, again, grants: all empty
+  constexpr std::size_t kEndAdded = 8 + 8 + 1 + 8;  // the claimed dot, sweep, ungranted
   Bytes older = today;
   older.front() = 2;
-  constexpr std::size_t kTail =
-      sizeof(std::uint64_t) + 8 + 1 + 8;  // claim, sweep, units not granted
-  older.erase(older.end() - kTail, older.end());
+  older.resize(older.size() - kEndAdded);
   older.erase(older.end() - kListsAfter - kAdded, older.end() - kListsAfter);
   const auto old = unpack_state(older);
   REQUIRE(old.has_value());
@@ -279,7 +278,8 @@ TEST_CASE("agent purge: a store from before it could be done opens, with nothing
   CHECK(old->state.actors.front().forked);
   CHECK(old->state.actors.front().purged_to == Sequence{});
   CHECK(old->state.waiting == 1);
-  CHECK(old->state.sweep);  // nobody has looked yet
+  CHECK(old->state.sweep);          // nobody has looked yet
+  CHECK(old->state.again.empty());  // no unit was ever delivered
   older.front() = 5;
   CHECK(unpack_state(older).error().is(Errc::unsupported));
 }

@@ -64,6 +64,21 @@ class LiveHub::HookedStore final : public storage::HubStore {
   }
   Status stopped() override { return store_.stopped(); }
   Status doubt() override { return store_.doubt(); }
+  Status add_hold(const storage::LegalHold& hold) override { return store_.add_hold(hold); }
+  Result<storage::LegalHold> lift_hold(const storage::HoldId& id,
+                                       const storage::LegalHold::Lift& lift) override {
+    return store_.lift_hold(id, lift);
+  }
+  Result<storage::ErasureReport> erase(const storage::ErasureOrder& order) override {
+    return store_.erase(order);
+  }
+  Result<storage::LedgerTaken> take_ledger(std::uint64_t file,
+                                           const std::vector<Bytes>& entries) override {
+    return store_.take_ledger(file, entries);
+  }
+  Status ledger_written(std::uint64_t file, std::uint64_t last) override {
+    return store_.ledger_written(file, last);
+  }
   Status put_backed_up(const storage::ActorHeads& heads, BackedUp how) override {
     return store_.put_backed_up(heads, how);
   }

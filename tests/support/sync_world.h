@@ -151,6 +151,8 @@ class SyncWorld {
                  std::vector<model::FieldValue> fields);
   Status rule(const std::string& unit, ActorId actor, Sequence counter,
               storage::HubStore::Ruling ruling);
+  /// Something was done to the unit's store beside the writer: sessions hear where its feed ends now.
+  void feed_moved(const std::string& unit) { tell_feed_moved(half_of(unit)); }
   std::size_t hub_crashes() const { return hub_crashes_; }
 
   /// Of the forms in use when somebody edits.

@@ -78,7 +78,7 @@ TEST_CASE("a push of a thousand stops costs at most 230 bytes a record") {
 }
 
 TEST_CASE("a delivery of a thousand stops costs at most 230 bytes a record") {
-  wire::Deliver deliver{"01-PPT", Bytes(24, 7), {}, false};
+  wire::Deliver deliver{"01-PPT", Bytes(24, 7), {}, false, {}};
   std::vector<Bytes> states;
   for (const auto& change : stops(2)) {
     auto record = model::empty_record(change.record, change.type, change.unit);

@@ -200,6 +200,9 @@ Json message_file() {
   const wire::Message report = wire::StatusReport{alarmed};
   all.push_back(
       good("message-status-with-alarm", "message", wire::encode_message(report), meaning(report)));
+  const wire::Message erasing{wire::Deliver{"01-PPT", Bytes{1, 2, 5}, {}, true, {record_id()}}};
+  all.push_back(good("message-deliver-with-erased", "message", wire::encode_message(erasing),
+                     meaning(erasing)));
   return file("One of every message. Hello and welcome are signed as in signatures.json.", all);
 }
 
@@ -368,7 +371,7 @@ std::vector<wire::Message> golden_messages() {
           wire::Ack{kActor, {2}, {exception()}},
           wire::Confirm{{{kActor, {2}, wire::ExceptionKind::quarantined}}},
           wire::Rewind{kActor, {1}, counting<Hash>(0x11)},
-          wire::Deliver{"01-PPT", Bytes{1, 2, 4}, {state}, true},
+          wire::Deliver{"01-PPT", Bytes{1, 2, 4}, {state}, true, {}},
           wire::Got{"01-PPT", Bytes{1, 2, 4}},
           wire::StateChunk{"01-PPT", record_id(), wire::state_digest(state), state.size(), 0,
                            Bytes(state.begin(), state.begin() + 64)},

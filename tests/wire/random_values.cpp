@@ -329,9 +329,12 @@ wire::Message Random::message() {
     case 6:
       return wire::Rewind{actor, Sequence{number()}, id<Hash>()};
     case 7: {
-      wire::Deliver m{name(), bytes(0, 40), {}, coin()};
+      wire::Deliver m{name(), bytes(0, 40), {}, coin(), {}};
       for (auto left = below(4); left > 0; --left)
         m.states.push_back(*wire::encode_record(record()));
+      for (auto left = coin() ? below(4) : 0; left > 0; --left) m.erased.push_back(id<RecordId>());
+      std::sort(m.erased.begin(), m.erased.end());
+      m.erased.erase(std::unique(m.erased.begin(), m.erased.end()), m.erased.end());
       return m;
     }
     case 8:

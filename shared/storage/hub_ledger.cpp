@@ -1,0 +1,72 @@
+#include "storage/hub_ledger.h"
+
+#include "storage/hub_erase.h"
+#include "storage/hub_holds.h"
+#include "storage/hub_tables.h"
+
+namespace fieldpost::storage {
+
+using namespace hub_tables;
+
+Bytes pack_ledger_entry(LedgerKind kind, BytesView body) {
+  return Packer().u8(static_cast<std::uint8_t>(kind)).raw(body).take();
+}
+
+Status note_in_ledger(KvWrite& write, ValueCodec& codec, LedgerKind kind, BytesView body) {
+  FP_TRY(const auto last, write.last_key(kLedger, {}));
+  const Bytes key = Packer().u64(last ? Unpacker(*last).u64() + 1 : 1).take();
+  return write.put(kLedger, key, codec.encode(kLedger, key, pack_ledger_entry(kind, body)));
+}
+
+Result<LedgerState> read_ledger(const KvRead& read, ValueCodec& codec) {
+  LedgerState state;
+  FP_TRY(const auto value, read.get(kMeta, as_bytes(kMetaLedgerRead)));
+  if (value) state.read = Unpacker(*value).u64();
+  FP_CHECK_OK(
+      read.scan(kLedger, {}, {}, [&](BytesView key, BytesView entry) -> Result<KvRead::Step> {
+        FP_TRY(Bytes plain, codec.decode(kLedger, key, entry));
+        state.waiting.push_back(std::move(plain));
+        state.last = Unpacker(key).u64();
+        return KvRead::Step::more;
+      }));
+  return state;
+}
+
+Status ledger_written(KvWrite& write, std::uint64_t file, std::uint64_t last) {
+  std::vector<Bytes> done;
+  FP_CHECK_OK(write.scan(kLedger, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
+    if (Unpacker(key).u64() > last) return KvRead::Step::stop;
+    done.push_back(to_bytes(key));
+    return KvRead::Step::more;
+  }));
+  for (const Bytes& key : done) FP_CHECK_OK(write.erase(kLedger, key));
+  return write.put(kMeta, as_bytes(kMetaLedgerRead), Packer().u64(file).bytes());
+}
+
+Status take_ledger_entry(KvWrite& write, ValueCodec& codec, BytesView entry, LedgerTaken& taken) {
+  Unpacker in(entry);
+  const std::uint8_t kind = in.u8();
+  const BytesView body = in.rest();
+  if (kind == static_cast<std::uint8_t>(LedgerKind::hold)) {
+    FP_TRY(const LegalHold hold, unpack_hold(body));
+    FP_TRY(const bool fresh, merge_hold(write, codec, hold));
+    taken.holds += fresh ? 1 : 0;
+    return {};
+  }
+  if (kind != static_cast<std::uint8_t>(LedgerKind::erased))
+    return fail(Errc::unsupported, "an entry of a kind that this version does not know");
+  FP_TRY(const ErasedRecord said, unpack_erased(body));
+  FP_TRY(const auto known, read_erased(write, codec, said.id));
+  FP_TRY(const auto there, write.get(kRecords, said.id.view()));
+  if (known && known->known.covers(said.known) && !there) return {};
+  std::uint64_t changes = 0;
+  FP_TRY(ErasedRecord erased, erase_record(write, codec, said, changes));
+  // This store knows more changes of it than the one that wrote the entry.
+  if (!said.known.covers(erased.known))
+    FP_CHECK_OK(note_in_ledger(write, codec, LedgerKind::erased, pack_erased(erased)));
+  ++taken.erased;
+  taken.records.push_back(std::move(erased));
+  return {};
+}
+
+}  // namespace fieldpost::storage
