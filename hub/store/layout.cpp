@@ -26,7 +26,8 @@ using nlohmann::json;
 constexpr std::array kTables = {"meta",      "records",   "log",       "feed",        "feed_ends",
                                 "actors",    "batches",   "by_record", "held",        "exceptions",
                                 "conflicts", "units",     "devices",   "invitations", "starts",
-                                "staged",    "recovered", "backed_up", "damaged",     "gaps"};
+                                "staged",    "recovered", "backed_up", "damaged",     "gaps",
+                                "erased",    "holds",     "ledger"};
 static_assert(kTables.size() == storage::hub_tables::kTableCount,
               "one name for each of hub_tables.h");
 /// 4: tables for erased records, legal holds and the ledger of both.

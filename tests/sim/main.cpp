@@ -2,7 +2,9 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <random>
 #include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,16 +17,23 @@ using namespace fieldpost::sim;
 
 namespace {
 
+/// What a device does on a day, at least, in the mean of a run that is to prove something.
+constexpr double kChangesMin = 20;
+constexpr double kSessionsMin = 4;
+
 constexpr std::string_view kUsage =
-    "usage: fieldpost-sim [--start N] [--seeds N] [--tablets N] [--days N] [--jobs N] [--steps N]\n"
-    "                     [--without FAULT,FAULT…] [--require-faults] [--trace] [--shrink]\n"
+    "usage: fieldpost-sim [--start N | --fresh] [--seeds N] [--tablets N] [--days N] [--jobs N]\n"
+    "                     [--steps N] [--without FAULT,FAULT…] [--twice] [--require-all]\n"
+    "                     [--regressions FILE] [--trace] [--shrink]\n"
     "                     [--planted] [--bug NAME]\n";
 
 struct Arguments {
   Options options;
   std::uint64_t seeds = 20;
   std::size_t jobs = 2;
-  bool require_faults = false;
+  bool require_all = false;
+  bool twice = false;
+  std::string regressions;
   bool trace = false;
   bool shrink = false;
   bool planted = false;
@@ -62,8 +71,14 @@ Arguments parse(int argc, char** argv) {
       arguments.jobs = value();
     } else if (option == "--steps") {
       arguments.options.steps_max = value();
-    } else if (option == "--require-faults") {
-      arguments.require_faults = true;
+    } else if (option == "--require-all") {
+      arguments.require_all = true;
+    } else if (option == "--twice") {
+      arguments.twice = true;
+    } else if (option == "--fresh") {
+      arguments.options.seed = std::random_device{}();
+    } else if (option == "--regressions" && i + 1 < argc) {
+      arguments.regressions = argv[++i];
     } else if (option == "--trace") {
       arguments.trace = true;
     } else if (option == "--shrink") {
@@ -106,7 +121,9 @@ void work(const Arguments& arguments, std::size_t mine, int to) {
   for (std::uint64_t i = mine; i < arguments.seeds; i += arguments.jobs) {
     Options options = arguments.options;
     options.seed += i;
-    const Outcome outcome = simulate(options);
+    Outcome outcome = simulate(options);
+    if (arguments.twice && !outcome.violation && simulate(options).trace != outcome.trace)
+      outcome.violation = "the same seed did something else the second time";
     std::ostringstream line;
     line << options.seed << '\t' << outcome.trace << '\t' << outcome.steps << '\t'
          << outcome.violation.value_or("");
@@ -188,12 +205,51 @@ Totals run_all(const Arguments& arguments) {
   return totals;
 }
 
+/// Prints what the whole run was. Whether it was enough to prove anything.
+bool told_enough(const Totals& totals, const Options& options) {
+  const auto counted = [&](std::string_view name) {
+    const auto found = totals.counters.find(name);
+    return found == totals.counters.end() ? 0.0 : static_cast<double>(found->second);
+  };
+  const double days = std::max(1.0, counted("device_days"));
+  const double changes = counted("writes") / days;
+  const double sessions = counted("sessions") / days;
+  std::printf(
+      "%llu seeds from %llu: %.0f device-days, %.0f changes (%.1f a device-day), %.0f sessions "
+      "(%.1f), %zu violations\n",
+      static_cast<unsigned long long>(totals.done), static_cast<unsigned long long>(options.seed),
+      counted("device_days"), counted("writes"), changes, counted("sessions"), sessions,
+      totals.violations.size());
+  return changes >= kChangesMin && sessions >= kSessionsMin;
+}
+
+/// Each line that is neither empty nor a comment: the arguments of one run that once broke a rule.
+int run_regressions(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) wrong("cannot read " + path);
+  int broken = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty() || line.front() == '#') continue;
+    std::vector<std::string> words = {"fieldpost-sim"};
+    std::stringstream split(line);
+    for (std::string word; split >> word;) words.push_back(word);
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    const Outcome outcome = simulate(parse(static_cast<int>(argv.size()), argv.data()).options);
+    std::cout << (outcome.violation ? "VIOLATION  " + *outcome.violation : std::string("good"))
+              << "  " << line << "\n";
+    broken += outcome.violation ? 1 : 0;
+  }
+  return broken == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   if (arguments.planted)
     return run_planted(arguments.options, arguments.seeds, arguments.jobs, arguments.bug);
+  if (!arguments.regressions.empty()) return run_regressions(arguments.regressions);
   if (arguments.trace || arguments.shrink) {
     Outcome outcome = simulate(arguments.options);
     if (arguments.shrink && outcome.violation) {
@@ -216,7 +272,7 @@ int main(int argc, char** argv) {
               << options.words() << " --trace\n  smaller: scripts/sim " << options.words()
               << " --shrink\n";
   }
-  bool idle = false;
+  bool idle = !told_enough(totals, arguments.options);
   for (const std::string_view fault : kFaultNames) {
     const auto found = totals.counters.find("fault." + std::string(fault));
     if (found != totals.counters.end()) continue;
@@ -225,5 +281,5 @@ int main(int argc, char** argv) {
     idle = true;
   }
   if (!totals.violations.empty()) return 1;
-  return idle && arguments.require_faults ? 1 : 0;
+  return idle && arguments.require_all ? 1 : 0;
 }

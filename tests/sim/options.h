@@ -70,8 +70,8 @@ struct Options {
   /// Days of faults beyond which everything is healed at once; for shrinking.
   std::uint64_t steps_max = ~std::uint64_t{0};
   std::bitset<kFaults> without;
-  std::size_t changes_a_day = 24;
-  std::size_t sessions_a_day = 5;
+  std::size_t changes_a_day = 27;
+  std::size_t sessions_a_day = 6;
 
   bool allows(Fault fault) const { return !without[static_cast<std::size_t>(fault)]; }
   /// Half of the seeds leave some faults out by themselves: what two faults do together, a third may hide.
