@@ -120,6 +120,8 @@ Status parse_target(HttpRequest& request) {
   request.path = std::string(url.encoded_path());
   request.segments.clear();
   request.query.clear();
+  // To Boost.URL a "/." in front is no segment but a way to write what follows.
+  if (request.path.starts_with("/./")) return fail(Errc::malformed, "the path holds \".\"");
   for (const urls::pct_string_view encoded : url.encoded_segments()) {
     FP_TRY(std::string segment, decoded(encoded, "the path", false));
     // "." and ".." have no business in an address made by a program, and confuse whoever serves files.

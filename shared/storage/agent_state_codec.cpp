@@ -92,6 +92,8 @@ Result<StoredAgentState> unpack_state(BytesView bytes) {
       own.lost_from = in.seq();
       own.lost_to = in.seq();
     }
+    if (own.acked > own.head || own.purged_to > own.head)
+      return fail(Errc::corrupt, "agent state: a chain is acknowledged beyond its end");
     s.waiting += own.head.value - own.acked.value;
     s.actors.push_back(own);
   }
@@ -133,7 +135,10 @@ Result<wire::ChangeException> unpack_exception(BytesView bytes) {
   e.actor = in.actor();
   e.counter = in.seq();
   e.record = in.id<RecordId>();
-  e.kind = static_cast<wire::ExceptionKind>(in.u8());
+  const std::uint8_t kind = in.u8();
+  if (kind > static_cast<std::uint8_t>(wire::ExceptionKind::unauthorised))
+    return fail(Errc::corrupt, "exception of an unknown kind");
+  e.kind = static_cast<wire::ExceptionKind>(kind);
   e.rule = in.text();
   e.path = in.text();
   e.detail = in.text();

@@ -241,7 +241,7 @@ class KvHubReader final : public HubReader {
     std::vector<StagedState> found;
     const BytesView from = after.is_zero() ? BytesView{} : after.view();
     FP_CHECK_OK(scan(kStaged, {}, from, [&](BytesView key, BytesView value) -> Result<Step> {
-      FP_TRY(const RecordId id, RecordId::from(key.first(RecordId::kSize)));
+      FP_TRY(const RecordId id, record_of_key(key));
       if (id == after) return Step::more;
       if (found.size() >= limit && found.back().state.id != id) return Step::stop;
       FP_TRY(StagedState one, unpack_staged(*codec_, key, value));

@@ -348,6 +348,7 @@ Result<bool> pass_over_refused(const KvRead& read, model::Record& record,
 
 Result<StagedState> unpack_staged(ValueCodec& codec, BytesView key, BytesView value) {
   StagedState staged;
+  FP_CHECK_OK(record_of_key(key));
   Unpacker place(key.subspan(RecordId::kSize));
   staged.device = place.id<DeviceId>();
   FP_TRY(const Bytes plain, codec.decode(kStaged, key, value));
@@ -367,7 +368,10 @@ Result<std::vector<RecoveredEntry>> read_recovered(const KvRead& read, ValueCode
         FP_TRY(const Bytes plain, codec.decode(kRecovered, key, value));
         Unpacker in(plain);
         RecoveredEntry entry;
-        entry.kind = static_cast<RecoveredEntry::Kind>(in.u8());
+        const std::uint8_t kind = in.u8();
+        if (kind > static_cast<std::uint8_t>(RecoveredEntry::Kind::differing))
+          return fail(Errc::corrupt, "recovered entry of an unknown kind");
+        entry.kind = static_cast<RecoveredEntry::Kind>(kind);
         entry.at = Instant{in.i64()};
         entry.author = in.text();
         entry.note = in.text();

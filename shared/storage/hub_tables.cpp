@@ -141,7 +141,10 @@ Result<Device> unpack_device(BytesView bytes) {
   d.id = in.id<DeviceId>();
   d.name = in.text();
   d.unit = in.text();
-  d.standing = static_cast<DeviceStanding>(in.u8());
+  const std::uint8_t standing = in.u8();
+  if (standing > static_cast<std::uint8_t>(DeviceStanding::revoked))
+    return fail(Errc::corrupt, "device entry of an unknown standing");
+  d.standing = static_cast<DeviceStanding>(standing);
   d.enrolled = Instant{in.i64()};
   d.last_welcome = in.u64();
   d.last_contact = unpack_time(in);

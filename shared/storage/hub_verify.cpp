@@ -152,8 +152,9 @@ Result<HubReader::VerifyReport> verify_hub(const KvRead& read, ValueCodec& codec
   }));
   // Every logged change must belong to a record or be set aside or held: nothing may vanish quietly.
   FP_CHECK_OK(read.scan(kByRecord, {}, {}, [&](BytesView key, BytesView) -> Result<Step> {
+    FP_TRY(const RecordId id, record_of_key(key));
     const BytesView dot = key.subspan(RecordId::kSize);
-    FP_TRY(const auto record, read.get(kRecords, key.first(RecordId::kSize)));
+    FP_TRY(const auto record, read.get(kRecords, id.view()));
     FP_TRY(const auto exception, read.get(kExceptions, dot));
     FP_TRY(const auto erased, read.get(kErased, key.first(RecordId::kSize)));
     if (erased) {

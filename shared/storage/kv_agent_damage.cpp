@@ -199,9 +199,10 @@ Status KvAgentStore::set_change_aside(KvWrite& write, BytesView dot, BytesView r
   const OwnActor* chain = stored_.state.find(damage.dot.actor);
   damage.acked = chain != nullptr && damage.dot.counter <= chain->acked;
   FP_CHECK_OK(write.scan(kOwn, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-    if (!std::equal(dot.begin(), dot.end(), key.begin() + RecordId::kSize, key.end()))
+    if (!names_record(key) ||
+        !std::equal(dot.begin(), dot.end(), key.begin() + RecordId::kSize, key.end()))
       return KvRead::Step::more;
-    FP_TRY(damage.record, RecordId::from(key.first(RecordId::kSize)));
+    FP_TRY(damage.record, record_of_key(key));
     return KvRead::Step::stop;
   }));
   const bool covered = damage.record.is_zero();
@@ -227,10 +228,13 @@ Status KvAgentStore::set_aside(KvWrite& write, const Place& place, Instant now, 
   if (table != kBase && table != kDrafts) return {};
   Damage damage;
   damage.kind = table == kBase ? Damage::Kind::record : Damage::Kind::draft;
-  FP_TRY(damage.record, RecordId::from(key));
+  // A key that the disk damaged may be no record's id any more: it must not keep the others from being set aside.
+  if (key.size() == RecordId::kSize) {
+    FP_TRY(damage.record, RecordId::from(key));
+  }
   damage.found = now;
   damage.raw = raw;
-  FP_CHECK_OK(put_damage(write, damage, key));
+  FP_CHECK_OK(put_damage(write, damage, damage.record.view()));
   FP_CHECK_OK(write.erase(table, key));
   if (table == kDrafts) return {};
   fetch = true;

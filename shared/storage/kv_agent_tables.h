@@ -508,7 +508,9 @@ class KvAgentStore final : public AgentStore {
     RecordId last;
     return read.scan(table, {}, after.is_zero() ? BytesView{} : after.view(),
                      [&](BytesView key, BytesView) -> Result<KvRead::Step> {
-                       FP_TRY(const RecordId id, RecordId::from(key.first(RecordId::kSize)));
+                       if (!names_record(key))
+                         return KvRead::Step::more;  // what the disk cut is none
+                       FP_TRY(const RecordId id, record_of_key(key));
                        if (id == after || (found > 0 && id == last)) return KvRead::Step::more;
                        ids.push_back(last = id);
                        return ++found < limit ? KvRead::Step::more : KvRead::Step::stop;

@@ -103,4 +103,13 @@ class Unpacker {
   bool failed_ = false;
 };
 
+/// Whether a key can begin with a record's id. No store writes a shorter one where it does; a disk may cut it.
+inline bool names_record(BytesView key) { return key.size() >= RecordId::kSize; }
+
+/// The record that a key begins with. Errors: `corrupt` when it is too short for that.
+inline Result<RecordId> record_of_key(BytesView key) {
+  if (names_record(key)) return RecordId::from(key.first(RecordId::kSize));
+  return fail(Errc::corrupt, "a key that names no record: " + to_hex(key));
+}
+
 }  // namespace fieldpost::storage

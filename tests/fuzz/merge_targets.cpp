@@ -24,8 +24,10 @@ Script script_of(Input& in) {
     Step step;
     step.kind = static_cast<Step::Kind>(in.below(5));
     step.who = in.byte();
-    // What, where and which values: few bytes of input, spread over all of the entropy that a step uses.
-    step.entropy = Dice(in.number(2)).next();
+    // What, where and which values: few bytes of input, spread over all of the entropy that a step uses. A new
+    // actor is random, so that no two are ever the same.
+    const std::uint64_t nth = step.kind == Step::Kind::new_actor ? script.steps.size() + 1 : 0;
+    step.entropy = Dice(in.number(2) | nth << 16).next();
     script.steps.push_back(step);
   }
   return script;

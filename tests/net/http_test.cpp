@@ -147,6 +147,7 @@ TEST_CASE("what is no request gets a sentence and the end of the connection") {
       {"GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET /%ff HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET /a/../b HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
+      {"GET /./v1/status HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET /a/%2e%2e/b HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET http://evil/ HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
       {"GET /?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},

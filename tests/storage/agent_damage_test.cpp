@@ -264,3 +264,31 @@ TEST_CASE("damage: a full store still sets aside, and a failed commit leaves all
   CHECK(*tablet.store->settle_damage(kNow) == 1);
   CHECK(tablet.store->state().again == std::vector<std::string>{"PPT"});
 }
+
+TEST_CASE("damage: a key that the disk cut short is no record, and keeps nothing from going on") {
+  TabletStore tablet(any_engine());
+  REQUIRE(tablet.store->append(tablet.batch({1}), 1, {}));
+  REQUIRE(tablet.store->integrate("PPT", Bytes{5}, {tablet.state(2), tablet.state(3)}));
+  REQUIRE(tablet.kv->update([&](KvWrite& write) -> Status {
+    const RecordId id = TabletStore::record(2);
+    FP_TRY(const auto value, write.get(kBase, id.view()));
+    REQUIRE(value.has_value());
+    const Bytes base = to_bytes(*value);
+    FP_CHECK_OK(write.erase(kBase, id.view()));
+    return write.put(kBase, id.view().first(9), base);
+  }));
+  // Another value that is to be set aside with it.
+  rot(tablet, kBase, TabletStore::record(3).view());
+  tablet.reopen();
+  CHECK(*tablet.store->ids_after(RecordId{}, 10) ==
+        std::vector<RecordId>{TabletStore::record(1), TabletStore::record(3)});
+  for (bool ended = false; !ended;) ended = *tablet.store->scrub(1 << 20);
+  const auto settled = tablet.store->settle_damage(kNow);
+  INFO((settled ? std::string() : settled.error().message()));
+  REQUIRE(settled.has_value());
+  CHECK(*settled == 2);
+  CHECK(damages(tablet).size() == 2);
+  CHECK(tablet.store->state().again == std::vector<std::string>{"PPT"});
+  REQUIRE(tablet.store->integrate("PPT", Bytes{6}, {tablet.state(2), tablet.state(3)}));
+  CHECK(tablet.store->ids_after(RecordId{}, 10)->size() == 3);
+}

@@ -1,4 +1,5 @@
 // Bit rot in a hub's store: a record is rebuilt from its changes, what cannot be is named, the rest goes on.
+#include "storage/agent_state_codec.h"
 #include "tests/storage/hub_store_fixture.h"
 
 using namespace fieldpost;
@@ -174,4 +175,35 @@ TEST_CASE("hub damage: a scrub goes through records and log in pages, each value
   CHECK(small.values == 80);
   CHECK(small.pages > 20);
   CHECK(scrub(hub, 1 << 20).pages == 1);
+}
+
+TEST_CASE("hub damage: a key that the disk cut short is told, not read past its end") {
+  Hub hub(any_engine());
+  REQUIRE(hub.store->apply({hub.creations({1})}));
+  model::Record lost = **hub.store->reader()->record(Hub::record(1));
+  lost.vv.add({ActorId{0x99}, Sequence{3}});
+  REQUIRE(*hub.store->stage({{hub.device, kNow, lost}}) > 0);
+  const TableId table = GENERATE(hub_tables::kStaged, hub_tables::kByRecord);
+  REQUIRE(hub.kv->update([&](KvWrite& write) -> Status {
+    return write.put(table, Hub::record(1).view().first(9), Bytes{1, 2, 3});
+  }));
+  hub.reopen();
+  const auto reader = hub.store->reader();
+  const Error error = table == hub_tables::kStaged ? reader->staged(10).error()
+                                                   : reader->verify([](std::uint64_t) {}).error();
+  CHECK(error.is(Errc::corrupt));
+  CHECK(error.detail.find("a key that names no record") != std::string::npos);
+  CHECK(reader->record(Hub::record(1))->has_value());
+}
+
+TEST_CASE("hub damage: what no version of this program wrote is corrupt, not some other word") {
+  wire::ChangeException exception;
+  exception.kind = static_cast<wire::ExceptionKind>(7);
+  CHECK(unpack_exception(pack_exception(exception)).error().is(Errc::corrupt));
+  Device device;
+  device.standing = static_cast<DeviceStanding>(3);
+  CHECK(hub_tables::unpack_device(hub_tables::pack_device(device)).error().is(Errc::corrupt));
+  StoredAgentState state;
+  state.state.actors.push_back({ActorId{1}, Sequence{2}, {}, Sequence{3}, {}, false, false, false});
+  CHECK(unpack_state(pack_state(state)).error().is(Errc::corrupt));
 }
