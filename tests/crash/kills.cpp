@@ -6,13 +6,6 @@
 namespace fieldpost::crash {
 namespace {
 
-std::string words_of(const Ended& ended, const Shared& shared) {
-  const std::string said = shared.words[0] != '\0' ? std::string(": ") + shared.words : "";
-  if (ended.signal == SIGALRM) return "it hangs" + said;
-  if (ended.signal != 0) return "signal " + std::to_string(ended.signal) + said;
-  return "exit code " + std::to_string(ended.code) + said;
-}
-
 /// How many calls the run makes when nothing happens.
 std::uint64_t calls_of(const Workload& workload, const Run& run, const fs::path& folder,
                        Shared& shared) {
@@ -37,6 +30,7 @@ void try_kills(const Workload& workload, const fs::path& scratch, const Options&
   const std::string name = workload.subject->name();
   const fs::path folder = scratch / "killed";
   Shared& shared = *Shared::make();
+  Checker checker(workload, shared);
   std::vector<std::uint64_t> calls;
   std::uint64_t total = 0;
   for (const Run& run : workload.runs) {
@@ -70,18 +64,9 @@ void try_kills(const Workload& workload, const fs::path& scratch, const Options&
           continue;
         }
         const std::uint64_t acknowledged = std::max<std::uint64_t>(shared.acknowledged, run.first);
-        const Ended looked = in_child(shared, [&] {
-          // The checks sync nothing for real either.
-          const faulty_plan plan{watched.c_str(), FAULTY_COUNT,  0, 0, -1,
-                                 &shared.calls,   &shared.struck};
-          faulty_arm(&plan);
-          const auto wrong = check(workload, run, folder, acknowledged);
-          if (wrong) shared.say(*wrong);
-          return wrong ? 1 : 0;
-        });
         account.count(mode == FAULTY_KILL_BEFORE ? "kills.before" : "kills.after");
-        if (looked.signal != 0 || looked.code != 0)
-          account.violation(trial, words_of(looked, shared));
+        if (const auto wrong = checker.fault(run, folder, acknowledged))
+          account.violation(trial, *wrong);
       }
     }
   }

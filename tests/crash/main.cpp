@@ -59,6 +59,7 @@ void run(const Arguments& arguments, const Subject& subject, Account& account) {
   account.count("workload.operations", workload->operations.size());
   account.count("workload.changes", workload->changes);
   try_kills(*workload, dir.path(), arguments.options, account);
+  try_power(*workload, dir.path(), arguments.options, account);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tests/crash/trial.h"
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -115,15 +117,13 @@ namespace {
 
 using Wrong = std::optional<std::string>;
 
-Wrong pictures_fault(const Workload& workload, const Run& run, const fs::path& folder,
-                     std::uint64_t acknowledged) {
-  const auto found = pictures_of(workload.subject->stores(folder));
-  if (!found) return "the engine does not open it: " + found.error().message();
+Wrong pictures_fault(const Workload& workload, const Run& run, std::uint64_t acknowledged,
+                     const std::vector<Picture>& found) {
   const std::vector<Picture>& before = workload.operations[acknowledged - 1].after;
   const bool last = acknowledged == run.last;
   const std::vector<Picture>& after = workload.operations[acknowledged - (last ? 1 : 0)].after;
-  for (std::size_t store = 0; store < found->size(); ++store) {
-    if ((*found)[store] == before[store] || (*found)[store] == after[store]) continue;
+  for (std::size_t store = 0; store < found.size(); ++store) {
+    if (found[store] == before[store] || found[store] == after[store]) continue;
     return "store " + std::to_string(store) +
            " is neither what it was when the last operation was acknowledged nor what the one in "
            "flight would make of it";
@@ -164,12 +164,79 @@ Wrong standings_fault(const Workload& workload, const Run& run, const Session& s
   return std::nullopt;
 }
 
-/// The program goes on: one more operation, and another start finds it.
-Wrong going_on_fault(const Subject& subject, const fs::path& folder,
-                     std::unique_ptr<Session> session) {
-  const auto made = session->act(kBeyond);
+}  // namespace
+
+std::string words_of(const Ended& ended, const Shared& shared) {
+  const std::string said = shared.words[0] != '\0' ? shared.words : "";
+  if (ended.signal == 0 && ended.code == 1 && !said.empty()) return said;
+  const std::string how = ended.signal == SIGALRM ? "it hangs"
+                          : ended.signal != 0     ? "signal " + std::to_string(ended.signal)
+                                                  : "exit code " + std::to_string(ended.code);
+  return said.empty() ? how : how + ": " + said;
+}
+
+Wrong Checker::fault(const Run& run, const fs::path& folder, std::uint64_t acknowledged,
+                     bool* refusal) {
+  const std::string watched = folder.string();
+  const Ended ended = in_child(shared_, [&] {
+    const faulty_plan plan{watched.c_str(), FAULTY_COUNT,   0, 0, -1,
+                           &shared_.calls,  &shared_.struck};
+    faulty_arm(&plan);
+    const Wrong wrong = acknowledged > kFirstStart ? look(run, folder, acknowledged)
+                                                   : look_before_start(run, folder, acknowledged);
+    if (wrong) shared_.say(*wrong);
+    return wrong ? 1 : 0;
+  });
+  const bool fine = ended.signal == 0 && ended.code == 0;
+  if (fine && shared_.stores > 0) {
+    const auto all = [&](const auto& from) {
+      return std::vector<Picture>(from.begin(),
+                                  from.begin() + static_cast<std::ptrdiff_t>(shared_.stores));
+    };
+    proven_.try_emplace({acknowledged, all(shared_.pictures)}, all(shared_.after));
+  }
+  if (refusal != nullptr) *refusal = shared_.refused;
+  if (fine || (refusal != nullptr && shared_.refused && ended.signal == 0)) return std::nullopt;
+  return words_of(ended, shared_);
+}
+
+Wrong Checker::look_before_start(const Run& run, const fs::path& folder,
+                                 std::uint64_t acknowledged) {
+  const Subject& subject = *workload_.subject;
+  // Cut off while it was made: whoever made it does it again. A step done twice is told from one not done.
+  if (acknowledged < std::max<std::size_t>(kFirstStart, run.first)) {
+    if (const Status again = subject.make(folder); !again)
+      return "making it again fails: " + again.error().message();
+  }
+  auto session = subject.open(folder, kBeyond + 1);
+  if (!session) return "the program does not start: " + session.error().message();
+  const auto changes = (*session)->changes();
+  if (!changes || *changes != 0) return "there are changes that nobody made";
+  return (*session)->fault();
+}
+
+Wrong Checker::look(const Run& run, const fs::path& folder, std::uint64_t acknowledged) {
+  const Subject& subject = *workload_.subject;
+  const auto found = pictures_of(subject.stores(folder));
+  if (!found) {
+    shared_.refused = found.error().is(Errc::corrupt);
+    return "the engine does not open it: " + found.error().message();
+  }
+  if (auto wrong = pictures_fault(workload_, run, acknowledged, *found)) return wrong;
+  const auto proven = proven_.find({acknowledged, *found});
+  auto session = subject.open(folder, kBeyond + 1);
+  if (!session) return "the program does not start: " + session.error().message();
+  if (proven == proven_.end()) {
+    if (auto wrong = standings_fault(workload_, run, **session, acknowledged)) return wrong;
+    if (auto wrong = (*session)->fault()) return wrong;
+  }
+  const auto made = (*session)->act(kBeyond);
   if (!made) return "the store does not go on: " + made.error().message();
-  session.reset();
+  const auto after = (*session)->pictures();
+  if (!after) return "after going on: " + after.error().message();
+  if (proven != proven_.end())
+    return *after == proven->second ? Wrong{} : "it goes on otherwise than an intact store";
+  session->reset();
   auto again = subject.open(folder, kBeyond + 2);
   if (!again) return "the second start fails: " + again.error().message();
   for (const Acknowledged& change : *made) {
@@ -177,31 +244,11 @@ Wrong going_on_fault(const Subject& subject, const fs::path& folder,
     if (!standing || *standing != Session::Standing::there)
       return "what was written afterwards is not there after another start";
   }
+  if (auto wrong = (*again)->fault()) return "after going on: " + *wrong;
+  shared_.stores = found->size();
+  std::copy(found->begin(), found->end(), shared_.pictures.begin());
+  std::copy(after->begin(), after->end(), shared_.after.begin());
   return std::nullopt;
-}
-
-}  // namespace
-
-Wrong check(const Workload& workload, const Run& run, const fs::path& folder,
-            std::uint64_t acknowledged) {
-  const Subject& subject = *workload.subject;
-  const bool made = acknowledged > 0;
-  const bool started = acknowledged > kFirstStart;
-  if (!made) {
-    if (const Status again = subject.make(folder); !again)
-      return "making it again fails: " + again.error().message();
-  }
-  if (started) {
-    if (auto wrong = pictures_fault(workload, run, folder, acknowledged)) return wrong;
-  }
-  auto session = subject.open(folder, kBeyond + 1);
-  if (!session) return "the program does not start: " + session.error().message();
-  if (started) {
-    if (auto wrong = standings_fault(workload, run, **session, acknowledged)) return wrong;
-  }
-  if (auto wrong = (*session)->fault()) return wrong;
-  if (!started) return std::nullopt;  // units and devices are not set up yet
-  return going_on_fault(subject, folder, *std::move(session));
 }
 
 // ---- the account ----

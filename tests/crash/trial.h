@@ -21,6 +21,10 @@ struct Shared {
   std::uint64_t calls;
   std::uint64_t struck;
   char words[4096];  ///< what is wrong
+  bool refused;      ///< the engine called a store damaged, and did not open it
+  std::size_t stores;
+  std::array<Picture, 4> pictures;  ///< of the stores as they were found
+  std::array<Picture, 4> after;     ///< and after one more operation
 
   void say(const std::string& text);
   static Shared* make();
@@ -68,10 +72,38 @@ Result<Workload> record(const Subject& subject, const fs::path& scratch, std::ui
 /// operation that failed.
 Status play(const Workload& workload, const Run& run, const fs::path& folder, Shared& shared);
 
-/// What of a folder is not as it must be when the process ended, or the power went, after so many
-/// acknowledgements. The folder is changed: the program is started in it and goes on.
-std::optional<std::string> check(const Workload& workload, const Run& run, const fs::path& folder,
-                                 std::uint64_t acknowledged);
+/// Looks whether a folder is as it must be when the process ended, or the power went.
+///
+/// What the tables hold decides what every reading of them answers. So the whole proof is made once for each content,
+/// and for another folder with the same content it is enough that the production engine reads the same, and that the
+/// same operation on it makes of it the same once more: that tells what no table shows, LMDB's list of free pages.
+class Checker {
+ public:
+  Checker(const Workload& workload, Shared& shared) : workload_(workload), shared_(shared) {}
+  /// In a child, over `folder`, which is changed: the program is started in it and goes on. `acknowledged`
+  /// operations were, by then. `refusal`: when given, a start that is refused as damaged is no fault, and is noted
+  /// there.
+  std::optional<std::string> fault(const Run& run, const fs::path& folder,
+                                   std::uint64_t acknowledged, bool* refusal = nullptr);
+
+ private:
+  struct Content {
+    std::uint64_t acknowledged = 0;
+    std::vector<Picture> pictures;
+    auto operator<=>(const Content&) const = default;
+  };
+  std::optional<std::string> look(const Run& run, const fs::path& folder,
+                                  std::uint64_t acknowledged);
+  std::optional<std::string> look_before_start(const Run& run, const fs::path& folder,
+                                               std::uint64_t acknowledged);
+
+  const Workload& workload_;
+  Shared& shared_;
+  std::map<Content, std::vector<Picture>> proven_;  ///< and what one more operation makes of it
+};
+
+/// How a child ended, in words.
+std::string words_of(const Ended& ended, const Shared& shared);
 
 /// The account: counts by name, and what was found.
 class Account {
@@ -109,6 +141,8 @@ struct Options {
 
 /// Each class of trials, over one recorded workload.
 void try_kills(const Workload& workload, const fs::path& scratch, const Options& options,
+               Account& account);
+void try_power(const Workload& workload, const fs::path& scratch, const Options& options,
                Account& account);
 
 }  // namespace fieldpost::crash

@@ -218,6 +218,54 @@ TEST_CASE("A file that ends in pages taken and freed by one commit is honest, an
   REQUIRE(put(*kv, "more", "yes"));
 }
 
+// LMDB makes its first meta pages durable only with the first commit, and refuses what is left of them before.
+TEST_CASE("A store whose creation lost its power is made anew, and only by who may make one") {
+  test::TempDir dir;
+  LmdbOptions options = options_for(dir);
+  { auto kv = open_store(options); }
+  const fs::path file = options.directory / "data.mdb";
+  std::fstream bytes(file, std::ios::binary | std::ios::in | std::ios::out);
+  SECTION("the second meta page never reached the disk") {
+    bytes.seekp(4096);
+    bytes.write(std::string(512, '\0').data(), 512);
+  }
+  SECTION("neither did") {
+    for (const int at : {0, 4096}) {
+      bytes.seekp(at);
+      bytes.write(std::string(512, '\0').data(), 512);
+    }
+  }
+  SECTION("nor anything behind the first sector") { fs::resize_file(file, 512); }
+  bytes.close();
+  options.create = false;
+  const Error error = refusal(options);
+  CHECK(error.is(Errc::not_found));
+  CHECK_THAT(error.detail, Catch::Contains("did not finish"));
+  options.create = true;
+  auto kv = open_store(options);
+  CHECK(fs::exists(options.directory / "data.mdb.unfinished"));
+  REQUIRE(put(*kv, "a", "1"));
+  CHECK(value_of(*kv, "a") == "1");
+}
+
+TEST_CASE("A store that lost one of its meta pages is called damaged, and left alone") {
+  test::TempDir dir;
+  const LmdbOptions options = options_for(dir);
+  { fill(*open_store(options), 3, 100); }
+  const int at = GENERATE(0, 4096);
+  {
+    std::fstream bytes(options.directory / "data.mdb",
+                       std::ios::binary | std::ios::in | std::ios::out);
+    bytes.seekp(at);
+    bytes.write(std::string(512, '\0').data(), 512);
+  }
+  const auto whole = fs::file_size(options.directory / "data.mdb");
+  const Error error = refusal(options);
+  CHECK(error.is(Errc::corrupt));
+  CHECK_THAT(error.detail, Catch::Contains("damaged"));
+  CHECK(fs::file_size(options.directory / "data.mdb") == whole);
+}
+
 TEST_CASE("A foreign file is refused and left alone") {
   test::TempDir dir;
   LmdbOptions options = options_for(dir);

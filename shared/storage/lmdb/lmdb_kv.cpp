@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kDataFile = "data.mdb";  // LMDB's own name for it
+constexpr const char* kUnfinishedFile = "data.mdb.unfinished";
 constexpr const char* kLockFile = "fieldpost.lock";
 constexpr const char* kFormatTable = "format";
 constexpr std::string_view kFormatName = "name";
@@ -41,6 +42,16 @@ Status sync_directory(const fs::path& directory) {
   if (fd >= 0) ::close(fd);
   if (done) return {};
   return fail(Errc::io, directory.string() + " cannot be synced to disk: " + reason(error_number));
+}
+
+/// A data file in which nothing was ever committed makes way for a new one; it is kept, in case it was more.
+Status put_aside(const fs::path& directory) {
+  const fs::path file = directory / kDataFile;
+  if (::rename(file.c_str(), (directory / kUnfinishedFile).c_str()) == 0)
+    return sync_directory(directory);
+  return fail(Errc::io, file.string() +
+                            " is a store whose creation did not finish, and cannot be " +
+                            "put aside (" + reason(errno) + "): move it away");
 }
 
 fs::path parent_of(const fs::path& directory) {
@@ -125,8 +136,12 @@ Result<std::unique_ptr<LmdbKv>> LmdbKv::open(const Options& options) {
   FP_TRY(StoreLock lock, StoreLock::take(options.directory / kLockFile));
   FP_TRY(const StoreFile file, examine_store_file(options.directory / kDataFile));
   if (!file.exists && !options.create) {
-    return fail(Errc::not_found, options.directory.string() + " holds no store");
+    return fail(Errc::not_found,
+                options.directory.string() +
+                    (file.unfinished ? " holds no store yet: its creation did not finish"
+                                     : " holds no store"));
   }
+  if (file.unfinished) FP_CHECK_OK(put_aside(options.directory));
   std::unique_ptr<LmdbKv> kv(new LmdbKv(options, std::move(lock)));
   FP_CHECK_OK(kv->open_environment(file.used_bytes()));
   FP_CHECK_OK(kv->open_tables());

@@ -9,7 +9,8 @@
 //   4. The map grows between transactions by doubling. Normal updates never grow it past
 //      map_bytes_max − reserve_bytes; freeing ones may, so that a full store can be emptied.
 //   5. No view of stored bytes outlives its transaction, and no transaction outlives its call.
-//   6. An older store is migrated only after a whole copy of it is on the disk beside it, and in one
+//   6. What losing power while it was made left of a store is put aside, and the store is made anew.
+//   7. An older store is migrated only after a whole copy of it is on the disk beside it, and in one
 //      transaction: whatever is cut off leaves the old store or the new one. The copy stays.
 //
 // A disk that others filled: blocks behind the end of the file are taken ahead (fallocate), as many as the

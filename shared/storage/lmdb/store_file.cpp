@@ -1,5 +1,6 @@
 #include "storage/lmdb/store_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -130,6 +131,54 @@ class Walk {
   std::uint64_t visited_ = 0;
 };
 
+/// More than the commit that makes the tables ever writes.
+constexpr std::uint64_t kUnfinishedPagesMax = 16;
+/// LMDB's own bound (MAX_PAGESIZE); it takes the system's page size up to that.
+constexpr std::uint64_t kPageBytesMax = 32 * 1024;
+
+std::uint64_t system_page_bytes() {
+  return std::min(static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)), kPageBytesMax);
+}
+
+bool is_meta(const Bytes& page) {
+  return read_at<std::uint32_t>(page, kMagicAt) == kMagic &&
+         (read_at<std::uint16_t>(page, kPageFlagsAt) & kPageMeta) != 0;
+}
+
+/// Whether no commit was ever durable in this file: both metas are as LMDB lays them out before the first one, or
+/// never reached the disk. The first commit syncs them before it writes its own.
+bool never_committed(const File& file, std::uint64_t file_bytes) {
+  const std::uint64_t page_bytes = system_page_bytes();
+  if (file_bytes > kUnfinishedPagesMax * page_bytes) return false;
+  for (std::uint64_t copy = 0; copy < 2; ++copy) {
+    const std::uint64_t at = copy * page_bytes;
+    if (at >= file_bytes) continue;
+    Bytes meta(std::min<std::uint64_t>(kMetaBytes, file_bytes - at));
+    if (!file.read(at, meta)) return false;
+    if (std::all_of(meta.begin(), meta.end(), [](std::uint8_t byte) { return byte == 0; }))
+      continue;
+    meta.resize(kMetaBytes, 0xFF);
+    if (!is_meta(meta) || read_at<std::uint64_t>(meta, kTransactionAt) != 0) return false;
+  }
+  return true;
+}
+
+/// What is said of a file whose first or second page is no meta page.
+Error no_meta(const File& file, const std::string& name, std::uint64_t copy) {
+  Bytes other(kMetaBytes);
+  if (copy == 1 || (file.read(system_page_bytes(), other) && is_meta(other))) {
+    return fail(
+        Errc::corrupt,
+        name + " is damaged: the " + (copy == 0 ? "first" : "second") +
+            " of the two pages that say which commit is the newest is not what was "
+            "written. Keep it aside, and restore the store from a backup or start a new one");
+  }
+  return fail(Errc::unsupported,
+              name +
+                  " is not a store of this program (it does not begin as LMDB files do): name "
+                  "another directory, or move that file away");
+}
+
 Error truncated(const std::string& name, std::uint64_t have, std::uint64_t need) {
   return fail(
       Errc::corrupt,
@@ -152,6 +201,8 @@ Result<StoreFile> examine_store_file(const std::filesystem::path& path) {
   if (!S_ISREG(status.st_mode)) return fail(Errc::unsupported, name + " is not a regular file");
   facts.file_bytes = static_cast<std::uint64_t>(status.st_size);
   if (facts.file_bytes == 0) return facts;
+  facts.unfinished = never_committed(file, facts.file_bytes);
+  if (facts.unfinished) return facts;
 
   Bytes newest;
   for (std::uint64_t copy = 0; copy < 2; ++copy) {
@@ -159,13 +210,7 @@ Result<StoreFile> examine_store_file(const std::filesystem::path& path) {
     if (!file.read(copy * facts.page_bytes, meta)) {
       return truncated(name, facts.file_bytes, copy * facts.page_bytes + kMetaBytes);
     }
-    if (read_at<std::uint32_t>(meta, kMagicAt) != kMagic ||
-        !(read_at<std::uint16_t>(meta, kPageFlagsAt) & kPageMeta)) {
-      return fail(copy == 0 ? Errc::unsupported : Errc::corrupt,
-                  name +
-                      " is not a store of this program (it does not begin as LMDB files do): name "
-                      "another directory, or move that file away");
-    }
+    if (!is_meta(meta)) return no_meta(file, name, copy);
     if (const auto version = read_at<std::uint32_t>(meta, kVersionAt); version != kDataVersion) {
       return fail(Errc::unsupported, name +
                                          " was written by another version of LMDB (data version " +

@@ -18,6 +18,9 @@ namespace fieldpost::storage {
 
 struct StoreFile {
   bool exists = false;  ///< false also for an empty file, which LMDB takes for a new one
+  /// What losing power while a store was made leaves: a few pages, and no meta page that any commit wrote. LMDB makes
+  /// its first meta pages durable only with the first commit, and refuses such a file.
+  bool unfinished = false;
   std::uint64_t file_bytes = 0;
   std::uint64_t page_bytes = 0;
   std::uint64_t last_page = 0;  ///< of the newest commit
