@@ -170,6 +170,10 @@ Result<Settings> load_settings(const fs::path& directory) {
       auto backup = backup_settings(value);
       if (!backup) return bad(backup.error().detail);
       settings.backup = *std::move(backup);
+    } else if (key == "retention" && value.is_object()) {
+      auto retention = retention_settings(value);
+      if (!retention) return bad(retention.error().detail);
+      settings.retention = *std::move(retention);
     } else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
       settings.threads = value;
     else

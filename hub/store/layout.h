@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/random_source.h"
+#include "hub/retention/settings.h"
 #include "storage/kv_hub_store.h"
 #include "storage/lmdb/lmdb_kv.h"
 #include "storage/value_codec.h"
@@ -44,6 +45,7 @@ struct Settings {
   unsigned threads = 0;  ///< 0: one per core
   std::string log_level = "info";
   std::optional<BackupSettings> backup;
+  RetentionSettings retention;
 };
 
 struct Keys {
