@@ -79,6 +79,20 @@ std::unique_ptr<backup::BackupService> backups_of(
   return std::make_unique<backup::BackupService>(std::move(parts));
 }
 
+std::unique_ptr<RetentionService> retention_of(const std::filesystem::path& directory,
+                                               std::vector<StoreParts> stores,
+                                               const schema::Registry& registry,
+                                               backup::BackupService& backups, bool scheduled) {
+  RetentionParts parts;
+  parts.directory = directory;
+  parts.stores = std::move(stores);
+  parts.registry = &registry;
+  parts.clock = keys::system_now;
+  parts.after_run = [&backups] { backups.carry_ledger(); };
+  parts.scheduled = scheduled;
+  return std::make_unique<RetentionService>(std::move(parts));
+}
+
 /// The running hub's parts, in order of construction.
 struct RunningHub {
   asio::io_context control{1};  ///< main's thread: signals, timers, news of a rollback
@@ -92,6 +106,7 @@ struct RunningHub {
   std::vector<std::unique_ptr<Writer>> writers;
   std::unique_ptr<backup::BackupService> backups;
   std::unique_ptr<SyncService> sync;
+  std::unique_ptr<RetentionService> retention;
   std::unique_ptr<Api> api;
   std::unique_ptr<net::HttpsServer> server;
   std::filesystem::path directory;
@@ -208,6 +223,7 @@ Status wire_up(RunningHub& hub, const std::filesystem::path& directory, bool new
   FP_TRY(hub.keys, load_keys(directory));
   note_dates(hub.keys);
   FP_TRY(hub.registry, schema::Registry::load(embedded_schemas()));
+  FP_CHECK_OK(check_retention_types(hub.settings.retention, *hub.registry));
   FP_TRY(hub.open, open_stores(directory, hub.keys, keys::system_random(),
                                storage::Opening::serving, new_epoch));
   for (const OpenStore& store : hub.open) {
@@ -257,6 +273,8 @@ Status make_api(RunningHub& hub) {
   parts.stores = parts_of(hub.open, hub.writers, *hub.registry);
   parts.sync = hub.sync.get();
   parts.backups = hub.backups.get();
+  hub.retention = retention_of(hub.directory, parts.stores, *hub.registry, *hub.backups, true);
+  parts.retention = hub.retention.get();
   parts.counters = &hub.server->counters();
   hub.scrubber = std::make_unique<Scrubber>(parts.stores, keys::system_now);
   parts.scrubber = hub.scrubber.get();
@@ -321,6 +339,7 @@ void run_until_signal(RunningHub& hub) {
   control.run();
   spdlog::info("stopping: finishing what has arrived");
   // A backup under way is given up; the next one goes on from what it wrote.
+  hub.retention->stop();
   hub.backups->stop();
   hub.scrubber->stop();  // it waits for the writers
   // The writers first: what they commit now is acknowledged before the streams are told to close.
@@ -371,6 +390,8 @@ Result<std::unique_ptr<LocalHub>> LocalHub::open(const std::filesystem::path& di
   ApiParts parts;
   parts.backups = hub->backups_.get();
   parts.stores = parts_of(hub->open_, hub->writers_, *hub->registry_);
+  hub->retention_ = retention_of(directory, parts.stores, *hub->registry_, *hub->backups_, false);
+  parts.retention = hub->retention_.get();
   parts.registry = &*hub->registry_;
   parts.keys = &hub->keys_;
   parts.settings = hub->settings_;

@@ -26,6 +26,7 @@ class LocalHub {
   std::optional<schema::Registry> registry_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::unique_ptr<backup::BackupService> backups_;
+  std::unique_ptr<RetentionService> retention_;
   std::unique_ptr<Api> api_;
 };
 

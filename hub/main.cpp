@@ -9,6 +9,7 @@
 #include "hub/cli/export.h"
 #include "hub/cli/print.h"
 #include "hub/cli/recovery.h"
+#include "hub/cli/retention.h"
 #include "hub/store/certificate.h"
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -354,6 +355,51 @@ void add_recovery_commands(CLI::App& app, Options& o, int& code) {
   }
 }
 
+void add_retention_commands(CLI::App& app, Options& o, int& code) {
+  auto* retention = app.add_subcommand("retention", "How long records are kept, and erasing them")
+                        ->require_subcommand(1);
+  retention->add_subcommand("show", "The rules of hub.json, and what was erased by them")
+      ->callback(
+          [&] { code = show(o, Client(o.data).call("GET", "/v1/retention"), print_retention); });
+  retention->add_subcommand("plan", "What is due and what keeps the rest; nothing is erased")
+      ->callback([&] {
+        code = show(o, Client(o.data).call("GET", "/v1/retention/plan"), print_retention_plan);
+      });
+  auto* run = retention->add_subcommand("run", "Erase what is due");
+  run->add_option("--by", o.author, "Who orders it");
+  run->callback([&] {
+    json body = json::object();
+    if (!o.author.empty()) body["author"] = o.author;
+    code = show(o, Client(o.data).call("POST", "/v1/retention/run", body), print_retention_run);
+  });
+  auto* hold = app.add_subcommand("hold", "Legal holds: records that no rule may erase")
+                   ->require_subcommand(1);
+  auto* add = hold->add_subcommand(
+      "add",
+      "Keep a record and all it leads to (a case: its stops and seizures). Example: hold add ID "
+      "--reason \"court case 71/2026\" --by prosecutor-3");
+  add->add_option("record", o.id, "A record's id")->required();
+  add->add_option("--reason", o.note, "Why")->required();
+  add->add_option("--by", o.author, "Who says so")->required();
+  add->callback([&] {
+    const json body = {{"record", o.id}, {"reason", o.note}, {"author", o.author}};
+    code = show(o, Client(o.data).call("POST", "/v1/holds", body), print_hold);
+  });
+  hold->add_subcommand("list", "All that were ever put, lifted ones too")->callback([&] {
+    code = show(o, Client(o.data).call("GET", "/v1/holds"), print_holds);
+  });
+  auto* lift = hold->add_subcommand("lift", "Lift one; it stays on the list");
+  lift->add_option("id", o.id, "Of the hold, as `hold list` shows it")->required();
+  lift->add_option("--reason", o.note, "Why")->required();
+  lift->add_option("--by", o.author, "Who says so")->required();
+  lift->callback([&] {
+    const json body = {{"reason", o.note}, {"author", o.author}};
+    code =
+        show(o, Client(o.data).call("POST", net::make_target({"v1", "holds", o.id, "lift"}), body),
+             print_hold);
+  });
+}
+
 int backup_verify_command(const Options& o) {
   const auto answer = backup_verify(o.data, o.check);
   const int shown = show(o, answer, print_backup_verify);
@@ -485,6 +531,7 @@ int main(int argc, char** argv) {
   add_recovery_commands(app, o, code);
   add_export_commands(app, o, code);
   add_backup_commands(app, o, code);
+  add_retention_commands(app, o, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -84,6 +84,7 @@ Api::Api(ApiParts parts) : parts_(std::move(parts)) {
   StateRoutes::add(*this);
   ExportRoutes::add(*this);
   BackupRoutes::add(*this);
+  RetentionRoutes::add(*this);
 }
 
 Api::~Api() { stopping_ = true; }
@@ -167,6 +168,10 @@ Result<std::pair<std::size_t, model::Record>> Api::find(const std::string& text)
   for (std::size_t i = 0; i < readers_.size(); ++i) {
     FP_TRY(auto record, readers_[i]->record(*id));
     if (record) return std::pair<std::size_t, model::Record>(i, std::move(*record));
+    FP_TRY(const auto erased, readers_[i]->erased(*id));
+    if (erased)
+      return fail(Errc::not_found, "record " + text + " was erased at " + to_text(erased->at) +
+                                       " (" + erased->rule + ")");
   }
   return fail(Errc::not_found,
               "no record " + text + " at this hub; `fieldpost-hub records` lists them");

@@ -22,6 +22,7 @@
 #include "hub/backup/service.h"
 #include "hub/io/scrubber.h"
 #include "hub/io/sync_service.h"
+#include "hub/retention/service.h"
 #include "hub/store/layout.h"
 #include "net/router.h"
 #include "net/server.h"
@@ -34,6 +35,7 @@ struct ApiParts {
   std::vector<StoreParts> stores;
   SyncService* sync = nullptr;  ///< absent when the command line opened the store itself
   backup::BackupService* backups = nullptr;  ///< absent in tests of other things
+  RetentionService* retention = nullptr;     ///< likewise
   const net::ServerCounters* counters = nullptr;
   const Scrubber* scrubber = nullptr;  ///< likewise
   const schema::Registry* registry = nullptr;
@@ -65,6 +67,7 @@ class Api {
   friend struct StateRoutes;
   friend struct ExportRoutes;
   friend struct BackupRoutes;
+  friend struct RetentionRoutes;
 
   using Answer = std::function<Result<nlohmann::json>(const net::HttpRequest&)>;
   void add(std::string_view method, std::string_view pattern, Answer answer);

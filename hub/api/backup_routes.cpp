@@ -65,6 +65,7 @@ json standing_json(const backup::Standing& standing) {
   out["restorable"] = standing.restorable;
   out["broken"] = standing.broken;
   out["last_attempt_at"] = time_or_null(standing.last_attempt);
+  out["ledger_fault"] = standing.ledger_fault.empty() ? json(nullptr) : json(standing.ledger_fault);
   out["fault"] = standing.last_error.empty() ? json(nullptr) : json(standing.last_error);
   return out;
 }

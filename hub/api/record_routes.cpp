@@ -182,6 +182,8 @@ Result<json> RecordRoutes::show(const Api& api, const net::HttpRequest& request)
   FP_TRY(const auto decided, api.readers_[found.first]->recovered(found.second.id));
   for (const storage::RecoveredEntry& entry : decided)
     out["recovered"].push_back(recovered_json(entry));
+  FP_TRY(json holds, RetentionRoutes::holds_of(api, found.first, found.second.id));
+  if (!holds.empty()) out["holds"] = std::move(holds);
   return out;
 }
 

@@ -74,6 +74,20 @@ struct BackupRoutes {
   static void make(Api& api, const net::HttpRequest& request, const net::Responder& respond);
 };
 
+struct RetentionRoutes {
+  static void add(Api& api);
+  /// The holds that keep a record now: its own, and those of records that lead to it.
+  static Result<nlohmann::json> holds_of(const Api& api, std::size_t store, const RecordId& id);
+
+ private:
+  static Result<nlohmann::json> show(const Api& api, const net::HttpRequest& request);
+  static void plan(Api& api, const net::HttpRequest& request, const net::Responder& respond);
+  static void run(Api& api, const net::HttpRequest& request, const net::Responder& respond);
+  static Result<nlohmann::json> holds(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> add_hold(const Api& api, const net::HttpRequest& request);
+  static Result<nlohmann::json> lift_hold(const Api& api, const net::HttpRequest& request);
+};
+
 /// What status says of the backups.
 nlohmann::json standing_json(const backup::Standing& standing);
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.

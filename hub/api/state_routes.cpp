@@ -31,7 +31,9 @@ json counts_json(const storage::HubCounts& counts) {
           {"room_bytes", counts.room_bytes},
           {"damaged", counts.damaged},
           {"mended", counts.mended},
-          {"staged", counts.staged}};
+          {"staged", counts.staged},
+          {"erased", counts.erased},
+          {"holds", counts.holds}};
 }
 
 struct Metrics {
@@ -63,6 +65,8 @@ void Metrics::store(const prometheus::Labels& labels, const Result<storage::HubC
           static_cast<double>(counts->held), labels);
     gauge("fieldpost_hub_quarantined", "Changes in quarantine.",
           static_cast<double>(counts->quarantined), labels);
+    gauge("fieldpost_hub_erased_records", "Records erased by retention.",
+          static_cast<double>(counts->erased), labels);
     gauge("fieldpost_hub_store_bytes", "Bytes of the store in use.",
           static_cast<double>(counts->store_bytes), labels);
     gauge("fieldpost_hub_store_room_bytes", "Bytes that may still be stored.",
@@ -108,7 +112,9 @@ Proof prove(const std::vector<StoreParts>& stores, const std::atomic<bool>& stop
                                 {"signatures", report->signatures},
                                 {"records", report->records},
                                 {"gaps", report->gaps},
-                                {"missing", report->missing}};
+                                {"missing", report->missing},
+                                {"erased", report->erased},
+                                {"erased_changes", report->erased_changes}};
   }
   return proof;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "hub/backup/chunk.h"
+#include "hub/backup/ledger.h"
 #include "hub/store/layout.h"
 #include "storage/hub_backup.h"
 #include "storage/kv_tables.h"
@@ -17,13 +18,18 @@ namespace {
 constexpr std::size_t kNamedMax = 10;
 constexpr std::string_view kKeysFolder = "keys/";
 
-Result<std::unique_ptr<storage::ValueCodec>> codec_of(const Manifest& manifest) {
+Result<crypto::SymmetricKey> store_key_of(const Manifest& manifest) {
   const auto file = std::find_if(manifest.files.begin(), manifest.files.end(),
                                  [](const FileCopy& one) { return one.path == "keys/store.key"; });
   crypto::SymmetricKey key;
   if (file == manifest.files.end() || file->content.size() != key.bytes.size())
     return fail(Errc::corrupt, "the backup holds no keys/store.key");
   std::copy(file->content.begin(), file->content.end(), key.bytes.begin());
+  return key;
+}
+
+Result<std::unique_ptr<storage::ValueCodec>> codec_of(const Manifest& manifest) {
+  FP_TRY(const crypto::SymmetricKey key, store_key_of(manifest));
   return store_codec(key);
 }
 
@@ -199,6 +205,7 @@ struct Loading {
   storage::ValueCodec& codec;
   const Progress& progress;
   Restored& restored;
+  crypto::SymmetricKey key;
   std::uint64_t bytes = 0;
 
   Status store(const StoreCopy& copy, const fs::path& folder, const Epoch& epoch, Instant time) {
@@ -230,7 +237,27 @@ struct Loading {
       restored.entries += entries;
     }
     FP_CHECK_OK(loader.finish());
-    return storage::mark_restored(*kv, epoch, time);
+    FP_CHECK_OK(storage::mark_restored(*kv, epoch, time));
+    return catch_up(copy.name, *kv, epoch, time);
+  }
+
+  /// What was erased or put on hold since the backup.
+  Status catch_up(const std::string& name, storage::LmdbKv& kv, const Epoch& epoch, Instant time) {
+    const auto maker = [this] { return store_codec(key); };
+    FP_TRY(const auto opened,
+           storage::open_hub_store(kv, maker, {repository.head().hub, epoch, StartId{}},
+                                   storage::Opening::looking));
+    const auto reader = opened->reader();
+    const LedgerStore store{
+        name,
+        reader.get(),
+        [&](const std::function<void(storage::HubStore&)>& body) { body(*opened); },
+        {}};
+    FP_TRY(const Carried carried, carry_ledger(repository, {store}, time, false));
+    restored.erased_again += carried.taken.erased;
+    restored.holds_again += carried.taken.holds;
+    for (const std::string& fault : carried.faults) note(restored.ledger_faults, fault);
+    return {};
   }
 };
 
@@ -250,10 +277,14 @@ Result<Restored> restore(Repository& repository, const Manifest& manifest,
       FP_CHECK_OK(write_file(place.path(), file));
   }
   if (settings == nullptr) return fail(Errc::corrupt, "the backup holds no hub.json");
-  Restored restored{manifest.number, manifest.time, manifest.hub_name, 0, {}};
+  Restored restored;
+  restored.number = manifest.number;
+  restored.time = manifest.time;
+  restored.hub_name = manifest.hub_name;
   FP_TRY(const auto codec, codec_of(manifest));
   const auto epoch = random_id<Epoch>(random);
-  Loading loading{repository, *codec, progress, restored, 0};
+  FP_TRY(const crypto::SymmetricKey key, store_key_of(manifest));
+  Loading loading{repository, *codec, progress, restored, key, 0};
   for (const char* name : kStoreNames) {
     const auto copy = std::find_if(manifest.stores.begin(), manifest.stores.end(),
                                    [&](const StoreCopy& one) { return one.name == name; });

@@ -5,7 +5,8 @@
 //   1. What is read is checked as it comes: each file opens under its name, keys ascend, each value decodes under
 //      the store's own key. Nothing is taken on trust from an earlier check.
 //   2. A restored hub has its folder's name only when it is whole; before that there is no hub.json in it.
-//   3. A restored store says that it is one: a fresh epoch, no mark of a clean stop, from when the backup is.
+//   3. What the ledger beside the backups says was erased since is erased again before the folder has its name.
+//   4. A restored store says that it is one: a fresh epoch, no mark of a clean stop, from when the backup is.
 #pragma once
 
 #include <map>
@@ -54,6 +55,9 @@ struct Restored {
   std::string hub_name;
   std::uint64_t entries = 0;
   std::vector<std::string> damaged;  ///< values that decode nowhere; they are there as they were
+  std::uint64_t erased_again = 0;    ///< records that the ledger says were erased since
+  std::uint64_t holds_again = 0;     ///< legal holds put or lifted since
+  std::vector<std::string> ledger_faults;  ///< of the ledger: what was erased since may be back
 };
 
 /// Makes `directory` a hub again as it was. Errors: `already_exists`; `corrupt`, `not_found` naming the file of the

@@ -65,20 +65,81 @@ Status BackupService::request(bool full, Done done) {
   return {};
 }
 
+void BackupService::carry_ledger() {
+  {
+    const std::lock_guard lock(mutex_);
+    carry_ = true;
+  }
+  wake_.notify_one();
+}
+
+Result<Carried> BackupService::carry_to(Repository& repository) {
+  std::vector<std::unique_ptr<storage::HubReader>> readers;
+  std::vector<LedgerStore> stores;
+  for (const ServiceParts::Store& store : parts_.stores) {
+    Writer* writer = store.writer;
+    writer->run([&](storage::HubStore& hub) { readers.push_back(hub.reader()); });
+    if (readers.size() == stores.size()) return fail(Errc::closed, "the hub is stopping");
+    stores.push_back({store.source.name, readers.back().get(),
+                      [writer](const auto& body) { writer->run(body); },
+                      [writer](const std::vector<storage::ErasedRecord>& records) {
+                        storage::BatchResult moved;
+                        for (const storage::ErasedRecord& one : records)
+                          moved.touched.push_back({one.id, one.unit, 0, one.position, false});
+                        writer->announce(moved);
+                      }});
+  }
+  return backup::carry_ledger(repository, stores, parts_.clock(), true);
+}
+
+bool BackupService::carry() {
+  const auto carried = [&]() -> Result<Carried> {
+    FP_TRY(const BackupSettings configured, settings());
+    FP_TRY(Repository repository, repository(configured));
+    FP_TRY(const storage::StoreLock held, repository.lock());
+    return carry_to(repository);
+  }();
+  const std::lock_guard lock(mutex_);
+  const bool none = !carried && !standing_.settings && carried.error().is(Errc::not_found);
+  std::string fault;
+  if (!carried && !none) fault = carried.error().detail;
+  if (carried && !carried->faults.empty()) fault = carried->faults.front();
+  if (!fault.empty() && fault != standing_.ledger_fault) spdlog::error("{}", fault);
+  standing_.ledger_fault = fault;
+  if (carried && carried->taken.erased + carried->taken.holds > 0)
+    spdlog::warn(
+        "the ledger beside the backups knew more than this store: {} records erased again, {} "
+        "legal "
+        "holds put or lifted again",
+        carried->taken.erased, carried->taken.holds);
+  return carried.has_value() || none;
+}
+
 void BackupService::loop() {
   be_modest();
-  if (parts_.scheduled) look();
+  if (parts_.scheduled) {
+    look();
+    carry_again_ = !carry();
+  }
   while (true) {
     std::optional<Wish> wish;
+    bool carry_now = false;
+    bool stop_now = false;
     {
       std::unique_lock lock(mutex_);
+      const auto wanted = [&] { return stopping_ || wish_ || carry_; };
       if (parts_.scheduled)
-        wake_.wait_for(lock, !due() ? Steady::duration(kLook) : Steady::duration{0},
-                       [&] { return stopping_ || wish_; });
+        wake_.wait_for(lock, !due() ? Steady::duration(kLook) : Steady::duration{0}, wanted);
       else
-        wake_.wait(lock, [&] { return stopping_ || wish_; });
-      if (stopping_) break;
-      if (!wish_ && !due()) continue;
+        wake_.wait(lock, wanted);
+      carry_now = std::exchange(carry_, false) || carry_again_;
+      stop_now = stopping_;
+    }
+    if (carry_now) carry_again_ = !carry();
+    if (stop_now) break;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!wish_ && !(parts_.scheduled && due())) continue;
       wish.swap(wish_);
       running_ = true;
     }
@@ -155,6 +216,9 @@ Result<Made> BackupService::make(bool full) {
   Origin origin{parts_.directory, repository.head().hub, parts_.hub_name,
                 parts_.epoch,     parts_.keys->store,    {}};
   for (const ServiceParts::Store& store : parts_.stores) origin.sources.push_back(store.source);
+  // First what must outlive this backup, too. Its faults are told where they are looked for.
+  if (const auto carried = carry_to(repository); !carried && carried.error().is(Errc::closed))
+    return carried.error();
   const Order order{full, configured.keep, parts_.clock(), [this] { return stopping_.load(); }};
   return make_backup(repository, origin, order);
 }

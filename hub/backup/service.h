@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "hub/backup/backup.h"
+#include "hub/backup/ledger.h"
 #include "hub/io/writer.h"
 
 namespace fieldpost::hub::backup {
@@ -46,7 +47,8 @@ struct Standing {
   std::size_t restorable = 0;
   std::size_t broken = 0;
   std::optional<Instant> last_attempt;
-  std::string last_error;  ///< of the last attempt, or why the repository cannot be read
+  std::string ledger_fault;  ///< why the list of erased records is not (wholly) beside the backups
+  std::string last_error;    ///< of the last attempt, or why the repository cannot be read
 };
 
 class BackupService {
@@ -67,6 +69,9 @@ class BackupService {
 
   /// `done` hears it on the service's thread. Errors: `conflict` while one is being made or waits.
   Status request(bool full, Done done);
+  /// What was erased or put on hold is to be carried to the ledger beside the backups: soon, and again until it is
+  /// there. Nothing happens while no backups are configured.
+  void carry_ledger();
   /// Reads the repository now. Errors: `not_found` when none is configured; the repository's.
   Result<std::vector<Listed>> list();
   Standing standing();
@@ -84,6 +89,9 @@ class BackupService {
   Result<BackupSettings> settings() const;
   Result<Repository> repository(const BackupSettings& settings) const;
   Result<Made> attempt(bool full);
+  /// Now. False when it has to be tried again.
+  bool carry();
+  Result<Carried> carry_to(Repository& repository);
   Result<Made> make(bool full);
   /// Reads the list, restates the watermark, remembers what it saw.
   void look();
@@ -95,6 +103,8 @@ class BackupService {
   std::condition_variable wake_;
   std::optional<Wish> wish_;
   bool running_ = false;
+  bool carry_ = false;        ///< wanted
+  bool carry_again_ = false;  ///< the last time did not succeed; the service's thread only
   Standing standing_;
   std::optional<std::chrono::steady_clock::time_point> not_before_;
   std::atomic<bool> stopping_{false};

@@ -15,6 +15,7 @@ constexpr std::string_view kFileTag("fieldpost.v1.backup-file\0", 25);
 constexpr std::string_view kMagic("FPBK\x01", 5);
 constexpr std::uint8_t kChunkKind = 'c';
 constexpr std::uint8_t kManifestKind = 'm';
+constexpr std::uint8_t kLedgerKind = 'l';
 constexpr std::size_t kHeadBytes = 6 + crypto::kAeadNonceBytes;
 /// One entry at most above the usual size of a chunk.
 constexpr std::size_t kChunkPlainMax = storage::kValueBytesMax + (std::size_t{1} << 20);
@@ -99,6 +100,14 @@ Result<Bytes> Vault::open_chunk(const ChunkId& id, BytesView file) {
 
 Bytes Vault::seal_manifest(std::uint64_t number, BytesView plain) {
   return seal(kManifestKind, number_name(number), plain);
+}
+
+Bytes Vault::seal_ledger(std::uint64_t number, BytesView plain) {
+  return seal(kLedgerKind, number_name(number), plain);
+}
+
+Result<Bytes> Vault::open_ledger(std::uint64_t number, BytesView file) {
+  return open(kLedgerKind, number_name(number), file, kManifestPlainMax);
 }
 
 Result<Bytes> Vault::open_manifest(std::uint64_t number, BytesView file) {

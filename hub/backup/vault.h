@@ -33,6 +33,10 @@ class Vault {
   Bytes seal_chunk(const ChunkId& id, BytesView plain);
   /// Errors: `corrupt` when the file is not what was written under that name.
   Result<Bytes> open_chunk(const ChunkId& id, BytesView file);
+  /// A file of the ledger of what must outlive every backup.
+  Bytes seal_ledger(std::uint64_t number, BytesView plain);
+  /// Errors: `corrupt`; also when another hub wrote it.
+  Result<Bytes> open_ledger(std::uint64_t number, BytesView file);
   Bytes seal_manifest(std::uint64_t number, BytesView plain);
   /// Errors: `corrupt`; also when another hub wrote it.
   Result<Bytes> open_manifest(std::uint64_t number, BytesView file);

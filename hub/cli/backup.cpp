@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "hub/backup/backup.h"
+#include "hub/backup/ledger.h"
 #include "hub/backup/read.h"
 #include "keys/clock.h"
 #include "keys/random.h"
@@ -178,7 +179,12 @@ Result<json> backup_verify(const fs::path& directory, const BackupCheck& what) {
     good = good && one["faults"].empty() && one["damaged"].empty();
     all.push_back(std::move(one));
   }
-  return json{{"verified", good}, {"backups", std::move(all)}};
+  FP_TRY(const auto ledger, backup::read_ledger_files(repository));
+  const auto faults = backup::ledger_faults(ledger);
+  return json{{"verified", good && faults.empty()},
+              {"ledger_files", ledger.size()},
+              {"ledger_faults", faults},
+              {"backups", std::move(all)}};
 }
 
 Result<json> restore_hub(const fs::path& directory, const Restoring& what) {
@@ -204,6 +210,9 @@ Result<json> restore_hub(const fs::path& directory, const Restoring& what) {
               {"directory", directory.string()},
               {"entries", done.entries},
               {"damaged", done.damaged},
+              {"erased_again", done.erased_again},
+              {"holds_again", done.holds_again},
+              {"ledger_faults", done.ledger_faults},
               {"passed_over", choice.passed_over},
               {"repository_moved", elsewhere},
               {"repository", what.from}};
@@ -237,6 +246,12 @@ BackupHealth backup_health(const fs::path& directory, const Settings& settings, 
                             " cannot be restored: " + one.fault +
                             "; `fieldpost-hub backup run --full` writes anew what the hub has");
     }
+  }
+  if (const auto ledger = backup::read_ledger_files(*repository)) {
+    for (const std::string& fault : backup::ledger_faults(*ledger))
+      health.mend.push_back(fault +
+                            "; put it back from a copy of the folder, or begin a new one "
+                            "with `fieldpost-hub backup setup`: it gets the whole list");
   }
   const std::int64_t interval_ms = std::int64_t{settings.backup->every_hours} * 3'600'000;
   if (newest == nullptr) {
@@ -329,6 +344,7 @@ void print_backup_verify(const json& answer) {
     for (const json& place : one["damaged"])
       say(name + ": DAMAGED in the store itself: " + shown(place));
   }
+  for (const json& fault : answer["ledger_faults"]) say("FAULT: " + shown(fault));
 }
 
 void print_restored(const json& answer) {
@@ -339,6 +355,14 @@ void print_restored(const json& answer) {
     say("A NEWER ONE CANNOT BE RESTORED: backup " + shown(newer));
   for (const json& place : answer["damaged"])
     say("DAMAGED before the backup was made, and so here: " + shown(place));
+  if (answer["erased_again"] != 0 || answer["holds_again"] != 0)
+    say("By the ledger beside the backups " + shown(answer["erased_again"]) +
+        " records that were erased since are erased again, " + shown(answer["holds_again"]) +
+        " legal holds are put or lifted again.");
+  for (const json& fault : answer["ledger_faults"])
+    say("DAMAGED: " + shown(fault) +
+        ". Records erased since may be back, legal holds gone: look at `retention plan` and `hold "
+        "list` before it runs");
   say("What came to the hub after that moment is not in it: tablets that still hold it have to "
       "send");
   say("it again, and what an operator decided since has to be decided again.");
@@ -367,6 +391,9 @@ std::string backup_line(const json& backup) {
   if (backup["broken"] != 0) out += ", " + shown(backup["broken"]) + " CANNOT BE RESTORED";
   out += "; every " + shown(backup["every_hours"]) + " hours to " + shown(backup["directory"]);
   if (backup["running"].get<bool>()) out += "; one is being made";
+  if (backup.contains("ledger_fault") && !backup["ledger_fault"].is_null())
+    out += "\n  NOT BESIDE THE BACKUPS: what was erased or put on hold: " +
+           shown(backup["ledger_fault"]);
   if (!backup["fault"].is_null()) out += "\n  LAST ATTEMPT FAILED: " + shown(backup["fault"]);
   return out;
 }

@@ -195,6 +195,12 @@ void print_record(const json& record) {
       line("  RECOVERED: " + text(entry["kind"]) + ", by " + text(entry["author"]) + " at " +
            text(entry["at"]) + ": " + text(entry["note"]));
   }
+  if (record.contains("holds")) {
+    for (const json& hold : record["holds"])
+      line("  LEGAL HOLD " + text(hold["id"]) + ", by " + text(hold["author"]) + " at " +
+           text(hold["at"]) + ": " + text(hold["reason"]) +
+           (hold["record"] == record["id"] ? "" : " (of record " + text(hold["record"]) + ")"));
+  }
   line("  version " + text(record["version"]));
 }
 
@@ -332,9 +338,14 @@ void print_verify(const json& answer) {
               : "; " + text(store["missing"]) +
                     " more changes are missing, as their tablets have signed: " +
                     text(store["gaps"]) + " gaps";
+      const std::string erased = store.value("erased", 0) == 0
+                                     ? ""
+                                     : "; " + text(store["erased"]) + " records are erased, " +
+                                           text(store["erased_changes"]) +
+                                           " changes of theirs proved by their hashes";
       line(name + ": good. " + text(store["changes"]) + " changes in " + text(store["chains"]) +
            " chains, " + text(store["signatures"]) + " signatures, " + text(store["records"]) +
-           " records replayed and equal" + gaps);
+           " records replayed and equal" + gaps + erased);
     }
   }
 }

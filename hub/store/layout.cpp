@@ -178,6 +178,10 @@ Result<Settings> load_settings(const fs::path& directory) {
       auto connections = connection_settings(value);
       if (!connections) return bad(connections.error().detail);
       settings.connections = *connections;
+    } else if (key == "retention" && value.is_object()) {
+      auto retention = retention_settings(value);
+      if (!retention) return bad(retention.error().detail);
+      settings.retention = *std::move(retention);
     } else if (key == "threads" && number && value.get<std::uint64_t>() <= 256)
       settings.threads = value;
     else

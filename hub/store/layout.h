@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/random_source.h"
+#include "hub/retention/settings.h"
 #include "hub/store/connections.h"
 #include "storage/kv_hub_store.h"
 #include "storage/lmdb/lmdb_kv.h"
@@ -46,6 +47,7 @@ struct Settings {
   std::string log_level = "info";
   std::optional<BackupSettings> backup;
   ConnectionSettings connections;
+  RetentionSettings retention;
 };
 
 struct Keys {

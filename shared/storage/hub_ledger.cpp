@@ -21,7 +21,12 @@ Status note_in_ledger(KvWrite& write, ValueCodec& codec, LedgerKind kind, BytesV
 Result<LedgerState> read_ledger(const KvRead& read, ValueCodec& codec) {
   LedgerState state;
   FP_TRY(const auto value, read.get(kMeta, as_bytes(kMetaLedgerRead)));
-  if (value) state.read = Unpacker(*value).u64();
+  if (value) {
+    Unpacker in(*value);
+    state.read.number = in.u64();
+    state.read.hash = in.id<Hash>();
+    FP_CHECK_OK(in.finish("place in the ledger"));
+  }
   FP_CHECK_OK(
       read.scan(kLedger, {}, {}, [&](BytesView key, BytesView entry) -> Result<KvRead::Step> {
         FP_TRY(Bytes plain, codec.decode(kLedger, key, entry));
@@ -32,7 +37,7 @@ Result<LedgerState> read_ledger(const KvRead& read, ValueCodec& codec) {
   return state;
 }
 
-Status ledger_written(KvWrite& write, std::uint64_t file, std::uint64_t last) {
+Status ledger_written(KvWrite& write, const LedgerPlace& file, std::uint64_t last) {
   std::vector<Bytes> done;
   FP_CHECK_OK(write.scan(kLedger, {}, {}, [&](BytesView key, BytesView) -> Result<KvRead::Step> {
     if (Unpacker(key).u64() > last) return KvRead::Step::stop;
@@ -40,7 +45,22 @@ Status ledger_written(KvWrite& write, std::uint64_t file, std::uint64_t last) {
     return KvRead::Step::more;
   }));
   for (const Bytes& key : done) FP_CHECK_OK(write.erase(kLedger, key));
-  return write.put(kMeta, as_bytes(kMetaLedgerRead), Packer().u64(file).bytes());
+  return write.put(kMeta, as_bytes(kMetaLedgerRead),
+                   Packer().u64(file.number).id(file.hash).bytes());
+}
+
+Result<std::vector<Bytes>> whole_ledger(const KvRead& read, ValueCodec& codec) {
+  std::vector<Bytes> all;
+  FP_CHECK_OK(
+      read.scan(kErased, {}, {}, [&](BytesView key, BytesView value) -> Result<KvRead::Step> {
+        FP_TRY(const Bytes plain, codec.decode(kErased, key, value));
+        all.push_back(pack_ledger_entry(LedgerKind::erased, plain));
+        return KvRead::Step::more;
+      }));
+  FP_TRY(const auto holds, read_holds(read, codec));
+  for (const LegalHold& hold : holds)
+    all.push_back(pack_ledger_entry(LedgerKind::hold, pack_hold(hold)));
+  return all;
 }
 
 Status take_ledger_entry(KvWrite& write, ValueCodec& codec, BytesView entry, LedgerTaken& taken) {

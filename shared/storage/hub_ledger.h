@@ -21,7 +21,9 @@ Status note_in_ledger(KvWrite& write, ValueCodec& codec, LedgerKind kind, BytesV
 
 Result<LedgerState> read_ledger(const KvRead& read, ValueCodec& codec);
 /// The waiting entries up to number `last` are durable in file `file`, and all files up to that one are taken in.
-Status ledger_written(KvWrite& write, std::uint64_t file, std::uint64_t last);
+Status ledger_written(KvWrite& write, const LedgerPlace& file, std::uint64_t last);
+/// All that this store knows, for a ledger that has lost it, or a new one.
+Result<std::vector<Bytes>> whole_ledger(const KvRead& read, ValueCodec& codec);
 
 /// Takes one entry in. Errors: `corrupt` or `unsupported` for one that is none.
 Status take_ledger_entry(KvWrite& write, ValueCodec& codec, BytesView entry, LedgerTaken& taken);

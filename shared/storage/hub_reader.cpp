@@ -353,6 +353,11 @@ class KvHubReader final : public HubReader {
     });
   }
 
+  Result<std::vector<Bytes>> whole_ledger() const override {
+    return in_view<std::vector<Bytes>>(
+        [&](const KvRead& read) { return storage::whole_ledger(read, *codec_); });
+  }
+
   Result<LedgerState> ledger() const override {
     return in_view<LedgerState>([&](const KvRead& read) { return read_ledger(read, *codec_); });
   }

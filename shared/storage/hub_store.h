@@ -389,6 +389,7 @@ class HubReader {
                                           const KeptByHold& kept) const = 0;
   /// How this store stands to the ledger beside the backups (hub_ledger.h).
   virtual Result<LedgerState> ledger() const = 0;
+  virtual Result<std::vector<Bytes>> whole_ledger() const = 0;
 
   /// Recomputes every chain and signature, replays every record from the log and compares.
   /// Errors: `chain_broken`, `bad_signature` or `corrupt`, naming the first bad entry.
@@ -503,10 +504,10 @@ class HubStore {
   /// what holds keep. Errors: `corrupt` when a hold, or what it keeps, cannot be read: then nothing is erased.
   virtual Result<ErasureReport> erase(const ErasureOrder& order) = 0;
   /// Takes in what file `file` of the ledger says: erases again, puts holds again, lifts them.
-  virtual Result<LedgerTaken> take_ledger(std::uint64_t file,
+  virtual Result<LedgerTaken> take_ledger(const LedgerPlace& file,
                                           const std::vector<Bytes>& entries) = 0;
   /// See hub_ledger.h.
-  virtual Status ledger_written(std::uint64_t file, std::uint64_t last) = 0;
+  virtual Status ledger_written(const LedgerPlace& file, std::uint64_t last) = 0;
 
   // ---- starting and stopping ----
   /// The last commit of a start: whatever follows is another start. The epoch goes on over it.

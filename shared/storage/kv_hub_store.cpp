@@ -310,7 +310,8 @@ class KvHubStore final : public HubStore {
     return report;
   }
 
-  Result<LedgerTaken> take_ledger(std::uint64_t file, const std::vector<Bytes>& entries) override {
+  Result<LedgerTaken> take_ledger(const LedgerPlace& file,
+                                  const std::vector<Bytes>& entries) override {
     LedgerTaken taken;
     for (const Bytes& entry : entries) {
       FP_CHECK_OK(kv_.update(
@@ -321,7 +322,7 @@ class KvHubStore final : public HubStore {
     return taken;
   }
 
-  Status ledger_written(std::uint64_t file, std::uint64_t last) override {
+  Status ledger_written(const LedgerPlace& file, std::uint64_t last) override {
     return kv_.update([&](KvWrite& write) { return storage::ledger_written(write, file, last); },
                       UpdateKind::freeing);
   }

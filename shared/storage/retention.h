@@ -119,9 +119,15 @@ struct ErasureReport {
   std::uint64_t changes = 0;  ///< in the log, of the erased ones
 };
 
+/// A file of the ledger: its number and the hash of its bytes, so that another ledger is told from this one.
+struct LedgerPlace {
+  std::uint64_t number = 0;
+  Hash hash;
+  friend bool operator==(const LedgerPlace&, const LedgerPlace&) = default;
+};
 /// How this store stands to the ledger.
 struct LedgerState {
-  std::uint64_t read = 0;      ///< files of it up to here are taken in; 0 none
+  LedgerPlace read;            ///< files of it up to here are taken in; 0 none
   std::vector<Bytes> waiting;  ///< entries that are in no file yet, oldest first
   std::uint64_t last = 0;      ///< the number of the last of them
 };

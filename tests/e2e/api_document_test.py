@@ -138,6 +138,15 @@ class ApiDocument(scenario.Scenario):
         actor, counter = bad["dot"].split(":")
         for ruling in ("retry", "accept"):
             self.check("POST", "/v1/quarantine/{actor}/{counter}", f"/v1/quarantine/{actor}/{counter}", {"ruling": ruling, "note": "why"})
+        hold = self.check("POST", "/v1/holds", None, {"record": record, "reason": "court case 71", "author": "prosecutor-3"})
+        self.assertEqual(self.check("GET", "/v1/records/{id}", f"/v1/records/{record}")["holds"], [hold])
+        settings = self.the_hub.path / "hub.json"  # read anew at each look
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "retention": {"stop": {"years": 5}, "every_hours": 24}}))
+        self.assertEqual(self.check("GET", "/v1/retention")["types"][0]["rule"], "stop: 5 years")
+        self.assertEqual(self.check("GET", "/v1/retention/plan")["types"][0]["young"], 2)
+        self.assertEqual(self.check("POST", "/v1/retention/run", None, {"author": "OP-1"})["types"][0]["erased"], 0)
+        lifted = self.check("POST", "/v1/holds/{id}/lift", f"/v1/holds/{hold['id']}/lift", {"reason": "acquitted", "author": "judge-1"})
+        self.assertEqual(self.check("GET", "/v1/holds")["holds"], [lifted])
         self.check("POST", "/v1/verify")
         self.assertEqual(self.check("POST", "/v1/backup", None, {"full": True})["number"], 2)
         self.assertEqual([one["number"] for one in self.check("GET", "/v1/backups")["backups"]], [1, 2])

@@ -285,17 +285,18 @@ TEST_CASE(
   REQUIRE(hub.store->erase(order_for({1}))->erased.size() == 1);
   const LedgerState ledger = *hub.store->reader()->ledger();
   REQUIRE(ledger.waiting.size() == 3);  // put, lifted, erased
-  REQUIRE(hub.store->ledger_written(1, ledger.last).has_value());
+  REQUIRE(hub.store->ledger_written({1, {}}, ledger.last).has_value());
   CHECK(hub.store->reader()->ledger()->waiting.empty());
-  CHECK(hub.store->reader()->ledger()->read == 1);
+  CHECK(hub.store->reader()->ledger()->read.number == 1);
+  CHECK(hub.store->reader()->whole_ledger()->size() == 2);  // the hold as it stands, and what went
   // In any order, and more than once.
   std::vector<Bytes> entries = ledger.waiting;
   if (GENERATE(false, true)) std::reverse(entries.begin(), entries.end());
-  const auto taken = older.store->take_ledger(1, entries);
+  const auto taken = older.store->take_ledger({1, {}}, entries);
   REQUIRE(taken.has_value());
   CHECK(taken->erased == 1);
-  CHECK(older.store->take_ledger(1, entries)->erased == 0);
-  CHECK(older.store->reader()->ledger()->read == 1);
+  CHECK(older.store->take_ledger({1, {}}, entries)->erased == 0);
+  CHECK(older.store->reader()->ledger()->read.number == 1);
   CHECK_FALSE(older.store->reader()->record(Hub::record(1))->has_value());
   CHECK_FALSE(stored_anywhere(older, "secret"));
   REQUIRE(older.store->reader()->holds()->size() == 1);
@@ -325,13 +326,13 @@ TEST_CASE("erasure: the list also keeps away what never was at this store") {
   erased.at = kNow;
   erased.rule = "stop: 5 years";
   const Bytes entry = pack_ledger_entry(LedgerKind::erased, pack_erased(erased));
-  REQUIRE(hub.store->take_ledger(3, {entry})->erased == 1);
+  REQUIRE(hub.store->take_ledger({3, {}}, {entry})->erased == 1);
   const auto results = hub.store->apply({hub.creations({1, 2})});
   REQUIRE(results.has_value());
   CHECK((*results)[0].exceptions.empty());
   CHECK(hub.store->reader()->counts()->records == 1);
   hub.verify();
-  CHECK(hub.store->take_ledger(4, {Bytes{9, 9, 9}}).error().is(Errc::unsupported));
+  CHECK(hub.store->take_ledger({4, {}}, {Bytes{9, 9, 9}}).error().is(Errc::unsupported));
 }
 
 TEST_CASE(

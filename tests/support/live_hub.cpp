@@ -72,11 +72,11 @@ class LiveHub::HookedStore final : public storage::HubStore {
   Result<storage::ErasureReport> erase(const storage::ErasureOrder& order) override {
     return store_.erase(order);
   }
-  Result<storage::LedgerTaken> take_ledger(std::uint64_t file,
+  Result<storage::LedgerTaken> take_ledger(const storage::LedgerPlace& file,
                                            const std::vector<Bytes>& entries) override {
     return store_.take_ledger(file, entries);
   }
-  Status ledger_written(std::uint64_t file, std::uint64_t last) override {
+  Status ledger_written(const storage::LedgerPlace& file, std::uint64_t last) override {
     return store_.ledger_written(file, last);
   }
   Status put_backed_up(const storage::ActorHeads& heads, BackedUp how) override {

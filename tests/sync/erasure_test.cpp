@@ -173,7 +173,7 @@ TEST_CASE("erasure: a hub put back to before it, with its ledger, does not take 
   const auto ledger = world.reader("PPT").ledger();
   REQUIRE(ledger);
   world.put_back_hub(disks);
-  REQUIRE(world.store("PPT").take_ledger(1, ledger->waiting)->erased == 1);
+  REQUIRE(world.store("PPT").take_ledger({1, {}}, ledger->waiting)->erased == 1);
   world.restart_hub();
   for (Tablet* tablet : {&author, &reader}) world.sync(*tablet);
   for (Tablet* tablet : {&author, &reader}) world.sync(*tablet);
