@@ -96,8 +96,11 @@ std::unique_ptr<RetentionService> retention_of(const std::filesystem::path& dire
 /// The running hub's parts, in order of construction.
 struct RunningHub {
   asio::io_context control{1};  ///< main's thread: signals, timers, news of a rollback
-  bool rolled_back = false;     ///< control's thread only
-  bool told_to_stop = false;    ///< likewise
+  /// From the first moment on: one that comes while the stores open is heard when they are open.
+  asio::signal_set stop_signals{control, SIGINT, SIGTERM};
+  asio::signal_set renew_signals{control, SIGHUP};
+  bool rolled_back = false;   ///< control's thread only
+  bool told_to_stop = false;  ///< likewise
   Settings settings;
   Keys keys;
   std::vector<OpenStore> open;
@@ -291,15 +294,13 @@ Status make_api(RunningHub& hub) {
 
 void run_until_signal(RunningHub& hub) {
   asio::io_context& control = hub.control;
-  asio::signal_set signals(control, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code& error, int) {
+  hub.stop_signals.async_wait([&](const boost::system::error_code& error, int) {
     if (error) return;
     hub.told_to_stop = true;
     control.stop();
   });
-  asio::signal_set hang_up(control, SIGHUP);
   std::function<void()> await_hang_up = [&] {
-    hang_up.async_wait([&](const boost::system::error_code& error, int) {
+    hub.renew_signals.async_wait([&](const boost::system::error_code& error, int) {
       if (error) return;
       renew(hub);
       await_hang_up();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/planted.h"
 #include "storage/agent_state_codec.h"
 #include "storage/kv.h"
 #include "storage/pack.h"
