@@ -208,6 +208,7 @@ net::ServerConfig server_config(const Settings& settings) {
   config.idle_timeout_ms = fitted.idle_ms;
   config.stream_idle_timeout_ms = fitted.silence_ms;
   config.stream_message_timeout_ms = fitted.message_ms;
+  config.stream_close_timeout_ms = fitted.close_ms;
   return config;
 }
 

@@ -35,7 +35,10 @@ net::HttpResponse error_answer(const Error& error) {
   return net::error_response(500, "internal", error.message());
 }
 
-json body_of(const net::HttpRequest& request) { return json::parse(request.body, nullptr, false); }
+json body_of(const net::HttpRequest& request) {
+  if (net::nested_too_deep(request.body)) return json(json::value_t::discarded);
+  return json::parse(request.body, nullptr, false);
+}
 
 Result<std::string> text_member(const json& body, const char* name, std::string_view fallback,
                                 std::size_t bytes_max) {
@@ -94,6 +97,11 @@ void Api::add(std::string_view method, std::string_view pattern, Answer answer) 
       method, pattern,
       [this, method = std::string(method), pattern = std::string(pattern),
        answer = std::move(answer)](const net::HttpRequest& request, const net::Responder& respond) {
+        if (net::nested_too_deep(request.body)) {
+          return respond(net::error_response(
+              400, "malformed",
+              "the body nests deeper than " + std::to_string(net::kJsonNestingMax) + " levels"));
+        }
         if (auto sound = contract_.check(method, pattern, request); !sound)
           return respond(error_answer(sound.error()));
         auto result = answer(request);

@@ -28,6 +28,7 @@ constexpr Member kMembers[] = {
     {"greeting_ms", &ConnectionSettings::greeting_ms, kTimerLeast, kTimerMost},
     {"silence_ms", &ConnectionSettings::silence_ms, kTimerLeast, kTimerMost},
     {"message_ms", &ConnectionSettings::message_ms, kTimerLeast, kTimerMost},
+    {"close_ms", &ConnectionSettings::close_ms, kTimerLeast, kTimerMost},
 };
 
 }  // namespace

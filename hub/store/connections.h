@@ -21,6 +21,7 @@ struct ConnectionSettings {
   std::uint32_t greeting_ms = 30'000;
   std::uint32_t silence_ms = 120'000;
   std::uint32_t message_ms = 300'000;
+  std::uint32_t close_ms = 5'000;
 
   bool operator==(const ConnectionSettings&) const = default;
 };

@@ -66,6 +66,11 @@ HttpResponse error_response(int status, std::string_view code, std::string_view 
 /// Text as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 std::string json_string(std::string_view text);
 
+/// Levels of arrays and objects that a body may have: a form has six. A parsed bracket takes fifty times its byte.
+inline constexpr std::size_t kJsonNestingMax = 64;
+/// Whether a JSON text opens more than that many at a time, looked at before it is parsed.
+bool nested_too_deep(std::string_view json);
+
 class Responder {
  public:
   using Send = std::function<void(HttpResponse)>;

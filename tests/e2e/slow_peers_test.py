@@ -35,7 +35,7 @@ def client_hello(trust):
 class SlowPeers(scenario.Scenario):
     def hub_with_short(self, *timers):
         hub = self.hub(start=False)
-        hostile.set_connections(hub, **{timer: SHORT_MS if timer in timers else HOUR_MS for timer in TIMERS})
+        hostile.set_connections(hub, **{timer: SHORT_MS if timer in timers else HOUR_MS for timer in TIMERS}, close_ms=SHORT_MS)
         self.program = hub.start()
 
     def peer(self, tls=True, **more):

@@ -250,3 +250,75 @@ TEST_CASE("connections given to several threads all answer") {
   for (auto& thread : threads) thread.join();
   CHECK(server.counters().connections_open == 0);
 }
+
+TEST_CASE("a peer that never reads is cut off, and what was queued for it is let go") {
+  net::ServerConfig config;
+  config.stream_message_timeout_ms = 300;
+  config.stream_close_timeout_ms = 100;
+  HubFixture hub(config);
+  Ear hub_ear;
+  hub.on_stream = [&](const auto& stream) {
+    hub.streams.push_back(stream);
+    stream->start(hub_ear.handlers());
+  };
+  auto tablet = hub.connect(hub.target()).value();  // not started: it reads nothing
+  hub.loop.run_until([&] { return hub.streams.size() == 1; });
+  constexpr int kMessages = 64;  // 16 MiB: more than the sockets' buffers hold
+  for (unsigned i = 0; i < kMessages; ++i)
+    hub.streams[0]->send(patterned(limits::kFrameBytesMax, i));
+  CHECK(hub.streams[0]->queued_bytes() == kMessages * limits::kFrameBytesMax);
+  hub.loop.run_until([&] { return hub_ear.closed.has_value(); });
+  CHECK(hub_ear.closed->is(Errc::timeout));
+  CHECK(hub_ear.closed->detail.find("was not taken in time") != std::string::npos);
+  CHECK(hub.streams[0]->queued_bytes() == 0);
+  hub.streams.clear();
+  hub.loop.run_until([&] { return hub.server.counters().connections_open == 0; });
+  tablet->abort();
+}
+
+TEST_CASE("a peer that takes its messages is not cut off, however many there are") {
+  net::ServerConfig config;
+  config.stream_message_timeout_ms = 60'000;
+  HubFixture hub(config);
+  auto tablet = hub.connect(hub.target()).value();
+  Ear ear;
+  tablet->start(ear.handlers());
+  hub.loop.run_until([&] { return hub.streams.size() == 1; });
+  constexpr unsigned kMessages = 64;
+  for (unsigned i = 0; i < kMessages; ++i)
+    hub.streams[0]->send(patterned(limits::kFrameBytesMax, i));
+  hub.loop.run_until([&] { return ear.heard.size() == kMessages; });
+  CHECK(ear.heard.back() == patterned(limits::kFrameBytesMax, kMessages - 1));
+  CHECK_FALSE(ear.closed);
+  tablet->abort();
+}
+
+TEST_CASE("above the cap the oldest stranger makes room, and who is known never does") {
+  net::ServerConfig config;
+  config.strangers_max = 2;
+  HubFixture hub(config);
+  Ear known_ear;
+  Ear oldest_ear;
+  Ear newest_ear;
+  auto known = hub.connect(hub.target()).value();
+  known->start(known_ear.handlers());
+  hub.loop.run_until([&] { return hub.streams.size() == 1; });
+  hub.streams[0]->known();
+  CHECK(hub.server.counters().strangers_open == 0);
+  auto oldest = hub.connect(hub.target()).value();
+  oldest->start(oldest_ear.handlers());
+  auto middle = hub.connect(hub.target()).value();
+  auto newest = hub.connect(hub.target()).value();
+  newest->start(newest_ear.handlers());
+  hub.loop.run_until([&] { return oldest_ear.closed.has_value(); });
+  CHECK(hub.server.counters().strangers_open == 2);
+  CHECK(hub.server.counters().strangers_dropped == 1);
+  const Bytes message = patterned(100, 1);
+  known->send(message);
+  newest->send(message);
+  hub.loop.run_until([&] { return known_ear.heard.size() == 1 && newest_ear.heard.size() == 1; });
+  CHECK_FALSE(known_ear.closed);
+  known->abort();
+  middle->abort();
+  newest->abort();
+}

@@ -74,12 +74,14 @@ class Ended(Exception):
 
 
 class Peer:
-    def __init__(self, port, trust=None, name="localhost", receive_buffer=None):
-        """Over TLS when there is somebody to trust, else plain TCP."""
+    def __init__(self, port, trust=None, name="localhost", receive_buffer=None, source=None):
+        """Over TLS when there is somebody to trust, else plain TCP; from that address of this machine."""
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(world.DEADLINE_S)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = trust is not None
