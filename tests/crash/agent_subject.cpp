@@ -122,7 +122,12 @@ class AgentSession final : public Session {
 
   Result<std::uint64_t> changes() const override {
     std::uint64_t all = 0;
-    for (const storage::OwnActor& own : store().state().actors) all += own.head.value;
+    for (const storage::OwnActor& own : store().state().actors) {
+      // Of what is on the disk, not only of what the store remembers.
+      FP_TRY(const auto page,
+             store().chain_page(own.actor, own.purged_to.next(), SIZE_MAX, SIZE_MAX));
+      all += own.purged_to.value + page.size();
+    }
     return all;
   }
 

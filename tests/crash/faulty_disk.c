@@ -45,12 +45,12 @@ struct verdict {
   int kill_after;
 };
 
-static struct verdict judge(void) {
+static struct verdict judge(enum faulty_call call) {
   struct verdict verdict = {0, 0, 0, 0};
   const uint64_t now = ++*plan.calls;
   const int hit = plan.mode == FAULTY_FAIL_ON ? now >= plan.at : now == plan.at;
   if (plan.mode == FAULTY_COUNT || !hit) return verdict;
-  *plan.struck += 1;
+  if (*plan.struck == 0) *plan.struck = call;
   switch (plan.mode) {
     case FAULTY_KILL_BEFORE: die(); break;
     case FAULTY_KILL_AFTER: verdict.kill_after = 1; break;
@@ -126,7 +126,7 @@ void faulty_arm(const struct faulty_plan* wanted) {
   armed = 1;
 }
 
-void faulty_disarm(void) { armed = 0; }
+void faulty_mend(void) { plan.mode = FAULTY_COUNT; }
 
 void faulty_note(uint64_t mark) { note_down(FAULTY_NOTE, "", "", mark, 0); }
 
@@ -154,7 +154,7 @@ static int keep(int fd, const char* path, int flags) {
 static int open_inside(int at, const char* full, const char* path, int flags, mode_t mode) {
   struct verdict verdict = {0, 0, 0, 0};
   const int making = (flags & O_CREAT) != 0;
-  if (making) verdict = judge();
+  if (making) verdict = judge(FAULTY_CREATE);
   if (making && refused(verdict)) return -1;
   const int was_there = access(full, F_OK) == 0;
   const int fd = keep((int)syscall(SYS_openat, at, full, flags & ~(O_DSYNC | O_SYNC), mode), path, flags);
@@ -213,7 +213,7 @@ int close(int fd) {
 static ssize_t write_inside(struct tracked* file, int fd, const struct iovec* pieces, int count, off_t offset,
                             int moves) {
   struct iovec some[WRITE_PIECES_MAX];
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(file->sync_each ? FAULTY_WRITE_SYNC : FAULTY_WRITE);
   if (verdict.error != 0) return refuse(verdict.error);
   if (count < 0 || count > WRITE_PIECES_MAX) abort();
   size_t total = 0;
@@ -271,7 +271,7 @@ ssize_t pwritev64(int fd, const struct iovec* pieces, int count, off64_t offset)
 /* ---- syncing ---- */
 
 static int sync_inside(struct tracked* file) {
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(file->folder ? FAULTY_SYNC_FOLDER : FAULTY_SYNC);
   if (refused(verdict)) return -1;
   note_down(file->folder ? FAULTY_SYNC_FOLDER : FAULTY_SYNC, file->path, "", 0, 0);
   return (int)answer(verdict, 0);
@@ -298,7 +298,7 @@ int msync(void* at, size_t size, int flags) {
 int ftruncate(int fd, off_t size) {
   struct tracked* file = tracked(fd);
   if (file == NULL) return (int)syscall(SYS_ftruncate, fd, size);
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(FAULTY_TRUNCATE);
   if (refused(verdict)) return -1;
   const int done = (int)syscall(SYS_ftruncate, fd, size);
   if (done == 0) note_down(FAULTY_TRUNCATE, file->path, "", (uint64_t)size, 0);
@@ -310,7 +310,7 @@ int ftruncate64(int fd, off64_t size) __attribute__((alias("ftruncate")));
 int fallocate(int fd, int mode, off_t offset, off_t size) {
   if (tracked(fd) == NULL) return (int)syscall(SYS_fallocate, fd, mode, offset, size);
   if (mode != FALLOC_FL_KEEP_SIZE) abort();
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(FAULTY_ALLOCATE);
   if (refused(verdict)) return -1;
   return (int)answer(verdict, 0);
 }
@@ -320,7 +320,7 @@ static int rename_inside(const char* from, const char* to, unsigned flags) {
   const char* own = inside(from);
   const char* other = inside(to);
   if (own == NULL || other == NULL) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(FAULTY_RENAME);
   if (refused(verdict)) return -1;
   const int done = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
   if (done == 0) note_down(FAULTY_RENAME, own, other, 0, 0);
@@ -337,7 +337,7 @@ int renameat2(int from_at, const char* from, int to_at, const char* to, unsigned
 int unlink(const char* path) {
   const char* own = inside(path);
   if (own == NULL) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(FAULTY_UNLINK);
   if (refused(verdict)) return -1;
   const int done = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
   if (done == 0) note_down(FAULTY_UNLINK, own, "", 0, 0);
@@ -347,7 +347,7 @@ int unlink(const char* path) {
 int mkdir(const char* path, mode_t mode) {
   const char* own = inside(path);
   if (own == NULL) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-  const struct verdict verdict = judge();
+  const struct verdict verdict = judge(FAULTY_MKDIR);
   if (refused(verdict)) return -1;
   const int done = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
   if (done == 0) note_down(FAULTY_MKDIR, own, "", 0, 0);

@@ -17,6 +17,20 @@
 extern "C" {
 #endif
 
+enum faulty_call {
+  FAULTY_WRITE = 1,   /* offset, size bytes */
+  FAULTY_WRITE_SYNC,  /* the same through a descriptor that syncs each write */
+  FAULTY_SYNC,        /* of a file */
+  FAULTY_SYNC_FOLDER, /* */
+  FAULTY_TRUNCATE,    /* to offset */
+  FAULTY_CREATE,
+  FAULTY_RENAME, /* from path to other */
+  FAULTY_UNLINK,
+  FAULTY_MKDIR,
+  FAULTY_NOTE,     /* offset is the mark */
+  FAULTY_ALLOCATE, /* is not written down */
+};
+
 enum faulty_mode {
   FAULTY_COUNT = 0,   /* nothing happens */
   FAULTY_KILL_BEFORE, /* SIGKILL in the place of the call */
@@ -33,30 +47,18 @@ struct faulty_plan {
   uint64_t at; /* the call at which it happens, counted from 1 */
   int error;   /* errno */
   int log;     /* a descriptor to which every call is written down, or -1 */
-  /* How many calls there were, and whether the plan came to pass; shared memory, so that who armed it can read it of a
-     process that died. Neither may be null. */
+  /* How many calls there were, and at which (faulty_call) the plan first came to pass, 0 if it did not; shared memory,
+     so that who armed it can read it of a process that died. Neither may be null. */
   uint64_t* calls;
   uint64_t* struck;
 };
 
 /* Replaces the plan before. */
 void faulty_arm(const struct faulty_plan* plan);
-void faulty_disarm(void);
+/* From now on nothing happens any more; the calls are counted on. */
+void faulty_mend(void);
 /* Puts a mark into the log: what the program has told somebody by now. */
 void faulty_note(uint64_t mark);
-
-enum faulty_call {
-  FAULTY_WRITE = 1,   /* offset, size bytes */
-  FAULTY_WRITE_SYNC,  /* the same through a descriptor that syncs each write */
-  FAULTY_SYNC,        /* of a file */
-  FAULTY_SYNC_FOLDER, /* */
-  FAULTY_TRUNCATE,    /* to offset */
-  FAULTY_CREATE,
-  FAULTY_RENAME, /* from path to other */
-  FAULTY_UNLINK,
-  FAULTY_MKDIR,
-  FAULTY_NOTE, /* offset is the mark */
-};
 
 /* One entry of the log, followed by path, other path and bytes. Paths are relative to the folder; "" is the folder. */
 struct faulty_entry {

@@ -467,17 +467,39 @@ class HubSubject final : public Subject {
     (void)settings;
     FP_TRY(const hub::Keys keys, hub::load_keys(folder));
     Chance chance(number);
-    FP_TRY(auto stores, hub::open_stores(folder, keys, [&](std::span<std::uint8_t> bytes) {
-             chance.fill(bytes);
-           }));
+    const RandomSource random = [&](std::span<std::uint8_t> bytes) { chance.fill(bytes); };
+    FP_TRY(auto stores,
+           limited() ? open_limited(folder, keys, random) : hub::open_stores(folder, keys, random));
     return std::unique_ptr<Session>(
         std::make_unique<HubSession>(std::move(stores), keys.signing, number));
   }
 
   std::vector<storage::LmdbOptions> stores(const fs::path& folder) const override {
     std::vector<storage::LmdbOptions> all;
-    for (const char* name : hub::kStoreNames) all.push_back(hub::store_options(folder, name));
+    for (const char* name : hub::kStoreNames) {
+      all.push_back(hub::store_options(folder, name));
+      limit(all.back());
+    }
     return all;
+  }
+
+ private:
+  /// As hub::open_stores does it, each store with the room it is given here.
+  Result<std::vector<hub::OpenStore>> open_limited(const fs::path& folder, const hub::Keys& keys,
+                                                   const RandomSource& random) const {
+    const storage::HubIdentity identity{HubId::from(keys.signing.public_key.view()).value(),
+                                        random_id<Epoch>(random), random_id<StartId>(random)};
+    std::vector<hub::OpenStore> opened;
+    for (const storage::LmdbOptions& options : stores(folder)) {
+      hub::OpenStore open;
+      open.name = options.directory.filename();
+      FP_TRY(open.kv, storage::LmdbKv::open(options));
+      FP_TRY(open.store,
+             storage::open_hub_store(
+                 *open.kv, [key = keys.store] { return hub::store_codec(key); }, identity));
+      opened.push_back(std::move(open));
+    }
+    return opened;
   }
 };
 

@@ -50,7 +50,7 @@ Arguments parse(int argc, char** argv) {
   return out;
 }
 
-void run(const Arguments& arguments, const Subject& subject, Account& account) {
+void run(const Arguments& arguments, Subject& subject, Account& account) {
   if (!arguments.options.near(subject.name())) return;
   const test::TempDir dir;
   const auto workload =
@@ -60,6 +60,8 @@ void run(const Arguments& arguments, const Subject& subject, Account& account) {
   account.count("workload.changes", workload->changes);
   try_kills(*workload, dir.path(), arguments.options, account);
   try_power(*workload, dir.path(), arguments.options, account);
+  try_errors(*workload, dir.path(), arguments.options, account);
+  try_full_maps(*workload, subject, dir.path(), arguments.options, account);
 }
 
 }  // namespace

@@ -73,6 +73,7 @@ class Subject {
   void limit_map(std::optional<std::uint64_t> bytes) { map_bytes_max_ = bytes; }
 
  protected:
+  bool limited() const { return map_bytes_max_.has_value(); }
   void limit(storage::LmdbOptions& options) const {
     if (!map_bytes_max_) return;
     options.map_bytes_initial = 64 * 1024;

@@ -102,6 +102,10 @@ class Checker {
   std::map<Content, std::vector<Picture>> proven_;  ///< and what one more operation makes of it
 };
 
+/// How many calls a run makes when nothing happens.
+std::uint64_t calls_of(const Workload& workload, const Run& run, const fs::path& folder,
+                       Shared& shared);
+
 /// How a child ended, in words.
 std::string words_of(const Ended& ended, const Shared& shared);
 
@@ -144,5 +148,10 @@ void try_kills(const Workload& workload, const fs::path& scratch, const Options&
                Account& account);
 void try_power(const Workload& workload, const fs::path& scratch, const Options& options,
                Account& account);
+void try_errors(const Workload& workload, const fs::path& scratch, const Options& options,
+                Account& account);
+/// `subject` is the workload's; it is given less room meanwhile.
+void try_full_maps(const Workload& workload, Subject& subject, const fs::path& scratch,
+                   const Options& options, Account& account);
 
 }  // namespace fieldpost::crash
