@@ -27,6 +27,9 @@ class Programs:
 
     def __init__(self, build):
         build = pathlib.Path(build).resolve()
+        cache = build / "CMakeCache.txt"
+        self.sanitized = cache.exists() and bool(re.search(r"^FIELDPOST_SANITIZE:[A-Z]+=\S", cache.read_text(), re.MULTILINE))
+        """Memory figures say nothing: what is let go is kept aside for a while."""
         self.hub = str(build / "hub/fieldpost-hub")
         self.agent = str(build / "agent/fieldpost-agent")
         self.health = str(build / "agent/fieldpost-health")
