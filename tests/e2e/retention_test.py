@@ -87,7 +87,7 @@ class Retention(scenario.Scenario):
         self.assertEqual(two.ask_cli("status")["exceptions"], 1)
         self.assertIn("this record was erased at", world.must(two.cli("show", gone)).out)
         dot = f"{aside['actor']}:{aside['counter']}"
-        self.assert_refused(hub.cli("quarantine", "retry", dot), "fieldpost-hub", "erased", "reject")
+        self.assert_refused(hub.cli("quarantine", "retry", dot), "fieldpost-hub", "erased", "reject", code=1)
         world.must(hub.cli("quarantine", "reject", dot, "--note", "its time was over"))
         two.sync()
         self.assertEqual(set(hub.records()), {kept})
