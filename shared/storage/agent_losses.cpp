@@ -107,6 +107,8 @@ Status KvAgentStore::return_to_pending(KvWrite& write, StoredAgentState& next,
                              own.push_back(Packer().id(framed.record).raw(key).take());
                              return KvRead::Step::more;
                            }));
+    // Some may have been forgotten with their unit: once it is in sync again, it is to look.
+    next.state.sweep = next.state.sweep || !own.empty();
     for (const Bytes& key : own) {
       FP_TRY(const RecordId id, RecordId::from(BytesView(key).first(RecordId::kSize)));
       FP_CHECK_OK(put_own(write, next, id, key));

@@ -80,6 +80,8 @@ Status KvAgentStore::restamp(const Restamp& plan, const WelcomeFacts* welcome) {
   else if (plan.fresh)
     actors.push_back(*plan.fresh);
   if (actors.back().closed) return fail(Errc::conflict, "no chain is left to write on");
+  // What is written anew or shown again may be of a unit that was taken away.
+  next.state.sweep = true;
   const std::vector<Lost> lost =
       welcome == nullptr ? std::vector<Lost>{} : take_in(next.state, *welcome);
   return commit(next, [&](KvWrite& write) -> Status {

@@ -158,8 +158,11 @@ void take(const std::string& line, Totals& totals) {
   std::getline(in, violation, '\t');
   ++totals.done;
   totals.counters["steps"] += std::strtoull(steps.c_str(), nullptr, 10);
-  if (!violation.empty())
+  if (!violation.empty()) {
+    // At once: who waits for the rest may as well begin with this one.
+    std::cerr << "VIOLATION  seed " << seed << ": " << violation << "\n";
     totals.violations.emplace_back(std::strtoull(seed.c_str(), nullptr, 10), violation);
+  }
   for (std::string one; std::getline(in, one, '\t');) {
     const auto equals = one.find('=');
     totals.counters[one.substr(0, equals)] += std::strtoull(one.c_str() + equals + 1, nullptr, 10);

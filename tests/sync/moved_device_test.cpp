@@ -108,6 +108,29 @@ TEST_CASE(
   CHECK(at.world.verify_hub());
 }
 
+TEST_CASE(
+    "a hub is put back to before a moved device's last work: it is sent again, and forgotten "
+    "again") {
+  Units at(84);
+  const auto work = at.world.record_many(at.tablet, 3);
+  move(at.world, at.tablet, "BTB");
+  const auto backup = at.world.hub_disks();
+  at.world.sync(at.tablet);
+  at.world.settle();
+  settle_in(at.tablet);
+  for (const RecordId& id : work) REQUIRE_FALSE(at.tablet.store->load(id)->has_value());
+  at.world.put_back_hub(backup);
+  at.world.sync(at.tablet);
+  at.world.settle();
+  CHECK(at.tablet.in_sync());
+  for (const RecordId& id : work) {
+    CHECK(at.world.reader("PPT").record(id)->has_value());
+    CHECK_FALSE(at.tablet.store->load(id)->has_value());
+  }
+  CHECK(at.tablet.store->counts()->records == 0);
+  heal_and_check(at.world);
+}
+
 TEST_CASE("a unit is taken away and given back while the device is offline") {
   Units at(83);
   const auto shared = at.world.record_many(at.old_mate, 2);
