@@ -94,7 +94,7 @@ class Retention(scenario.Scenario):
         self.assert_converged(hub, one, two)
         # Lifted, the other one goes, too.
         world.must(hub.cli("hold", "lift", put["id"], "--reason", "acquitted", "--by", "judge-1"))
-        self.assert_refused(hub.cli("hold", "lift", put["id"], "--reason", "again", "--by", "judge-1"), "fieldpost-hub", "was lifted")
+        self.assert_refused(hub.cli("hold", "lift", put["id"], "--reason", "again", "--by", "judge-1"), "fieldpost-hub", "was lifted", code=1)
         self.assertEqual(hub.ask_cli("retention", "run")["types"][0]["erased"], 1)
         self.assertEqual(hub.records(), {})
         for tablet in (one, two):
