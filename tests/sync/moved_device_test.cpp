@@ -112,6 +112,10 @@ TEST_CASE(
     "a hub is put back to before a moved device's last work: it is sent again, and forgotten "
     "again") {
   Units at(84);
+  at.world.record_many(at.tablet, 1);  // the hub knows this chain from before
+  at.world.sync(at.tablet);
+  at.world.settle();
+  at.world.cut(at.tablet);
   const auto work = at.world.record_many(at.tablet, 3);
   move(at.world, at.tablet, "BTB");
   const auto backup = at.world.hub_disks();
