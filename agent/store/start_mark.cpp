@@ -15,6 +15,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kMarkBytesMax = 4096;
+/// No tablet starts so often; a count beyond it was not written here, and one more would not fit the number.
+constexpr std::uint64_t kStartsMax = std::uint64_t{1} << 53;
 
 /// The count outside the store; nothing when the file is missing or holds none.
 std::optional<std::uint64_t> read_mark(const DataDirectory& data) {
@@ -23,7 +25,8 @@ std::optional<std::uint64_t> read_mark(const DataDirectory& data) {
   const json mark = json::parse(as_text(*bytes), nullptr, false);
   if (!mark.is_object() || !mark.contains("starts") || !mark["starts"].is_number_unsigned())
     return std::nullopt;
-  return mark["starts"].get<std::uint64_t>();
+  const auto starts = mark["starts"].get<std::uint64_t>();
+  return starts <= kStartsMax ? std::optional(starts) : std::nullopt;
 }
 
 StartFound compare(const storage::AgentState& state, std::optional<std::uint64_t> outside,

@@ -127,3 +127,16 @@ TEST_CASE("a disk without room stops no start") {
   CHECK_FALSE(place.start().put_back);
   CHECK(place.chains() == 1);
 }
+
+TEST_CASE("a count that no tablet reaches does not wrap round and end the watch") {
+  Place place;
+  place.start();
+  std::ofstream(place.data.start_mark()) << "{\"starts\": 18446744073709551615}";
+  CHECK(place.start().put_back);
+  CHECK(place.store->state().generation == 2);
+  const auto old = place.kv->snapshot();
+  CHECK_FALSE(place.start().put_back);
+  place.start();
+  place.put_back(old);
+  CHECK(place.start().put_back);
+}
