@@ -1,5 +1,7 @@
 // apply, hold and join: the merge itself.
 #include <algorithm>
+#include <optional>
+#include <type_traits>
 
 #include "model/record.h"
 
@@ -38,6 +40,15 @@ DotGroup group_of(const Change& change) {
   return group;
 }
 
+static_assert(std::is_nothrow_move_constructible_v<DotGroup> &&
+              std::is_nothrow_move_assignable_v<DotGroup>);
+
+/// For one more; as push_back would grow it.
+void make_room(std::vector<DotGroup>& groups) {
+  if (groups.size() == groups.capacity())
+    groups.reserve(std::max<std::size_t>(1, 2 * groups.size()));
+}
+
 auto lower_bound(std::vector<DotGroup>& groups, const Dot& dot) {
   return std::lower_bound(groups.begin(), groups.end(), dot,
                           [](const DotGroup& g, const Dot& d) { return g.dot < d; });
@@ -70,19 +81,27 @@ Applied classify(const Record& record, const Change& change) {
 Applied apply(Record& record, const Change& change) {
   const Applied verdict = classify(record, change);
   if (verdict != Applied::applied) return verdict;
-  for (DotGroup& group : record.groups) {
-    if (change.context.covers(group.dot)) remove_edited(group, change.edits);
-  }
-  std::erase_if(record.groups, [](const DotGroup& group) { return group.fields.empty(); });
-  record.vv.add(change.dot);
+  // All that takes memory first: from remove_edited on nothing can fail.
+  std::optional<DotGroup> group;
   if (!change.edits.empty()) {
-    record.groups.insert(lower_bound(record.groups, change.dot), group_of(change));
+    group = group_of(change);
+    make_room(record.groups);
   }
+  record.vv.add(change.dot);
+  for (DotGroup& earlier : record.groups) {
+    if (change.context.covers(earlier.dot)) remove_edited(earlier, change.edits);
+  }
+  std::erase_if(record.groups, [](const DotGroup& earlier) { return earlier.fields.empty(); });
+  if (group) record.groups.insert(lower_bound(record.groups, change.dot), *std::move(group));
   return Applied::applied;
 }
 
 Drained drain(Record& record, std::vector<Change>& waiting) {
   Drained drained;
+  // A change must not be applied and then not be named.
+  drained.applied.reserve(waiting.size());
+  drained.known.reserve(waiting.size());
+  drained.mismatched.reserve(waiting.size());
   bool moved = true;
   while (moved && !waiting.empty()) {
     moved = false;
@@ -113,7 +132,15 @@ Status join(Record& into, const Record& other) {
   if (into.id != other.id || into.type != other.type || into.unit != other.unit) {
     return fail(Errc::conflict, "two records with different id, type or unit cannot be joined");
   }
+  // All that takes memory first: once something of `into` is moved nothing can fail.
+  VersionVector vv = into.vv;
+  vv.merge(other.vv);
+  std::vector<DotGroup> new_here;
+  for (const DotGroup& group : other.groups)
+    if (!into.vv.covers(group.dot)) new_here.push_back(group);
   std::vector<DotGroup> groups;
+  groups.reserve(into.groups.size() + new_here.size());
+  auto next_new = new_here.begin();
   auto mine = into.groups.begin();
   auto theirs = other.groups.begin();
   while (mine != into.groups.end() || theirs != other.groups.end()) {
@@ -125,7 +152,7 @@ Status join(Record& into, const Record& other) {
       if (!other.vv.covers(mine->dot)) groups.push_back(std::move(*mine));
       ++mine;
     } else if (take_theirs) {
-      if (!into.vv.covers(theirs->dot)) groups.push_back(*theirs);
+      if (!into.vv.covers(theirs->dot)) groups.push_back(std::move(*next_new++));
       ++theirs;
     } else {
       DotGroup both = common(std::move(*mine), *theirs);
@@ -135,7 +162,7 @@ Status join(Record& into, const Record& other) {
     }
   }
   into.groups = std::move(groups);
-  into.vv.merge(other.vv);
+  into.vv = std::move(vv);
   return {};
 }
 
