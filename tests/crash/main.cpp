@@ -68,6 +68,7 @@ void run(const Arguments& arguments, Subject& subject, Account& account) {
 
 int main(int argc, char** argv) {
   ::umask(077);
+  prefer_memory();
   if (!crypto::init()) return 2;
   try {
     const Arguments arguments = parse(argc, argv);

@@ -306,6 +306,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   ::umask(077);
+  prefer_memory();
   if (!crypto::init()) return 2;
   try {
     return run(argc, argv);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,15 @@ Ended in_child(Shared& shared, const std::function<int()>& body, unsigned second
   }
   if (WIFSIGNALED(status)) return {WTERMSIG(status), 0};
   return {0, WEXITSTATUS(status)};
+}
+
+void prefer_memory() {
+  constexpr const char* kMemory = "/dev/shm";
+  constexpr std::uint64_t kFreeBytesMin = std::uint64_t{1} << 30;
+  struct statvfs volume {};
+  const bool fits = ::access(kMemory, W_OK) == 0 && ::statvfs(kMemory, &volume) == 0 &&
+                    std::uint64_t{volume.f_bavail} * volume.f_frsize >= kFreeBytesMin;
+  if (fits) ::setenv("TMPDIR", kMemory, 0);
 }
 
 void copy_folder(const fs::path& from, const fs::path& to) {

@@ -39,6 +39,10 @@ struct Ended {
 /// it is ended by SIGALRM.
 Ended in_child(Shared& shared, const std::function<int()>& body, unsigned seconds = 120);
 
+/// Puts temporary folders into memory where the machine has a file system for that and nobody named another place:
+/// no trial needs a disk that lasts, and thousands of folders are made and removed.
+void prefer_memory();
+
 /// A copy of the files below `from`, with their modes; `to` is replaced.
 void copy_folder(const fs::path& from, const fs::path& to);
 
