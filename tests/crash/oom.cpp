@@ -284,7 +284,7 @@ int run(int argc, char** argv) {
     else
       throw std::invalid_argument("usage: fieldpost-oom [--quick] [--only TRIAL] [--json FILE]");
   }
-  Account account;
+  Account account(options.quick ? "--quick " : "");
   Memory memory(options, account);
   const std::size_t seeds = options.quick ? 40 : 1000;
   for (std::size_t seed = 0; seed < seeds; ++seed) {

@@ -266,8 +266,8 @@ Wrong Checker::look(const Run& run, const fs::path& folder, std::uint64_t acknow
 
 void Account::violation(const std::string& trial, const std::string& words) {
   violations_.push_back({trial, words});
-  std::fprintf(stderr, "VIOLATION %s: %s\n  again with: scripts/crash --only %s\n", trial.c_str(),
-               words.c_str(), trial.c_str());
+  std::fprintf(stderr, "VIOLATION %s: %s\n  again with: %s\n", trial.c_str(), words.c_str(),
+               again(trial).c_str());
 }
 
 void Account::progress(const std::string& what, std::uint64_t at, std::uint64_t of) {
@@ -282,9 +282,8 @@ void Account::progress(const std::string& what, std::uint64_t at, std::uint64_t 
 std::string Account::json() const {
   nlohmann::json out = {{"counts", counts_}, {"violations", nlohmann::json::array()}};
   for (const Violation& violation : violations_)
-    out["violations"].push_back({{"trial", violation.trial},
-                                 {"what", violation.words},
-                                 {"again", "scripts/crash --only " + violation.trial}});
+    out["violations"].push_back(
+        {{"trial", violation.trial}, {"what", violation.words}, {"again", again(violation.trial)}});
   return out.dump(2) + "\n";
 }
 
