@@ -1,5 +1,7 @@
 // apply, hold and join: the merge itself.
 #include <algorithm>
+#include <optional>
+#include <type_traits>
 
 #include "base/planted.h"
 #include "model/record.h"
@@ -39,6 +41,15 @@ DotGroup group_of(const Change& change) {
   return group;
 }
 
+static_assert(std::is_nothrow_move_constructible_v<DotGroup> &&
+              std::is_nothrow_move_assignable_v<DotGroup>);
+
+/// For one more; as push_back would grow it.
+void make_room(std::vector<DotGroup>& groups) {
+  if (groups.size() == groups.capacity())
+    groups.reserve(std::max<std::size_t>(1, 2 * groups.size()));
+}
+
 auto lower_bound(std::vector<DotGroup>& groups, const Dot& dot) {
   return std::lower_bound(groups.begin(), groups.end(), dot,
                           [](const DotGroup& g, const Dot& d) { return g.dot < d; });
@@ -71,20 +82,28 @@ Applied classify(const Record& record, const Change& change) {
 Applied apply(Record& record, const Change& change) {
   const Applied verdict = classify(record, change);
   if (verdict != Applied::applied) return verdict;
-  for (DotGroup& group : record.groups) {
-    if (change.context.covers(group.dot) || planted(Bug::last_write_wins))
-      remove_edited(group, change.edits);
-  }
-  std::erase_if(record.groups, [](const DotGroup& group) { return group.fields.empty(); });
-  record.vv.add(change.dot);
+  // All that takes memory first: from remove_edited on nothing can fail.
+  std::optional<DotGroup> group;
   if (!change.edits.empty()) {
-    record.groups.insert(lower_bound(record.groups, change.dot), group_of(change));
+    group = group_of(change);
+    make_room(record.groups);
   }
+  record.vv.add(change.dot);
+  for (DotGroup& earlier : record.groups) {
+    if (change.context.covers(earlier.dot) || planted(Bug::last_write_wins))
+      remove_edited(earlier, change.edits);
+  }
+  std::erase_if(record.groups, [](const DotGroup& earlier) { return earlier.fields.empty(); });
+  if (group) record.groups.insert(lower_bound(record.groups, change.dot), *std::move(group));
   return Applied::applied;
 }
 
 Drained drain(Record& record, std::vector<Change>& waiting) {
   Drained drained;
+  // A change must not be applied and then not be named.
+  drained.applied.reserve(waiting.size());
+  drained.known.reserve(waiting.size());
+  drained.mismatched.reserve(waiting.size());
   bool moved = true;
   while (moved && !waiting.empty()) {
     moved = false;
@@ -115,7 +134,15 @@ Status join(Record& into, const Record& other) {
   if (into.id != other.id || into.type != other.type || into.unit != other.unit) {
     return fail(Errc::conflict, "two records with different id, type or unit cannot be joined");
   }
+  // All that takes memory first: once something of `into` is moved nothing can fail.
+  VersionVector vv = into.vv;
+  vv.merge(other.vv);
+  std::vector<DotGroup> new_here;
+  for (const DotGroup& group : other.groups)
+    if (!into.vv.covers(group.dot) || planted(Bug::join_resurrects)) new_here.push_back(group);
   std::vector<DotGroup> groups;
+  groups.reserve(into.groups.size() + new_here.size());
+  auto next_new = new_here.begin();
   auto mine = into.groups.begin();
   auto theirs = other.groups.begin();
   while (mine != into.groups.end() || theirs != other.groups.end()) {
@@ -129,7 +156,8 @@ Status join(Record& into, const Record& other) {
         groups.push_back(std::move(*mine));
       ++mine;
     } else if (take_theirs) {
-      if (!into.vv.covers(theirs->dot) || planted(Bug::join_resurrects)) groups.push_back(*theirs);
+      if (!into.vv.covers(theirs->dot) || planted(Bug::join_resurrects))
+        groups.push_back(std::move(*next_new++));
       ++theirs;
     } else {
       DotGroup both = common(std::move(*mine), *theirs);
@@ -139,7 +167,7 @@ Status join(Record& into, const Record& other) {
     }
   }
   into.groups = std::move(groups);
-  into.vv.merge(other.vv);
+  into.vv = std::move(vv);
   return {};
 }
 

@@ -66,11 +66,13 @@ Applied classify(const Record& record, const Change& change);
 /// Rule of apply:
 ///   1. c.dot ∈ r.vv → already_known.   2. r.vv[c.actor] ≠ c.prev or not c.context ≤ r.vv → held.
 ///   3. for each edit, siblings(path) = { s : s.dot ∉ c.context } ∪ { (c.dot, value) }; r.vv gains c.dot.
+/// When memory runs out (std::bad_alloc) the record is as it was.
 Applied apply(Record& record, const Change& change);
 
 /// Applies what can be applied, repeatedly, until nothing moves; what stays held is left in `waiting`.
 /// Changes already known or mismatched are taken out of `waiting` too. All are named by their dots,
-/// those applied in the order of application.
+/// those applied in the order of application. When memory runs out, what was applied until then is, and has
+/// left `waiting`; drained again, it comes to the same record.
 struct Drained {
   std::vector<Dot> applied;
   std::vector<Dot> known;
@@ -81,6 +83,7 @@ Drained drain(Record& record, std::vector<Change>& waiting);
 /// vv = pointwise maximum; a sibling stays if both sides have it, or if one has it and the other's
 /// vv does not cover its dot. Trusts that a dot names one change wherever it is met; forks of a store
 /// are found by their hash chains before a state is joined. Errors: `conflict` when id, type or unit differ.
+/// When memory runs out (std::bad_alloc) `into` is as it was.
 Status join(Record& into, const Record& other);
 
 /// One of several concurrent values of one field.

@@ -68,6 +68,7 @@ std::shared_ptr<const Dictionary> Dictionary::of(BytesView bytes, int level) {
     impl->id = ZSTD_getDictID_fromDict(bytes.data(), bytes.size());
     impl->compress.reset(ZSTD_createCDict(bytes.data(), bytes.size(), level));
     impl->decompress.reset(ZSTD_createDDict(bytes.data(), bytes.size()));
+    if (!impl->compress || !impl->decompress) throw std::bad_alloc();
   }
   return std::shared_ptr<const Dictionary>(new Dictionary(std::move(impl)));
 }

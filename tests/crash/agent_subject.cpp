@@ -34,17 +34,19 @@ class AgentSession final : public Session {
  public:
   AgentSession(agent::OpenStore open, agent::Identity identity,
                std::shared_ptr<const schema::Registry> registry, std::size_t tables,
-               std::shared_ptr<Chance> chance, std::size_t number)
+               std::shared_ptr<Chance> chance, std::size_t number, bool through_desk)
       : open_(std::move(open)),
         identity_(std::move(identity)),
         tables_(tables),
         chance_(std::move(chance)),
-        number_(number) {
+        number_(number),
+        through_desk_(through_desk) {
     agent::Desk::Parts parts;
     parts.identity = &identity_;
     parts.store = open_.store.get();
     parts.registry = std::move(registry);
-    parts.random = [chance = chance_](std::span<std::uint8_t> bytes) { chance->fill(bytes); };
+    random_ = [chance = chance_](std::span<std::uint8_t> bytes) { chance->fill(bytes); };
+    parts.random = random_;
     parts.clock = [this] {
       return sync::TimeReading{Instant{now_ms()}, 7, static_cast<std::uint64_t>(now_ms())};
     };
@@ -155,6 +157,30 @@ class AgentSession final : public Session {
   }
 
   Status work(std::size_t number) {
+    switch (through_desk_ ? 0 : number % 20) {
+      case 0:
+        break;
+      case 3:
+      case 8:
+      case 13:
+      case 18: {
+        FP_TRY(const RecordId id, some_record());
+        return write_plainly({id});
+      }
+      case 5:
+        return store().put_draft({new_id(), "stop", Instant{now_ms()}, Bytes(500, 1)});
+      case 12:
+        return write_plainly({new_id(), new_id(), new_id(), new_id()});
+      case 15:
+        return acknowledge();
+      case 16:
+        return deliver(number);
+      case 19:
+        return number % 40 < 20 ? welcome(number) : purge();
+      default:
+        return write_plainly({new_id()});
+    }
+    if (!through_desk_) return write_plainly({new_id()});
     switch (number % 20) {
       case 3:
       case 8:
@@ -183,6 +209,28 @@ class AgentSession final : public Session {
     if (!outcome) return outcome.error();
     if (outcome->faults.empty()) return {};
     return fail(Errc::invalid_argument, "the workload's document: " + outcome->faults.dump());
+  }
+
+  RecordId new_id() {
+    RecordId id;
+    chance_->fill(id.bytes);
+    return id;
+  }
+  /// One change for each record, in one commit.
+  Status write_plainly(const std::vector<RecordId>& records) {
+    sync::ChangeBatch batch(store(), {Instant{now_ms()}, 7, 1, std::nullopt}, random_);
+    for (const RecordId& id : records) {
+      sync::EditRequest request;
+      request.record = id;
+      request.type = "stop";
+      request.unit = kUnit;
+      request.edits = {{"outcome", std::string("no_action")},
+                       {"witness", "Witness number " + std::to_string(number_)}};
+      request.author = "NP-2231";
+      FP_TRY(const auto dot, batch.add(request));
+      (void)dot;
+    }
+    return batch.commit();
   }
 
   Result<RecordId> some_record() {
@@ -269,12 +317,14 @@ class AgentSession final : public Session {
   std::size_t tables_;
   std::shared_ptr<Chance> chance_;
   std::size_t number_;
+  bool through_desk_;
+  RandomSource random_;
   std::unique_ptr<agent::Desk> desk_;
 };
 
 class AgentSubject final : public Subject {
  public:
-  AgentSubject() {
+  explicit AgentSubject(bool through_desk) : through_desk_(through_desk) {
     identity_.host = "127.0.0.1";
     identity_.server_name = "hub.example";
     identity_.hub.bytes.fill(7);
@@ -307,8 +357,9 @@ class AgentSubject final : public Subject {
     FP_TRY(const agent::StartFound found, agent::mark_start(data, *opened.store, identity_.hub,
                                                             identity_.device(), machine, random));
     if (found.put_back) return fail(Errc::conflict, "a crash was taken for a store put back");
-    return std::unique_ptr<Session>(std::make_unique<AgentSession>(
-        std::move(opened), identity_, registry_, options.tables.size(), chance, number));
+    return std::unique_ptr<Session>(std::make_unique<AgentSession>(std::move(opened), identity_,
+                                                                   registry_, options.tables.size(),
+                                                                   chance, number, through_desk_));
   }
 
   std::vector<storage::LmdbOptions> stores(const fs::path& folder) const override {
@@ -318,12 +369,15 @@ class AgentSubject final : public Subject {
   }
 
  private:
+  bool through_desk_;
   agent::Identity identity_;
   std::shared_ptr<const schema::Registry> registry_;
 };
 
 }  // namespace
 
-std::unique_ptr<Subject> agent_subject() { return std::make_unique<AgentSubject>(); }
+std::unique_ptr<Subject> agent_subject(bool through_desk) {
+  return std::make_unique<AgentSubject>(through_desk);
+}
 
 }  // namespace fieldpost::crash

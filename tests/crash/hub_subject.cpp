@@ -290,7 +290,10 @@ class HubSession final : public Session {
   }
 
   Result<std::vector<Acknowledged>> rule() {
-    FP_TRY(const auto waiting, readers_[0]->quarantine(1));
+    FP_TRY(auto waiting, readers_[0]->quarantine(SIZE_MAX));
+    std::erase_if(waiting, [](const storage::QuarantineEntry& entry) {
+      return entry.exception.kind != wire::ExceptionKind::quarantined;
+    });
     if (waiting.empty()) return push(some_devices());
     HubStore::RulingInput input;
     input.actor = waiting.front().exception.actor;

@@ -23,6 +23,7 @@ struct Arguments {
   std::string subject;
   std::string json;
   std::uint64_t changes = 0;
+  std::string workload;  ///< the options that say which it is
 };
 
 Arguments parse(int argc, char** argv) {
@@ -46,6 +47,8 @@ Arguments parse(int argc, char** argv) {
     else
       throw std::invalid_argument("unknown argument '" + argument + "'");
   }
+  if (out.options.quick) out.workload += "--quick ";
+  if (out.changes != 0) out.workload += "--changes " + std::to_string(out.changes) + " ";
   if (out.changes == 0) out.changes = out.options.quick ? 20 : 1000;
   return out;
 }
@@ -68,10 +71,11 @@ void run(const Arguments& arguments, Subject& subject, Account& account) {
 
 int main(int argc, char** argv) {
   ::umask(077);
+  prefer_memory();
   if (!crypto::init()) return 2;
   try {
     const Arguments arguments = parse(argc, argv);
-    Account account;
+    Account account(arguments.workload);
     for (const auto& subject : {agent_subject(), hub_subject()}) {
       if (arguments.subject.empty() || arguments.subject == subject->name())
         run(arguments, *subject, account);

@@ -4,13 +4,20 @@
 
 namespace fieldpost::crash {
 
-std::uint64_t Chance::next() {
-  state_ += 0x9E3779B97F4A7C15u;
-  std::uint64_t mixed = state_;
-  mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9u;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBu;
-  return mixed ^ (mixed >> 31);
+namespace {
+
+std::uint64_t mixed(std::uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9u;
+  bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EBu;
+  return bits ^ (bits >> 31);
 }
+
+}  // namespace
+
+// Mixed first: the stream of one number must not be that of the next one, a step later.
+Chance::Chance(std::uint64_t number) : state_(mixed(number + 1)) {}
+
+std::uint64_t Chance::next() { return mixed(state_ += 0x9E3779B97F4A7C15u); }
 
 void Chance::fill(std::span<std::uint8_t> bytes) {
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(next() >> 56);

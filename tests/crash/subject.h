@@ -85,7 +85,9 @@ class Subject {
   std::optional<std::uint64_t> map_bytes_max_;
 };
 
-std::unique_ptr<Subject> agent_subject();
+/// `through_desk`: people's work goes through the desk, as in the program; otherwise straight through the recorder,
+/// without JSON.
+std::unique_ptr<Subject> agent_subject(bool through_desk = true);
 std::unique_ptr<Subject> hub_subject();
 
 /// Every key and value of a store's tables.
@@ -96,7 +98,7 @@ Result<std::vector<Picture>> pictures_of(const std::vector<storage::LmdbOptions>
 /// Random bytes that follow from a number alone.
 class Chance {
  public:
-  explicit Chance(std::uint64_t number) : state_(number * 0x9E3779B97F4A7C15u + 1) {}
+  explicit Chance(std::uint64_t number);
   std::uint64_t next();
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
   void fill(std::span<std::uint8_t> bytes);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +47,15 @@ Ended in_child(Shared& shared, const std::function<int()>& body, unsigned second
   }
   if (WIFSIGNALED(status)) return {WTERMSIG(status), 0};
   return {0, WEXITSTATUS(status)};
+}
+
+void prefer_memory() {
+  constexpr const char* kMemory = "/dev/shm";
+  constexpr std::uint64_t kFreeBytesMin = std::uint64_t{1} << 30;
+  struct statvfs volume {};
+  const bool fits = ::access(kMemory, W_OK) == 0 && ::statvfs(kMemory, &volume) == 0 &&
+                    std::uint64_t{volume.f_bavail} * volume.f_frsize >= kFreeBytesMin;
+  if (fits) ::setenv("TMPDIR", kMemory, 0);
 }
 
 void copy_folder(const fs::path& from, const fs::path& to) {
@@ -255,8 +266,8 @@ Wrong Checker::look(const Run& run, const fs::path& folder, std::uint64_t acknow
 
 void Account::violation(const std::string& trial, const std::string& words) {
   violations_.push_back({trial, words});
-  std::fprintf(stderr, "VIOLATION %s: %s\n  again with: scripts/crash --only %s\n", trial.c_str(),
-               words.c_str(), trial.c_str());
+  std::fprintf(stderr, "VIOLATION %s: %s\n  again with: %s\n", trial.c_str(), words.c_str(),
+               again(trial).c_str());
 }
 
 void Account::progress(const std::string& what, std::uint64_t at, std::uint64_t of) {
@@ -271,9 +282,8 @@ void Account::progress(const std::string& what, std::uint64_t at, std::uint64_t 
 std::string Account::json() const {
   nlohmann::json out = {{"counts", counts_}, {"violations", nlohmann::json::array()}};
   for (const Violation& violation : violations_)
-    out["violations"].push_back({{"trial", violation.trial},
-                                 {"what", violation.words},
-                                 {"again", "scripts/crash --only " + violation.trial}});
+    out["violations"].push_back(
+        {{"trial", violation.trial}, {"what", violation.words}, {"again", again(violation.trial)}});
   return out.dump(2) + "\n";
 }
 

@@ -39,6 +39,10 @@ struct Ended {
 /// it is ended by SIGALRM.
 Ended in_child(Shared& shared, const std::function<int()>& body, unsigned seconds = 120);
 
+/// Puts temporary folders into memory where the machine has a file system for that and nobody named another place:
+/// no trial needs a disk that lasts, and thousands of folders are made and removed.
+void prefer_memory();
+
 /// A copy of the files below `from`, with their modes; `to` is replaced.
 void copy_folder(const fs::path& from, const fs::path& to);
 
@@ -116,6 +120,8 @@ class Account {
     std::string trial;
     std::string words;
   };
+  /// `workload`: the options that give this workload again, with a space behind each.
+  explicit Account(std::string workload) : workload_(std::move(workload)) {}
   void count(const std::string& what, std::uint64_t times = 1) { counts_[what] += times; }
   void violation(const std::string& trial, const std::string& words);
   /// Says where the work stands, now and then. `of`: of how many.
@@ -125,6 +131,11 @@ class Account {
   const std::vector<Violation>& violations() const { return violations_; }
 
  private:
+  std::string again(const std::string& trial) const {
+    return "scripts/crash " + workload_ + "--only " + trial;
+  }
+
+  std::string workload_;
   std::map<std::string, std::uint64_t> counts_;
   std::vector<Violation> violations_;
   std::string told_;
