@@ -85,7 +85,7 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
       for (storage::IncomingBatch& batch : out.batches) submit(writer, std::move(batch));
       if (!out.confirmed.empty()) writer.confirm(std::move(out.confirmed));
       if (out.contact) writer.contact(std::move(*out.contact));
-      if (!out.staged.empty()) stage(writer, std::move(out.staged));
+      if (!out.staged.empty()) stage(writer, std::move(out.staged), out.staged_bytes);
     }
     if (out.rolled_back && service_.on_rolled_back_) service_.on_rolled_back_();
     if (out.close) {
@@ -120,15 +120,17 @@ class SyncService::Connection : public std::enable_shared_from_this<SyncService:
     }
   }
 
-  void stage(Writer& writer, std::vector<storage::StagedState> states) {
+  void stage(Writer& writer, std::vector<storage::StagedState> states, std::size_t bytes) {
     auto job = [self = shared_from_this(),
                 states = std::move(states)](storage::HubStore& store) mutable {
-      asio::post(self->lane_.context, [self, stored = store.stage(states)] {
-        if (!self->gone_) self->emit(self->session_.on_staged(stored));
-      });
+      asio::post(self->lane_.context,
+                 [self, stored = store.stage_within(states, self->lane_.sync.staged_bytes_max)] {
+                   if (!self->gone_) self->emit(self->session_.on_staged(stored));
+                 });
     };
-    // A hub that stops: the tablet still has it, and its cursor still says so.
-    static_cast<void>(writer.later(std::move(job)));
+    // Busy or stopping: the tablet still has it, and its cursor still says so.
+    if (const auto taken = writer.later(std::move(job), bytes); !taken)
+      emit(session_.on_staged(taken.error()));
   }
 
   void applied(const Result<storage::BatchResult>& result) {

@@ -14,6 +14,8 @@ bool store_wide(const Error& error) {
          error.is(Errc::closed);
 }
 
+Error busy() { return fail(Errc::store_full, "the hub is busy; try again in a moment"); }
+
 std::size_t bytes_of(const storage::IncomingChange& change) {
   std::size_t bytes = change.frame.size();
   if (change.prepared) {
@@ -48,9 +50,7 @@ Status Writer::submit(storage::IncomingBatch batch, Done done) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(Errc::closed, "the hub is stopping");
-    if (figures_.mailbox_bytes + bytes > kMailboxBytesMax) {
-      return fail(Errc::store_full, "the hub is busy; try again in a moment");
-    }
+    if (figures_.mailbox_bytes + bytes > kMailboxBytesMax) return busy();
     figures_.mailbox_bytes += bytes;
     mailbox_.push_back({std::move(batch), std::move(done), bytes});
   }
@@ -64,20 +64,23 @@ void Writer::run(const Job& job) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
-    jobs_.emplace_back([this, &job, finished] {
-      job(store_);
-      finished->set_value();
-    });
+    jobs_.push_back({[this, &job, finished] {
+                       job(store_);
+                       finished->set_value();
+                     },
+                     0});
   }
   wake_.notify_one();
   finished->get_future().wait();
 }
 
-Status Writer::later(Job job) {
+Status Writer::later(Job job, std::size_t bytes) {
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return fail(Errc::closed, "the hub is stopping");
-    jobs_.emplace_back([this, job = std::move(job)] { job(store_); });
+    if (figures_.mailbox_bytes + bytes > kMailboxBytesMax) return busy();
+    figures_.mailbox_bytes += bytes;
+    jobs_.push_back({[this, job = std::move(job)] { job(store_); }, bytes});
   }
   wake_.notify_one();
   return {};
@@ -147,6 +150,7 @@ Writer::Round Writer::take() {
   round.batches.assign(std::make_move_iterator(mailbox_.begin()), std::make_move_iterator(end));
   mailbox_.erase(mailbox_.begin(), end);
   round.jobs.swap(jobs_);
+  for (const Waiting& one : round.jobs) figures_.mailbox_bytes -= one.bytes;
   if (side_due()) {
     round.contacts.swap(contacts_);
     round.confirmed.swap(confirmed_);
@@ -167,7 +171,7 @@ void Writer::loop() {
     if (!round.batches.empty()) commit(std::move(round.batches));
     // Before the jobs: settle() is one, and answers for what came before it.
     commit_side(std::move(round.contacts), round.confirmed);
-    for (const auto& job : round.jobs) job();
+    for (const Waiting& one : round.jobs) one.job();
   }
 }
 

@@ -5,7 +5,7 @@
 // Invariants:
 //   1. Answers come after the commit is durable, in the order submitted; outcome and feed news of a
 //      commit come after all its answers.
-//   2. The mailbox holds at most kMailboxBytesMax of batches; above it `submit` says busy.
+//   2. The mailbox holds at most kMailboxBytesMax of batches and of what `later` was given; above it both say busy.
 //   3. When the store fails, every batch of that commit is answered with the error; what the store itself
 //      then refuses is answered likewise. `figures().fault` says so until a commit succeeds.
 //   4. A batch that alone makes a commit fail (a damaged record, say) does not fail the others of its group.
@@ -22,14 +22,14 @@
 #include <thread>
 #include <vector>
 
+#include "base/limits.h"
 #include "storage/hub_store.h"
 
 namespace fieldpost::hub {
 
 class Writer {
  public:
-  /// 64 MiB: a second of a fleet at full speed.
-  static constexpr std::size_t kMailboxBytesMax = 64 * 1024 * 1024;
+  static constexpr std::size_t kMailboxBytesMax = limits::kMailboxBytesMax;
   /// Changes in one commit: enough to make the sync cheap, few enough to answer within a blink.
   static constexpr std::size_t kCommitChangesMax = 8192;
   /// A thousand tablets report each minute: together they cost two syncs a second, not a sync each.
@@ -52,9 +52,9 @@ class Writer {
   /// An administrative act, alone in its commit; waits for it, and does nothing once the writer stops.
   /// Not from the writer thread.
   void run(const Job& job);
-  /// An act that nobody waits for; as with `submit`, what is to be told is handed on by the job itself.
-  /// Errors: `closed` when stopping.
-  Status later(Job job);
+  /// An act that nobody waits for, which keeps `bytes` in memory until it is done; as with `submit`, what is to be
+  /// told is handed on by the job itself. Errors: as `submit`.
+  Status later(Job job, std::size_t bytes);
   /// Written when there is time; a later one for the same device replaces it.
   void contact(storage::Device device);
   void confirm(std::vector<wire::Confirm::Item> items);
@@ -82,10 +82,14 @@ class Writer {
     Done done;
     std::size_t bytes = 0;
   };
+  struct Waiting {
+    std::function<void()> job;
+    std::size_t bytes = 0;
+  };
   /// What the thread takes in one round.
   struct Round {
     std::vector<Submitted> batches;
-    std::vector<std::function<void()>> jobs;
+    std::vector<Waiting> jobs;
     std::map<DeviceId, storage::Device> contacts;
     std::vector<wire::Confirm::Item> confirmed;
     bool empty() const {
@@ -111,7 +115,7 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Submitted> mailbox_;
-  std::vector<std::function<void()>> jobs_;
+  std::vector<Waiting> jobs_;
   std::map<DeviceId, storage::Device> contacts_;
   std::vector<wire::Confirm::Item> confirmed_;
   std::optional<Clock::time_point> side_since_;  ///< when the oldest contact or confirmation came

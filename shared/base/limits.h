@@ -89,6 +89,14 @@ inline constexpr std::size_t kDeliverFirstBytes = 16 * 1024;
 /// Uncompressed bytes a hub aims at for one deliver.
 inline constexpr std::size_t kDeliverTargetBytes = 512 * 1024;
 
+/// Bytes of one device's copies of what a hub lost that wait there for an operator, as stored: more than a full tablet
+/// of 100,000 records holds. Above it the tablet keeps the rest and is asked again when something was decided.
+inline constexpr std::uint64_t kStagedBytesOfDeviceMax = std::uint64_t{256} << 20;
+/// So much of it must be free again before the tablet is asked for all it holds: that question costs megabytes.
+inline constexpr std::uint64_t kStagedRoomMin = kStagedBytesOfDeviceMax / 16;
+/// What waits for a hub's writer, of all sessions together: a second of a fleet at full speed.
+inline constexpr std::size_t kMailboxBytesMax = 64 * 1024 * 1024;
+
 /// What a hub that is busy asks its tablets to wait: its mailbox is written within a second or two.
 inline constexpr std::uint32_t kBusyRetryMs = 5'000;
 /// The longest wait that an agent lets a hub ask for: a wrong figure must not silence a tablet for a day.
@@ -101,6 +109,8 @@ static_assert(kPushTargetBytes + kChangeBytesMax < kMessageBytesMax);
 static_assert(kTextBytesMax < kCiphertextBytesMax, "a sealed text fits after padding");
 static_assert(kCiphertextBytesMax < kChangeBytesMax);
 static_assert(kVectorEntriesAlarm < kVectorEntriesMax);
+static_assert(kRecordBytesMax < kStagedRoomMin, "any single state fits when there is room");
+static_assert(kRecordBytesMax < kMailboxBytesMax);
 static_assert(kBusyRetryMs < kRetryAfterMaxMs);
 
 }  // namespace fieldpost::limits

@@ -5,6 +5,7 @@
 #include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
+#include "storage/hub_staging.h"
 #include "storage/hub_starts.h"
 #include "storage/hub_tables.h"
 #include "storage/hub_values.h"
@@ -235,6 +236,27 @@ class KvHubReader final : public HubReader {
       return Step::more;
     }));
     return found;
+  }
+
+  Result<bool> is_staged(const RecordId& record, const DeviceId& device,
+                         std::uint64_t digest) const override {
+    bool found = false;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const auto value, read.get(kStaged, staged_key(record, device, digest)));
+      found = value.has_value();
+      return {};
+    }));
+    return found;
+  }
+
+  Result<std::uint64_t> staged_bytes(const DeviceId& device,
+                                     std::uint64_t at_least) const override {
+    std::uint64_t bytes = 0;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(bytes, storage::staged_bytes(read, device, at_least));
+      return {};
+    }));
+    return bytes;
   }
 
   Result<std::vector<RecoveredEntry>> recovered(const RecordId& id) const override {

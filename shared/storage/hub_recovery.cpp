@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/hub_repair.h"
+#include "storage/hub_staging.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
 
@@ -13,15 +14,6 @@ using namespace hub_tables;
 namespace {
 
 using Step = KvRead::Step;
-
-/// Two copies of one device may hold different states: each is kept.
-Bytes staged_key(const StagedState& staged, BytesView canonical) {
-  return Packer()
-      .id(staged.state.id)
-      .id(staged.device)
-      .raw(wire::state_digest(canonical).view().first(8))
-      .take();
-}
 
 Result<std::optional<model::Record>> load_record(const KvRead& read, ValueCodec& codec,
                                                  const RecordId& id) {
@@ -396,28 +388,6 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
   return false;
 }
 
-Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
-                                   const std::vector<StagedState>& states) {
-  bool kept = false;
-  for (const StagedState& one : states) {
-    FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
-    if (!lacks) continue;
-    FP_TRY(const Bytes canonical, wire::encode_record(one.state));
-    const Bytes key = staged_key(one, canonical);
-    const Bytes plain = Packer().i64(one.received.ms).raw(canonical).take();
-    FP_CHECK_OK(write.put(kStaged, key, codec.encode(kStaged, key, plain)));
-    kept = true;
-  }
-  std::uint64_t end = 0;
-  if (!kept) return end;
-  // The tablet's next cursor must tell a store that has this from one that was put back to before.
-  const Bytes unit = to_bytes(as_bytes(states.front().state.unit));
-  FP_TRY(const auto last, write.get(kFeedEnds, unit));
-  end = (last ? Unpacker(*last).u64() : 0) + 1;
-  FP_CHECK_OK(write.put(kFeedEnds, unit, Packer().u64(end).bytes()));
-  return end;
-}
-
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain) {
   if (input.decision == HubStore::Recovery::release) return release_held(write, run, codec, input);
@@ -443,7 +413,7 @@ Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                                  one.device,
                                  one.state,
                                  {}}));
-    FP_CHECK_OK(write.erase(kStaged, key));
+    FP_CHECK_OK(erase_staged(write, key));
   }
   return {};
 }

@@ -2,7 +2,7 @@
 //
 // Thread rule: free functions inside a view or update of the engine; writing ones on the writer thread.
 // Invariants:
-//   1. A staged state is kept as the tablet sent it until somebody decides; a refused one is kept for good.
+//   1. A staged state is kept (hub_staging.h) until somebody decides; a refused one is kept for good.
 //      Staging takes a place in the unit's feed, without an entry: a store put back to before it is told from
 //      this one by the tablet's next cursor.
 //   2. Nothing that this store was told otherwise is overwritten: values under a dot whose signed change says
@@ -26,9 +26,6 @@ struct OwnChain {
 
 /// Whether `state` says something that the store lacks. Errors: the store's.
 Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Record& state);
-/// Where the feed of their unit ends then; 0 when nothing was kept.
-Result<std::uint64_t> stage_states(KvWrite& write, ValueCodec& codec,
-                                   const std::vector<StagedState>& states);
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain);
 

@@ -344,6 +344,12 @@ class HubReader {
   /// By record, those after `after`; at least `limit`, until all of the last record are there.
   virtual Result<std::vector<StagedState>> staged(std::size_t limit,
                                                   const RecordId& after = {}) const = 0;
+  /// Whether this very state of a record is kept for a device; `digest`: the first 8 bytes of the state's digest.
+  virtual Result<bool> is_staged(const RecordId& record, const DeviceId& device,
+                                 std::uint64_t digest) const = 0;
+  /// Bytes kept of a device, as stored; exact from `at_least` on, below it perhaps too many.
+  virtual Result<std::uint64_t> staged_bytes(const DeviceId& device,
+                                             std::uint64_t at_least) const = 0;
   /// What was decided on the losses of a record, oldest first.
   virtual Result<std::vector<RecoveredEntry>> recovered(const RecordId& id) const = 0;
   /// Whether a state that a tablet holds says something that this store lacks.
@@ -444,9 +450,19 @@ class HubStore {
                                    const SignHead& sign) = 0;
 
   // ---- after a loss ----
-  /// Keeps those (of one unit) that say something this store lacks, until `recover` decides on them. Answers
-  /// where the unit's feed ends by this commit; 0 when nothing was kept.
-  virtual Result<std::uint64_t> stage(const std::vector<StagedState>& states) = 0;
+  struct Staging {
+    std::uint64_t end = 0;  ///< where the unit's feed ends by this commit; 0 when nothing was kept
+    bool full = false;      ///< the device has no room for more: what did not fit was not taken
+  };
+  /// Keeps those (of one device and unit) that say something this store lacks, until `recover` decides on them; of
+  /// the device in all at most `device_bytes_max`, as stored.
+  virtual Result<Staging> stage_within(const std::vector<StagedState>& states,
+                                       std::uint64_t device_bytes_max) = 0;
+  /// The same without a bound. Answers `Staging::end`.
+  Result<std::uint64_t> stage(const std::vector<StagedState>& states) {
+    FP_TRY(const Staging staging, stage_within(states, ~std::uint64_t{0}));
+    return staging.end;
+  }
   enum class Recovery : std::uint8_t {
     join,    ///< what was staged becomes part of the record
     refuse,  ///< it is kept aside for good

@@ -20,6 +20,7 @@
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
 //   starts        start id [‖ unit]                its number [where it ended]   (hub_starts.h)
+//   meta          "staged_bytes" ‖ device          bytes of its staged states       (hub_staging.h)
 //   staged        record id ‖ device ‖ 8 of digest received ‖ canonical state   (codec)
 //   recovered     record id ‖ number               pack_recovered               (codec)
 //   backed_up     actor                            counter: what every restorable backup holds of it

@@ -5,6 +5,7 @@
 #include "storage/hub_apply.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
+#include "storage/hub_staging.h"
 #include "storage/hub_starts.h"
 #include "storage/hub_values.h"
 #include "wire/codec.h"
@@ -246,13 +247,14 @@ class KvHubStore final : public HubStore {
     });
   }
 
-  Result<std::uint64_t> stage(const std::vector<StagedState>& states) override {
-    std::uint64_t end = 0;
+  Result<Staging> stage_within(const std::vector<StagedState>& states,
+                               std::uint64_t device_bytes_max) override {
+    Staging result;
     FP_CHECK_OK(kv_.update([&](KvWrite& write) -> Status {
-      FP_TRY(end, stage_states(write, *codec_, states));
+      FP_TRY(result, stage_states(write, *codec_, states, device_bytes_max));
       return {};
     }));
-    return end;
+    return result;
   }
 
   Result<BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,

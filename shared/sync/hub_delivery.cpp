@@ -21,7 +21,7 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
 }
 
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
-  if (withdrawn_waits()) return;
+  if (withdrawn_waits() || feed.desk_full) return;
   while (!closed_ && !feed.recovering && feed.unanswered.size() < limits::kDeliverWindow) {
     if (feed.sent >= feed.known_end && feed.told_caught_up) return;
     // What came from here need not be read to be left out.

@@ -17,6 +17,12 @@ constexpr std::size_t kCursorTagBytes = 16;
 constexpr std::size_t kAskedMax = 256;
 /// Records wanted of one tablet; none holds so many.
 constexpr std::size_t kWantedMax = 1'000'000;
+/// Of the desk, that must be free before a tablet is asked again.
+constexpr std::uint64_t kRoomPart = limits::kStagedBytesOfDeviceMax / limits::kStagedRoomMin;
+constexpr const char* kDeskFull =
+    "more of what the hub lost waits on this tablet than the hub keeps undecided for one: decide "
+    "on "
+    "what `fieldpost-hub recovery` lists; then the hub asks for the rest";
 constexpr const char* kUnreadable = "the hub cannot read its store; try later";
 
 Bytes sign_cursor(const crypto::SigningKey& hub, const std::string& unit, Bytes place) {
@@ -98,6 +104,34 @@ bool HubSession::withdrawn_waits() const {
                      [](const auto& feed) { return feed.second.withdrawn; });
 }
 
+Result<bool> HubSession::desk_has_room() const {
+  const std::uint64_t max = context_.staged_bytes_max;
+  const std::uint64_t taken = max - max / kRoomPart;
+  FP_TRY(const std::uint64_t bytes, here().reader->staged_bytes(device_->id, taken));
+  return bytes <= taken;
+}
+
+void HubSession::leave_when_full(bool full, HubOutput& out) {
+  const auto room = full ? Result<bool>(false) : desk_has_room();
+  if (!room) return refuse(wire::ErrorCode::internal, kUnreadable, out);
+  if (*room) return;
+  for (auto& [unit, feed] : feeds_) feed.desk_full |= std::exchange(feed.recovering, false);
+  device_->last_error = kDeskFull;
+  device_->last_error_at = device_->last_contact;
+  tell_contact(out);
+}
+
+void HubSession::recover_further(HubOutput& out) {
+  const bool waits = std::any_of(feeds_.begin(), feeds_.end(),
+                                 [](const auto& feed) { return feed.second.desk_full; });
+  if (closed_ || recovery_ || !waits) return;
+  const auto room = desk_has_room();
+  if (!room) return refuse(wire::ErrorCode::internal, kUnreadable, out);
+  if (!*room) return;
+  for (auto& [unit, feed] : feeds_) feed.recovering |= std::exchange(feed.desk_full, false);
+  recover_next(out);
+}
+
 void HubSession::recover_next(HubOutput& out) {
   if (closed_ || recovery_) return;
   const auto next = std::find_if(feeds_.begin(), feeds_.end(),
@@ -108,6 +142,9 @@ void HubSession::recover_next(HubOutput& out) {
 }
 
 Result<bool> HubSession::wanted(const wire::RecordSummary& summary) const {
+  // It is here already, and waits for the operator.
+  FP_TRY(const bool staged, here().reader->is_staged(summary.record, device_->id, summary.digest));
+  if (staged) return false;
   auto found = here().reader->record(summary.record);
   // Damaged beyond repair here: that is told and mended elsewhere, and must not keep the rest away.
   if (!found && found.error().is(Errc::corrupt)) return false;
@@ -126,7 +163,9 @@ Status HubSession::take_recovered(Instant now, BytesView bytes, HubOutput& out) 
       std::find(foreign.begin(), foreign.end(), state.type) != foreign.end())
     return fail(Errc::malformed, "a state that nobody asked for");
   asked.erase(place);  // one answer each: a tablet cannot fill the disk with versions of one record
+  if (recovery_->desk_full) return {};
   out.staged.push_back({device_->id, now, std::move(state)});
+  out.staged_bytes += bytes.size();
   return {};
 }
 
@@ -148,7 +187,7 @@ void HubSession::on_state_chunk(Instant now, wire::StateChunk& chunk, HubOutput&
                            ? take_recovered(now, whole.bytes, out)
                            : fail(Errc::malformed, "a large state arrived damaged");
   if (!taken) return refuse(wire::ErrorCode::malformed, taken.error().message(), out);
-  ++recovery_->at_writer;
+  if (!out.staged.empty()) ++recovery_->at_writer;
 }
 
 void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOutput& out) {
@@ -170,29 +209,34 @@ void HubSession::on_recovered(Instant now, const wire::Recovered& answer, HubOut
     if (const Status taken = take_recovered(now, state, out); !taken)
       return refuse(wire::ErrorCode::malformed, taken.error().message(), out);
   }
-  if (!answer.states.empty()) ++recovery_->at_writer;
+  if (!out.staged.empty()) ++recovery_->at_writer;
   if (!answer.last) return;
   recovery_->summarised = true;
   recovery_->answered = true;
   if (recovery_->at_writer == 0) ask_for_states(out);
 }
 
-HubOutput HubSession::on_staged(const Result<std::uint64_t>& end) {
+HubOutput HubSession::on_staged(const Result<storage::HubStore::Staging>& staged) {
   HubOutput out;
   if (closed_ || !recovery_) return out;
-  if (!end) {
+  if (!staged) {
     refuse(wire::ErrorCode::busy,
            "the hub could not store this now; nothing is lost, it will be asked for again", out);
     return out;
   }
   Feed& feed = feeds_.at(recovery_->unit);
-  feed.known_end = std::max(feed.known_end, *end);
+  feed.known_end = std::max(feed.known_end, staged->end);
+  recovery_->desk_full = recovery_->desk_full || staged->full;
   --recovery_->at_writer;
   if (recovery_->answered && recovery_->at_writer == 0) ask_for_states(out);
   return out;
 }
 
 void HubSession::ask_for_states(HubOutput& out) {
+  if (recovery_->desk_full) {
+    recovery_.reset();
+    return leave_when_full(true, out);
+  }
   auto& wanted = recovery_->wanted;
   recovery_->asked.clear();
   while (!wanted.empty() && recovery_->asked.size() < kAskedMax) {

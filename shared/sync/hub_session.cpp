@@ -220,6 +220,9 @@ void HubSession::on_hello(Instant now, const wire::Decoded& decoded, HubOutput& 
   for (std::size_t i = 1; i < parts.size(); ++i) repeat(welcome, parts[i], out);
   device_->last_welcome = welcome.id;
   on_status(now, hello.status, out);
+  const bool recovering = std::any_of(feeds_.begin(), feeds_.end(),
+                                      [](const auto& feed) { return feed.second.recovering; });
+  if (recovering) leave_when_full(false, out);
   recover_next(out);
   for (auto& [unit, feed] : feeds_) pump(unit, feed, out);
 }
@@ -244,6 +247,7 @@ void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutp
   });
   if (status.waiting == 0 && caught_up) device_->last_complete = now;
   tell_contact(out);
+  recover_further(out);
 }
 
 // ---- changes coming in ----

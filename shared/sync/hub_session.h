@@ -14,6 +14,8 @@
 //   6. What a tablet holds that this hub has lost is staged durably before anything of that unit is delivered
 //      to it: only then does its cursor, which says so, change.
 //      That holds for units that it may no longer see, too: they come before any delivery.
+//      When the operator's desk is full of this device's copies, nothing more is asked for and nothing of that unit
+//      delivered until some of it was decided: the tablet's cursor goes on saying so, and its own changes are taken.
 //   7. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
 #pragma once
 
@@ -48,6 +50,7 @@ struct HubContext {
   crypto::SigningKey key;
   std::vector<Compartment> compartments;
   ChangeCheck check;
+  std::uint64_t staged_bytes_max = limits::kStagedBytesOfDeviceMax;  ///< of one device
 };
 
 struct HubOutput {
@@ -56,6 +59,7 @@ struct HubOutput {
   std::vector<wire::Confirm::Item> confirmed;   ///< for the writer
   std::optional<storage::Device> contact;       ///< the device entry to store when there is time
   std::vector<storage::StagedState> staged;     ///< for the writer; answer with `on_staged`
+  std::size_t staged_bytes = 0;                 ///< of those, as they came
   /// This hub's data is older than what tablets were told: it must be opened anew, in a new epoch.
   bool rolled_back = false;
   std::optional<Error> close;
@@ -71,9 +75,9 @@ class HubSession {
   HubOutput on_frame(Instant now, BytesView frame);
   HubOutput on_applied(Instant now, const storage::BatchResult& result);
   HubOutput on_feed_moved(const std::string& unit, std::uint64_t end);
-  /// What this session handed over to be staged is durable, and its unit's feed ends there now; or it could
-  /// not be stored. In the writer's order, as `on_applied`.
-  HubOutput on_staged(const Result<std::uint64_t>& end);
+  /// What this session handed over to be staged is durable, as far as it had room; or it could not be stored. In the
+  /// writer's order, as `on_applied`.
+  HubOutput on_staged(const Result<storage::HubStore::Staging>& staged);
   /// The exceptions of these changes (of whichever device) were written anew by another's commit, or by a
   /// ruling that merged nothing, so that no delivery says it.
   HubOutput on_outcomes(const std::vector<model::Dot>& changes);
@@ -108,6 +112,7 @@ class HubSession {
     std::set<std::uint64_t> own;  ///< positions to leave out
     bool told_caught_up = false;
     bool recovering = false;  ///< what the tablet holds is asked for first; one unit at a time
+    bool desk_full = false;   ///< instead of `recovering`, until the desk has room again
     bool withdrawn = false;   ///< no longer granted: asked for, never delivered
   };
   /// Of the unit whose losses are asked for now.
@@ -118,6 +123,7 @@ class HubSession {
     std::deque<RecordId> wanted;  ///< to be asked for
     std::vector<RecordId> asked;  ///< in the question under way and not yet answered, ascending
     bool answered = false;        ///< the question under way
+    bool desk_full = false;       ///< what still comes is dropped: the tablet keeps it
     std::size_t at_writer = 0;    ///< pages not yet durable
     std::optional<wire::StateChunk> large;  ///< a state that comes in parts: what came of it
   };
@@ -138,6 +144,11 @@ class HubSession {
   /// Errors: the store's. `rolled_back`: a cursor of this very epoch that this data never gave out.
   Status open_feeds(const wire::Hello& hello, bool& rolled_back);
   void recover_next(HubOutput& out);
+  /// Asks again, when there is room again.
+  void recover_further(HubOutput& out);
+  Result<bool> desk_has_room() const;
+  /// When this device's part of the desk is full, now or by what was just found: nothing more is asked for.
+  void leave_when_full(bool full, HubOutput& out);
   void on_recovered(Instant now, const wire::Recovered& answer, HubOutput& out);
   void on_state_chunk(Instant now, wire::StateChunk& chunk, HubOutput& out);
   Result<bool> wanted(const wire::RecordSummary& summary) const;

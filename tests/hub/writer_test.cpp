@@ -157,6 +157,31 @@ TEST_CASE("a full mailbox says busy and takes work again afterwards") {
   CHECK(std::count(lines.begin(), lines.end(), "stored 2") == 1);
 }
 
+TEST_CASE(
+    "what is given for later counts in the mailbox: above its bound it is busy, and free again "
+    "when done") {
+  Hub hub;
+  constexpr std::size_t kJobBytes = 5'000'000;
+  std::size_t taken = 0;
+  {
+    const Gate gate(*hub.writer);
+    const auto job = [&](HubStore&) { hub.heard.add("done"); };
+    Status last = hub.writer->later(job, kJobBytes);
+    for (; last; last = hub.writer->later(job, kJobBytes)) ++taken;
+    CHECK(last.error().is(Errc::store_full));
+    CHECK(taken == Writer::kMailboxBytesMax / kJobBytes);
+    CHECK(hub.writer->figures().mailbox_bytes == taken * kJobBytes);
+    // Both kinds share the bound.
+    Status push = hub.submit(1, 60'000);
+    while (push) push = hub.submit(1, 60'000);
+    CHECK(push.error().is(Errc::store_full));
+  }
+  hub.heard.wait(taken);
+  hub.writer->settle();
+  CHECK(hub.writer->figures().mailbox_bytes == 0);
+  CHECK(hub.writer->later([&](HubStore&) { hub.heard.add("done"); }, kJobBytes));
+}
+
 TEST_CASE("a store that fails answers everyone, and says so until a commit succeeds") {
   Hub hub;
   hub.kv.set_faults(MemoryFaults::at(hub.kv.commits() + 1, CommitFate::full));

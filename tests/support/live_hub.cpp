@@ -67,8 +67,9 @@ class LiveHub::HookedStore final : public storage::HubStore {
                                     const SignHead& sign) override {
     return store_.edit(edit, hub_actor, sign);
   }
-  Result<std::uint64_t> stage(const std::vector<storage::StagedState>& states) override {
-    return store_.stage(states);
+  Result<Staging> stage_within(const std::vector<storage::StagedState>& states,
+                               std::uint64_t device_bytes_max) override {
+    return store_.stage_within(states, device_bytes_max);
   }
   Result<storage::BatchResult> recover(const RecoveryInput& input, ActorId hub_actor,
                                        const SignHead& sign) override {

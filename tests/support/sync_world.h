@@ -142,6 +142,8 @@ class SyncWorld {
                  storage::HubStore::Recovery decision = storage::HubStore::Recovery::join);
   std::size_t rollbacks_noticed() const { return rollbacks_; }
   storage::HubStore& store(const std::string& unit);
+  /// How much of one device the hub keeps for an operator's decision.
+  void set_desk(std::uint64_t bytes) { context_.staged_bytes_max = bytes; }
   const storage::HubReader& reader(const std::string& unit);
   storage::MemoryKv& hub_kv(std::size_t compartment) { return *halves_[compartment].kv; }
   Hash hub_digest(const std::string& unit);

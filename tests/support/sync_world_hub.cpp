@@ -139,7 +139,8 @@ bool SyncWorld::write(bool grouped) {
   if (rolled_back_) return doubt_hub(), true;
   bool wrote = !staged_.empty();
   for (Staged& staged : std::exchange(staged_, {})) {
-    const auto stored = halves_[staged.half].store->stage(staged.states);
+    const auto stored =
+        halves_[staged.half].store->stage_within(staged.states, context_.staged_bytes_max);
     if (!stored) return restart_hub(), ++hub_crashes_, true;
     staged.from->inbox.emplace_back(
         [stored](sync::HubSession& session) { return session.on_staged(stored); });
