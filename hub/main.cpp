@@ -3,6 +3,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/command_line.h"
+#include "base/text.h"
 #include "hub/cli/backup.h"
 #include "hub/cli/client.h"
 #include "hub/cli/doctor.h"
@@ -93,10 +95,12 @@ int resolve_command(const Options& o) {
 
 int ruling_command(const Options& o, const std::string& ruling) {
   const auto colon = o.change.find(':');
-  if (colon == std::string::npos)
-    return complain(
-        fail(Errc::invalid_argument,
-             "name the change as ACTOR:COUNTER, as `fieldpost-hub quarantine list` shows it"));
+  const auto counter = integer_from_text(o.change.substr(std::min(colon, o.change.size() - 1) + 1));
+  if (colon == std::string::npos || !actor_from_text(o.change.substr(0, colon)) || !counter)
+    return complain(fail(Errc::invalid_argument,
+                         "'" + o.change +
+                             "' names no change: write ACTOR:COUNTER (16 hexadecimal digits, a "
+                             "number), as `fieldpost-hub quarantine list` shows it"));
   json body = {{"ruling", ruling}, {"note", o.note}};
   if (!o.author.empty()) body["author"] = o.author;
   const auto answer = Client(o.data).call(
@@ -192,7 +196,8 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   unit_add->add_option("code", o.code, "Province number, dash, capitals: 01-PPT")->required();
   unit_add->add_option("--name", o.name, "Name for people");
   unit_add->add_option("--compartment", o.compartment, "enforcement or health")
-      ->check(CLI::IsMember({"enforcement", "health"}));
+      ->check(CLI::IsMember({"enforcement", "health"}))
+      ->capture_default_str();
   unit_add->callback([&] {
     json body = {{"compartment", o.compartment}};
     if (!o.name.empty()) body["name"] = o.name;
@@ -211,6 +216,7 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
       ->required();
   invite->add_option("--unit", o.unit, "The unit it belongs to")->required();
   invite->add_option("--valid-minutes", o.valid_minutes, "How long the code may be used")
+      ->check(CLI::Range(1, 7 * 24 * 60))
       ->capture_default_str();
   invite->callback([&] {
     const json body = {{"name", o.name}, {"unit", o.unit}, {"valid_minutes", o.valid_minutes}};
@@ -221,7 +227,7 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
   });
   auto* move = device->add_subcommand(
       "move", "Give a device to another unit. Example: device move T07 --unit 01-BVL");
-  move->add_option("name", o.name)->required();
+  move->add_option("name", o.name, "As `device list` names it, or its id")->required();
   move->add_option("--unit", o.unit, "The unit it belongs to from now on")->required();
   move->callback([&] {
     code = show(o,
@@ -229,8 +235,10 @@ void add_device_commands(CLI::App& app, Options& o, int& code) {
                                     {{"unit", o.unit}}),
                 print_device);
   });
-  auto* one = device->add_subcommand("show", "One device");
-  one->add_option("name", o.name)->required();
+  auto* one = device->add_subcommand(
+      "show",
+      "One device: what the hub knows of it, and its compare code. Example: device show T07");
+  one->add_option("name", o.name, "As `device list` names it, or its id")->required();
   one->callback([&] {
     code = show(o, Client(o.data).call("GET", net::make_target({"v1", "devices", o.name})),
                 print_device);
@@ -243,10 +251,16 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   records->add_option("--unit", o.unit, "Only this unit");
   records->add_option("--type", o.type, "stop, seizure, case or visit");
   records->add_option("--after", o.after, "Continue after this id");
-  records->add_option("--limit", o.limit, "At most this many (1–1000)")->capture_default_str();
-  records->add_flag("--history", o.history, "Every change received for the record");
+  records->add_option("--limit", o.limit, "At most this many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  records->add_flag("--history", o.history, "Every change received for the record that ID names");
   records->callback([&] {
-    if (o.id.empty())
+    if (o.id.empty() && o.history)
+      code = complain(fail(Errc::invalid_argument,
+                           "--history is of one record: records ID --history; `fieldpost-hub "
+                           "records` lists the ids"));
+    else if (o.id.empty())
       code = show(o, Client(o.data).call("GET", records_target(o)), print_records);
     else if (o.history)
       code =
@@ -262,12 +276,12 @@ void add_record_commands(CLI::App& app, Options& o, int& code) {
   auto* resolve = app.add_subcommand(
       "resolve",
       "Settle a conflict. Example: resolve ID outcome --choose ACTOR:COUNTER --note WHY");
-  resolve->add_option("id", o.id)->required();
+  resolve->add_option("id", o.id, "The record, as `conflicts` names it")->required();
   resolve->add_option("path", o.path, "The field, as `conflicts` names it")->required();
   auto* choose = resolve->add_option("--choose", o.choose, "ACTOR:COUNTER of the value that holds");
   resolve->add_option("--value", o.value, "Another value (JSON, or plain text)")->excludes(choose);
   resolve->add_option("--note", o.note, "Why")->required();
-  resolve->add_option("--author", o.author, "Who decides");
+  resolve->add_option("--author", o.author, "Who decides; \"hub-operator\" without it");
   resolve->callback([&] { code = resolve_command(o); });
   app.add_subcommand("held", "Changes that wait for their predecessors")->callback([&] {
     code = show(o, Client(o.data).whole("held", "held"), print_held);
@@ -298,14 +312,19 @@ void add_quarantine_commands(CLI::App& app, Options& o, int& code) {
     code = show(o, Client(o.data).whole("quarantine", "quarantine"), print_quarantine);
   });
   const std::pair<const char*, const char*> rulings[] = {
-      {"retry", "Check again with the forms of today"},
-      {"accept", "Merge it although it breaks its form"},
-      {"reject", "Merge and undo it in one commit, so that everyone agrees"}};
+      {"retry",
+       "Check again with the forms of today. Example: quarantine retry e50694c735266d24:1"},
+      {"accept",
+       "Merge it although it breaks its form. Example: quarantine accept e50694c735266d24:1 --note "
+       "\"seen on paper\""},
+      {"reject",
+       "Merge and undo it in one commit, so that everyone agrees. Example: quarantine reject "
+       "e50694c735266d24:1 --note \"a test\""}};
   for (const auto& [ruling, help] : rulings) {
     auto* command = quarantine->add_subcommand(ruling, help);
-    command->add_option("change", o.change, "ACTOR:COUNTER")->required();
-    command->add_option("--note", o.note, "Why");
-    command->add_option("--author", o.author, "Who decides");
+    command->add_option("change", o.change, "ACTOR:COUNTER, as `quarantine` lists it")->required();
+    command->add_option("--note", o.note, "Why")->required(std::string(ruling) != "retry");
+    command->add_option("--author", o.author, "Who decides; \"hub-operator\" without it");
     command->callback([&, ruling = std::string(ruling)] { code = ruling_command(o, ruling); });
   }
 }
@@ -511,6 +530,10 @@ int main(int argc, char** argv) {
       "A first hub:\n  fieldpost-hub init --name HOST\n  fieldpost-hub unit add 01-PPT --name "
       "Poipet\n"
       "  fieldpost-hub run &\n  fieldpost-hub device invite T07 --unit 01-PPT"};
+  app.footer(
+      "Each command teaches itself: fieldpost-hub COMMAND --help. docs/operations.md says what to "
+      "do when.\nExit code: 0 done; 2 the command or its input is at fault; 1 anything else: "
+      "something is to be\nmended, or it may not be done as things stand.");
   Options o;
   int code = 0;
   const char* home = std::getenv("HOME");
@@ -536,13 +559,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help, version
-    const auto rest = app.remaining(true);
-    // A command that does not exist counts as none for CLI11: say which one was typed.
-    const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
-    const std::string what =
-        unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
-    return complain(
-        fail(Errc::invalid_argument, what + ". 'fieldpost-hub --help' shows how it goes."));
+    return complain(fail(Errc::invalid_argument, usage_fault(app, "fieldpost-hub", error)));
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "fieldpost-hub: out of memory\n");
     return 1;

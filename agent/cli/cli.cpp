@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/cli/session.h"
+#include "base/command_line.h"
 #include "crypto/crypto.h"
 
 namespace fieldpost::agent {
@@ -76,13 +77,8 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
-    const auto rest = app.remaining(true);
-    // A command that does not exist counts as none for CLI11: say which one was typed.
-    const bool unknown = error.get_name() == "RequiredError" && !rest.empty();
-    const std::string what =
-        unknown ? "there is no command '" + rest.front() + "'" : std::string(error.what());
-    std::cerr << "fieldpost-agent: " << printable(what)
-              << ". 'fieldpost-agent --help' shows how it goes.\n";
+    std::cerr << "fieldpost-agent: " << printable(usage_fault(app, "fieldpost-agent", error))
+              << '\n';
     return 2;
   }
   return session.exit_code;

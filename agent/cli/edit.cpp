@@ -56,6 +56,13 @@ Status read_change(const schema::AnswerContext& context, const schema::Form& for
   }
   const std::string prefix = path.substr(0, path.size() - field->name.size());
   auto answer = answer_field(context, form, *field, change.substr(equals + 1));
+  if (!answer && !field->choices.empty()) {
+    std::string choices;
+    for (const auto& choice : field->choices)
+      choices += (choices.empty() ? "" : ", ") + std::string(choice);
+    return fail(Errc::invalid_argument,
+                path + ": '" + change.substr(equals + 1) + "' is not one of " + choices);
+  }
   if (!answer) return fail(Errc::invalid_argument, path + ": " + answer.error().detail);
   set[path] = answer->value;
   for (const auto& [name, value] : answer->also) set[prefix + name] = value;

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <iostream>
 
+#include "agent/cli/session.h"
 #include "agent/health/authority.h"
+#include "base/command_line.h"
 #include "base/text.h"
 #include "keys/random.h"
 #include "keys/secret_file.h"
@@ -180,8 +182,8 @@ int run_health_cli(int argc, char** argv) {
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::cerr << "fieldpost-health: " << error.what()
-              << ". 'fieldpost-health --help' shows how it goes.\n";
+    std::cerr << "fieldpost-health: " << printable(usage_fault(app, "fieldpost-health", error))
+              << '\n';
     return 2;
   }
   return exit_code;

@@ -53,6 +53,11 @@ json device_json(const ApiParts& parts, std::string_view compartment,
       {"last_complete_sync", time_json(device.last_complete)},
       {"last_error", device.last_error},
       {"last_error_at", time_json(device.last_error_at)}};
+  if (!device.former.empty()) {
+    out["former_units"] = json::array();
+    for (const storage::FormerGrant& former : device.former)
+      out["former_units"].push_back(former.unit);
+  }
   if (device.forks.times > 0) {
     const storage::ForkNotes& forks = device.forks;
     out["forks"] = {{"times", forks.times},

@@ -67,6 +67,54 @@ Result<Id> id_member(const json& object, const char* name) {
 
 // ---- making and opening ----
 
+namespace {
+
+bool inside(const fs::path& path, const fs::path& folder) {
+  const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+  return end == folder.end();
+}
+
+std::string why() { return std::error_code(errno, std::generic_category()).message(); }
+
+}  // namespace
+
+Status check_place(const fs::path& hub_directory, const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path hub = fs::weakly_canonical(hub_directory, ignored);
+  const fs::path here = fs::weakly_canonical(folder, ignored);
+  if (inside(here, hub))
+    return fail(Errc::invalid_argument,
+                folder.string() + " lies inside the hub's own folder (" + hub_directory.string() +
+                    "): what takes that takes the backups; name a folder on another disk");
+  if (inside(hub, here))
+    return fail(Errc::invalid_argument, "the hub's own folder (" + hub_directory.string() +
+                                            ") lies inside " + folder.string() +
+                                            ": name a folder on another disk");
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    const fs::path parent = here.parent_path();
+    if (errno != ENOENT) return fail(Errc::io, folder.string() + " cannot be looked at: " + why());
+    if (!fs::is_directory(parent, ignored))
+      return fail(Errc::io, "there is no folder " + parent.string() +
+                                ": is its disk mounted? Make it first, or name another");
+    if (::access(parent.c_str(), W_OK | X_OK) != 0)
+      return fail(Errc::io, "this program may not make a folder in " + parent.string() + ": " +
+                                why() + "; give it to the hub's user, or name another");
+    return {};
+  }
+  if (!S_ISDIR(info.st_mode))
+    return fail(Errc::invalid_argument, folder.string() + " is a file: name a folder");
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fail(Errc::unauthorised, folder.string() +
+                                        " may be written by others, who could delete backups: "
+                                        "`chmod 700 " +
+                                        folder.string() + "`");
+  if (::access(folder.c_str(), R_OK | W_OK | X_OK) != 0)
+    return fail(Errc::io, "this program may not write in " + folder.string() + ": " + why() +
+                              "; give it to the hub's user, or name another");
+  return {};
+}
+
 Status Repository::make(const fs::path& folder, const HubId& hub, const std::string& hub_name,
                         const HubBackupKeys& keys, const RandomSource& random) {
   std::error_code ignored;

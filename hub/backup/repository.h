@@ -38,6 +38,11 @@ struct RepositoryHead {
   Bytes data_key_box;
 };
 
+/// Whether backups of the hub in `hub_directory` may lie in `folder`, which need not be there yet. Writes nothing.
+/// Errors, in sentences that say what to do: `invalid_argument` (one lies inside the other, or a file is there),
+/// `unauthorised` (others may write there), `io` (this program may not, or it cannot be made).
+Status check_place(const fs::path& hub_directory, const fs::path& folder);
+
 class Repository {
  public:
   /// Makes one in a new or an empty folder. One of the same hub and recovery key that is there already is fine.

@@ -19,6 +19,16 @@ namespace {
 
 constexpr std::uint64_t kToldEveryBytes = std::uint64_t{256} << 20;
 
+constexpr const char* kOneVolume =
+    "the backups lie on the volume of the hub's data: one dead disk takes both";
+
+bool on_one_volume(const fs::path& directory, const fs::path& backups) {
+  struct stat ours {};
+  struct stat theirs {};
+  return ::stat(directory.c_str(), &ours) == 0 && ::stat(backups.c_str(), &theirs) == 0 &&
+         ours.st_dev == theirs.st_dev;
+}
+
 Result<HubId> hub_id(const Keys& keys) { return HubId::from(keys.signing.public_key.view()); }
 
 backup::Progress told_to(const char* doing, std::uint64_t whole) {
@@ -121,6 +131,14 @@ void say(const std::string& content) { std::printf("%s\n", content.c_str()); }
 
 Result<json> backup_key(const fs::path& directory, const fs::path& out) {
   FP_TRY(const Settings settings, load_settings(directory));
+  std::error_code ignored;
+  const fs::path place = fs::weakly_canonical(fs::absolute(out), ignored).parent_path();
+  const fs::path own = fs::weakly_canonical(fs::absolute(directory), ignored);
+  if (std::mismatch(own.begin(), own.end(), place.begin(), place.end()).first == own.end())
+    return fail(Errc::invalid_argument,
+                out.string() +
+                    " lies inside the hub's own folder: the recovery key has to be "
+                    "elsewhere when that is lost; name a file outside");
   FP_TRY(const backup::HubBackupKeys made,
          backup::make_backup_keys(directory, out, settings.name, keys::system_random()));
   FP_TRY(const Bytes file, keys::read_file(out, keys::kSecretFileBytesMax));
@@ -137,6 +155,8 @@ Result<json> backup_setup(const fs::path& directory, const BackupSettings& wante
   FP_TRY(const Keys keys, load_keys(directory));
   FP_TRY(const HubId hub, hub_id(keys));
   FP_TRY(const backup::HubBackupKeys own, backup::load_backup_keys(directory));
+  FP_CHECK_OK(check_backup_settings(backup));
+  FP_CHECK_OK(backup::check_place(directory, backup.directory));
   FP_CHECK_OK(
       backup::Repository::make(backup.directory, hub, settings.name, own, keys::system_random()));
   FP_CHECK_OK(save_backup_settings(directory, backup));
@@ -144,6 +164,7 @@ Result<json> backup_setup(const fs::path& directory, const BackupSettings& wante
               {"every_hours", backup.every_hours},
               {"keep", backup.keep},
               {"recovery_key", backup::recovery_name(own.recovery)},
+              {"same_volume", on_one_volume(directory, backup.directory)},
               {"running", running(directory).has_value()}};
 }
 
@@ -228,6 +249,8 @@ BackupHealth backup_health(const fs::path& directory, const Settings& settings, 
         "backup key --out FILE`, then `fieldpost-hub backup setup --directory FOLDER`");
     return health;
   }
+  if (const auto placed = backup::check_place(directory, settings.backup->directory); !placed)
+    health.mend.push_back("backups: " + placed.error().detail);
   auto repository = of_hub(directory);
   const auto backups = repository ? backup::list_backups(*repository)
                                   : Result<std::vector<backup::Listed>>(repository.error());
@@ -272,13 +295,7 @@ BackupHealth backup_health(const fs::path& directory, const Settings& settings, 
         health.mend.push_back("the store itself is damaged: " + place);
     }
   }
-  struct stat ours {};
-  struct stat theirs {};
-  if (::stat(directory.c_str(), &ours) == 0 &&
-      ::stat(settings.backup->directory.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev) {
-    health.mend.emplace_back(
-        "the backups lie on the volume of the hub's data: one dead disk takes both");
-  }
+  if (on_one_volume(directory, settings.backup->directory)) health.mend.emplace_back(kOneVolume);
   return health;
 }
 
@@ -300,6 +317,7 @@ void print_backup_setup(const json& answer) {
   say("Backups for recovery key " + shown(answer["recovery_key"]) + " go to " +
       shown(answer["directory"]) + ", every " + shown(answer["every_hours"]) + " hours; " +
       shown(answer["keep"]) + " are kept.");
+  if (answer["same_volume"].get<bool>()) say("! " + std::string(kOneVolume) + ".");
   if (answer["running"].get<bool>())
     say("The running hub makes the first within a minute; at once:  fieldpost-hub backup run");
   else
@@ -325,7 +343,8 @@ void print_backups(const json& answer) {
     if (one.contains("time"))
       out += "  " + shown(one["time"]) + "  " + shown(one["entries"]) + " entries  " +
              size_text(one["plain_bytes"]);
-    if (!one["restorable"].get<bool>()) out += "  CANNOT BE RESTORED: " + shown(one["fault"]);
+    out += one["restorable"].get<bool>() ? "  can be restored"
+                                         : "  CANNOT BE RESTORED: " + shown(one["fault"]);
     if (one.contains("damaged") && !one["damaged"].empty())
       out += "  with damage of the store itself";
     say(out);

@@ -13,7 +13,8 @@ namespace fieldpost::hub {
 
 /// Makes the recovery key. {"recovery_key", "file"}
 Result<nlohmann::json> backup_key(const fs::path& directory, const fs::path& out);
-/// Makes the repository and writes it into hub.json. {"directory", "every_hours", "keep", "recovery_key"}
+/// Makes the repository and writes it into hub.json. {"directory", "every_hours", "keep", "recovery_key",
+/// "same_volume", "running"}
 Result<nlohmann::json> backup_setup(const fs::path& directory, const BackupSettings& backup);
 
 struct BackupCheck {

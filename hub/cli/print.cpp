@@ -141,6 +141,11 @@ void print_device(const json& device) {
   if (said(device["last_error"]))
     line("  last failure        " + text(device["last_error_at"]) + ": " +
          text(device["last_error"]));
+  if (device.contains("former_units")) {
+    std::string way = "  Moved from ";
+    for (const json& unit : device["former_units"]) way += text(unit) + " to ";
+    line(way + text(device["unit"]));
+  }
   if (device.contains("forks")) {
     const json& forks = device["forks"];
     line("  COPIED OR RESTORED  " + text(forks["times"]) +

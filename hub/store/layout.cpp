@@ -191,8 +191,13 @@ Result<Settings> load_settings(const fs::path& directory) {
   return settings;
 }
 
-Status save_backup_settings(const fs::path& directory, const BackupSettings& backup) {
+Status check_backup_settings(const BackupSettings& backup) {
   if (const auto fault = fault_of(backup)) return fail(Errc::invalid_argument, *fault);
+  return {};
+}
+
+Status save_backup_settings(const fs::path& directory, const BackupSettings& backup) {
+  FP_CHECK_OK(check_backup_settings(backup));
   FP_CHECK_OK(load_settings(directory));
   const fs::path path = directory / "hub.json";
   FP_TRY(const std::string text, text_of(path, false));

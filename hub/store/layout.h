@@ -70,6 +70,8 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
             Instant now);
 /// Errors: `not_found` with the command that makes a hub; `malformed` naming file and member.
 Result<Settings> load_settings(const fs::path& directory);
+/// Errors: `invalid_argument`, naming the member and its range.
+Status check_backup_settings(const BackupSettings& backup);
 /// Puts the member "backup" into hub.json; the other members stay as they are. Errors: `invalid_argument`.
 Status save_backup_settings(const fs::path& directory, const BackupSettings& backup);
 Result<Keys> load_keys(const fs::path& directory);

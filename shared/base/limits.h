@@ -69,6 +69,9 @@ inline constexpr std::size_t kSchemasMax = 64;
 inline constexpr std::size_t kSchemaBytesMax = 128 * 1024;
 /// Counters asked for in one hash query: a search in 256 steps per round trip ends in four.
 inline constexpr std::size_t kHashQueryMax = 256;
+/// Changes that a hub looks at for the hash queries of one session. A search looks at each at most twice, and no
+/// device's chains have a million.
+inline constexpr std::size_t kHashStepsMax = std::size_t{1} << 21;
 /// Records in one question or answer about what a restored hub lost.
 inline constexpr std::size_t kRecoverMax = 4096;
 /// Bytes of one attachment.

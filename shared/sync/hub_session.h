@@ -51,6 +51,7 @@ struct HubContext {
   std::vector<Compartment> compartments;
   ChangeCheck check;
   std::uint64_t staged_bytes_max = limits::kStagedBytesOfDeviceMax;  ///< of one device
+  std::size_t hash_steps_max = limits::kHashStepsMax;                ///< of one session
 };
 
 struct HubOutput {
@@ -162,7 +163,14 @@ class HubSession {
   void on_push(Instant now, wire::Push& push, HubOutput& out);
   void repeat(const wire::Welcome& welcome, const std::vector<wire::ChangeException>& exceptions,
               HubOutput& out);
-  Result<std::optional<Hash>> hash_of(ActorId actor, Sequence counter) const;
+  /// A hash of the same chain that is known already, and what the search for one cost.
+  struct HashWalk {
+    Sequence at;
+    Hash hash;
+    std::size_t steps = 0;
+  };
+  Result<std::optional<Hash>> hash_of(ActorId actor, Sequence counter,
+                                      HashWalk* walk = nullptr) const;
   Status rewind_to_durable(ActorId actor, Chain& chain, HubOutput& out);
   void rewind(ActorId actor, Chain& chain, Sequence head, const Hash& hash, HubOutput& out);
   void applied(const storage::BatchResult& result, Chain& chain, HubOutput& out);
@@ -201,6 +209,7 @@ class HubSession {
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
   std::size_t hash_queries_ = 0;
+  std::size_t hash_steps_ = 0;
   /// Of the next deliver, before compression: small at first, so that a link of a few seconds moves the cursor;
   /// twice as much with each answer.
   std::size_t deliver_bytes_ = limits::kDeliverFirstBytes;

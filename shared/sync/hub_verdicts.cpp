@@ -103,21 +103,30 @@ void HubSession::on_hash_query(Instant now, const wire::HashQuery& query, HubOut
   }
   wire::HashReply reply;
   reply.actor = query.actor;
+  HashWalk walk;  // ascending: each goes on where the one before was found
   for (const Sequence counter : query.counters) {
     if (!*durable || counter > (*durable)->head || counter.value == 0) continue;
-    auto hash = hash_of(query.actor, counter);
+    auto hash = hash_of(query.actor, counter, &walk);
     if (!hash)
       return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    hash_steps_ += std::exchange(walk.steps, 0);
+    if (hash_steps_ > context_.hash_steps_max)
+      return refuse(wire::ErrorCode::busy, "questions that cost more than a search needs", out);
+    if (*hash) walk = {counter, **hash, 0};
     if (*hash) reply.hashes.push_back({query.actor, counter, **hash});
   }
   send(reply, out);
 }
 
-Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter) const {
+Result<std::optional<Hash>> HubSession::hash_of(ActorId actor, Sequence counter,
+                                                HashWalk* walk) const {
   // Hashes are stored where a batch ended; between two ends the log gives them.
   std::optional<Hash> hash;
   Sequence at = counter;
   for (; at.value > 0; --at.value) {
+    if (walk != nullptr && at == walk->at) hash = walk->hash;
+    if (walk != nullptr) ++walk->steps;
+    if (hash) break;
     FP_TRY(hash, here().reader->hash_at(actor, at));
     if (hash) break;
   }

@@ -179,6 +179,60 @@ class Backup(scenario.Scenario):
         world.must(hub.cli("backup", "run"))
         self.assertNotIn("CANNOT", hub.cli("backup", "list").out)
 
+    def test_a_place_that_is_no_good_is_refused_before_anything_is_written(self):
+        hub = self.hub(start=False)
+        self.assert_refused(hub.cli("backup", "setup", "--directory", self.folder / "b"), "fieldpost-hub", "no recovery key yet",
+                            "backup key --out")
+        self.assert_refused(hub.cli("backup", "key", "--out", hub.path / "recovery.txt"), "fieldpost-hub", "inside the hub's own folder")
+        key = self.folder / "recovery.txt"
+        world.must(hub.cli("backup", "key", "--out", key))
+        self.assert_refused(hub.cli("backup", "key", "--out", self.folder / "second.txt"), "fieldpost-hub", "has the recovery key")
+        other = world.Hub(self.programs, self.folder / "other")
+        world.must(other.cli("backup", "key", "--out", self.folder / "other.txt"))
+        theirs = self.folder / "theirs"
+        world.must(other.cli("backup", "setup", "--directory", theirs))
+        photos, written, file = self.folder / "photos", self.folder / "open", self.folder / "file"
+        photos.mkdir(mode=0o700)
+        (photos / "beach.jpg").write_text("sand")
+        written.mkdir()
+        written.chmod(0o777)
+        file.write_text("x")
+        (self.folder / "link").symlink_to(hub.path)
+        settings = (hub.path / "hub.json").read_bytes()
+
+        def everything():
+            return sorted(str(path) for path in self.folder.rglob("*"))
+        before = everything()
+        for folder, code, *words in (
+                (hub.path / "backups", 2, "inside the hub's own folder", "another disk"),
+                (hub.path, 2, "inside the hub's own folder"),
+                (self.folder / "link" / "backups", 2, "inside the hub's own folder"),
+                (self.folder, 2, "lies inside", "another disk"),
+                (photos, 2, "holds other files", "empty or a new folder"),
+                (file, 2, "is a file"),
+                (theirs, 1, "another hub", "another folder"),
+                (written, 1, "may be written by others", "chmod 700"),
+                (self.folder / "no" / "such", 1, "there is no folder", "mounted"),
+                ("/proc/backups", 1, "/proc")):
+            self.assert_refused(hub.cli("backup", "setup", "--directory", folder), "fieldpost-hub", *words, code=code)
+        self.assert_refused(hub.cli("backup", "setup", "--directory", self.folder / "b", "--every-hours", "0"), "fieldpost-hub", "8760")
+        self.assert_refused(hub.cli("backup", "setup", "--directory", self.folder / "b", "--keep", "0"), "fieldpost-hub", "10000")
+        self.assertEqual(everything(), before)
+        self.assertEqual((hub.path / "hub.json").read_bytes(), settings)
+        done = world.must(hub.cli("backup", "setup", "--directory", self.folder / "b")).out
+        self.assertIn("one dead disk takes both", done)
+        secret = hub.path / "keys/backup.key"
+        secret.chmod(0o644)
+        ran = hub.cli("backup", "run")
+        self.assertNotEqual(ran.code, 0)
+        self.assertIn("backup.key", ran.err)
+        secret.chmod(0o600)
+        world.must(hub.cli("backup", "run"))
+        self.assertRegex(hub.cli("backup", "list").out, r"(?m)^1  \S+  \d+ entries  .*  can be restored$")
+        # Settings that were edited by hand are looked at by doctor.
+        (hub.path / "hub.json").write_text((hub.path / "hub.json").read_text().replace(str(self.folder / "b"), str(hub.path / "b")))
+        self.assertIn("inside the hub's own folder", hub.cli("doctor").out)
+
     def test_a_disk_that_is_full_leaves_nothing_half(self):
         hub, _, _ = self.filled(2000)
         small = self.folder / "small"

@@ -33,7 +33,10 @@ HUB = [
     "resolve zz outcome --value fine --note why", f"resolve {NO_RECORD} outcome --value fine --choose 1:1 --note why",
     "quarantine frob", "quarantine retry", "quarantine retry zz", "quarantine retry zz:1", "quarantine retry 0000000000000001:x",
     "quarantine accept 0000000000000001:1 --note why", "quarantine reject 0000000000000001:1 --note why",
-    "quarantine accept 0000000000000001:1", "init", "init --name", "init --name again.example", "run --port 99999", "run --threads x",
+    "quarantine accept 0000000000000001:1", "quarantine list extra", "records --history", "device move", "device move T01",
+    "device move T01 --unit 99-NO", "device move T99 --unit 01-PPT", "certificate", "certificate frob", "certificate renew --days 0",
+    "certificate renew --days x", "certificate renew --days 1", "certificate renew extra", "repair extra", "damaged extra",
+    "unit list --frob", "device list extra", "init", "init --name", "init --name again.example", "run --port 99999", "run --threads x",
     "status extra", "verify extra", "doctor extra", "held extra", "conflicts extra", "--config /nonexistent status",
     "backup", "backup frob", "backup key", "backup key --out /nonexistent/x", "backup key --out STOP", "backup setup",
     "backup setup --directory FOLDER", "backup setup --directory FOLDER --every-hours x", "backup run", "backup run extra", "backup list",
@@ -118,6 +121,58 @@ class BadCommands(scenario.Scenario):
         world.must(world.run(self.programs.health, "key", "init", "--dir", self.files["KEYS"]))
         world.must(world.run(self.programs.health, "unit", "add", "02-MRU1", "--dir", self.files["KEYS"]))
         self.refuse_all("fieldpost-health", HEALTH, lambda words: world.run(self.programs.health, *words))
+
+    def commands(self, program, path=()):
+        """Every command, with its --help: [(words, text)]."""
+        shown = world.run(program, *path, "--help")
+        self.assertEqual((shown.code, shown.err), (0, ""), (path, shown))
+        found = [(path, shown.out)]
+        listed = shown.out.split("\nSubcommands:\n")
+        for line in listed[1].split("\n\n")[0].splitlines() if len(listed) > 1 else ():  # then the footer
+            if match := re.match(r"  ([a-z]\S*)", line):
+                found += self.commands(program, (*path, match.group(1)))
+        return found
+
+    def test_every_command_teaches_itself(self):
+        faults = []
+        for program, least in ((self.programs.hub, 35), (self.programs.agent, 20), (self.programs.health, 8)):
+            commands = self.commands(program)
+            self.assertGreaterEqual(len(commands), least)
+            for path, text in commands:
+                name = " ".join((pathlib.Path(program).name, *path))
+                if len(text.split("Usage:")[0].split()) < 2 and len(text.split()) < 2:
+                    faults.append(f"{name}: says nothing of itself")
+                section, lines = "", text.splitlines()
+                for at, line in enumerate(lines):
+                    section = "" if not line else section
+                    section = line if re.fullmatch(r"(Positionals|Options|Subcommands):", line) else section
+                    if not section or not re.match(r"  \S", line):
+                        continue
+                    following = lines[at + 1] if at + 1 < len(lines) else ""
+                    explained = re.search(r"\S {2,}\S", line) or len(line) > 45  # the column of the texts ends there
+                    if not explained and not re.match(r" {10,}\S", following):
+                        faults.append(f"{name}: {section} {line.strip()!r} is not explained")
+        self.assertFalse(faults, "\n".join(faults))
+
+    def test_a_wrong_word_is_told_with_the_help_of_its_own_command(self):
+        hub, tablet = self.hub(start=False), world.Tablet(self.programs, self.folder / "none")
+        for ran, *words in (
+                (hub.cli("backup", "setup"), "--directory is required", "'fieldpost-hub backup setup --help'"),
+                (hub.cli("recovery", "frob"), "there is no command 'frob'", "'fieldpost-hub recovery --help'"),
+                (hub.cli("quarantine", "frob"), "there is no command 'frob'"),
+                (hub.cli("unit"), "say what to do: add, list"),
+                (hub.cli("run", "--port", "99999"), "--port = 99999 is not a number that it takes"),
+                (hub.cli("quarantine", "retry", "zz:1"), "'zz:1' names no change", "ACTOR:COUNTER"),
+                (tablet.cli("places", "frob"), "there is no command 'frob'", "'fieldpost-agent places --help'"),
+                (world.run(self.programs.health, "key", "frob"), "there is no command 'frob'", "'fieldpost-health key --help'")):
+            self.assertEqual(ran.code, 2, ran)
+            for word in words:
+                self.assertIn(word, ran.err)
+
+    def test_a_choice_that_is_none_is_told_with_those_there_are(self):
+        tablet = self.tablet(self.hub(), "T01")
+        self.assert_refused(tablet.cli("edit", tablet.record(), "outcome=dream", "--reason", "because"), "fieldpost-agent",
+                            "outcome: 'dream' is not one of", "no_action")
 
     def test_a_tablet_that_is_not_enrolled_says_so_at_every_command(self):
         tablet = world.Tablet(self.programs, self.folder / "none")

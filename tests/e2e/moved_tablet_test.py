@@ -21,6 +21,7 @@ class MovedTablet(scenario.Scenario):
         one.sync()
         work = [one.record() for _ in range(3)]
         self.assertIn("unit 02-BVL", world.must(hub.cli("device", "move", "T01", "--unit", "02-BVL")).out)
+        self.assertIn("  Moved from 01-PPT to 02-BVL", hub.cli("device", "list").out)
         one.sync()
         one.sync()
         self.assertEqual(set(hub.records()), {theirs, *work})

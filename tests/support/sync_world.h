@@ -142,6 +142,7 @@ class SyncWorld {
                  storage::HubStore::Recovery decision = storage::HubStore::Recovery::join);
   std::size_t rollbacks_noticed() const { return rollbacks_; }
   storage::HubStore& store(const std::string& unit);
+  void set_hash_steps(std::size_t steps) { context_.hash_steps_max = steps; }
   /// How much of one device the hub keeps for an operator's decision.
   void set_desk(std::uint64_t bytes) { context_.staged_bytes_max = bytes; }
   const storage::HubReader& reader(const std::string& unit);
