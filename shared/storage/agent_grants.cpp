@@ -71,6 +71,8 @@ Status KvAgentStore::forget_ungranted() {
         ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
         state.ungranted = 0;
         for (const RecordId& id : ids) {
+          FP_TRY(const auto base, load_base(write, id));
+          if (base && granted(state, base->unit)) continue;  // most of them, when all are looked at
           FP_TRY(const auto view, load_from(write, id));
           if (!view || granted(state, view->record.unit)) continue;
           // Damage met just now: of which unit it was, its delivery tells, or that there is none.

@@ -193,7 +193,11 @@ class KvAgentStore final : public AgentStore {
     return commit(
         next,
         [&](KvWrite& write) -> Status {
-          FP_CHECK_OK(settle_lost(write, next.state));
+          // It looks at each of them: only once, and not with each batch of many.
+          const auto& actors = next.state.actors;
+          const bool all = std::all_of(actors.begin(), actors.end(),
+                                       [](const OwnActor& own) { return own.acked == own.head; });
+          if (all) FP_CHECK_OK(settle_lost(write, next.state));
           FP_CHECK_OK(put_exceptions(write, next, exceptions));
           return drop_erased(write, next);
         },
@@ -377,7 +381,7 @@ class KvAgentStore final : public AgentStore {
           for (const OwnActor& own : next.state.actors)
             next.state.waiting += own.head.value - own.acked.value;
           return write.put(kMeta, as_bytes(kStateKey),
-                           codec_.encode(kMeta, as_bytes(kStateKey), pack_state(next)));
+                           codec_.encode_raw(kMeta, as_bytes(kStateKey), pack_state(next)));
         },
         kind);
     if (done) stored_ = std::move(next);

@@ -43,14 +43,14 @@ std::optional<Bytes> last_key_merged(const Table& base, const Overlay& overlay, 
   auto a = end ? base.lower_bound(*end) : base.end();
   auto b = end ? overlay.lower_bound(*end) : overlay.end();
   while (true) {
-    const Bytes* in_a = a == base.begin() ? nullptr : &std::prev(a)->first;
-    const Bytes* in_b = b == overlay.begin() ? nullptr : &std::prev(b)->first;
+    const MemoryKey* in_a = a == base.begin() ? nullptr : &std::prev(a)->first;
+    const MemoryKey* in_b = b == overlay.begin() ? nullptr : &std::prev(b)->first;
     if (in_a && !starts_with(*in_a, prefix)) in_a = nullptr;
     if (in_b && !starts_with(*in_b, prefix)) in_b = nullptr;
     if (!in_a && !in_b) return std::nullopt;
-    if (!in_b || (in_a && key_less(*in_b, *in_a))) return *in_a;
-    if (std::prev(b)->second) return *in_b;
-    if (in_a && *in_a == *in_b) --a;
+    if (!in_b || (in_a && key_less(*in_b, *in_a))) return to_bytes(*in_a);
+    if (std::prev(b)->second) return to_bytes(*in_b);
+    if (in_a && !key_less(*in_a, *in_b)) --a;
     --b;
   }
 }
@@ -123,7 +123,7 @@ class MemoryWrite final : public KvWrite {
 
   Status put(TableId table, BytesView key, BytesView value) override {
     FP_CHECK_OK(check_key(table, tables_.size(), key));
-    overlays_[table].insert_or_assign(to_bytes(key), to_bytes(value));
+    overlays_[table].insert_or_assign(MemoryKey(key), to_bytes(value));
     return {};
   }
 
@@ -134,13 +134,13 @@ class MemoryWrite final : public KvWrite {
       return fail(Errc::conflict, "append to table " + std::to_string(table) + " of key " +
                                       to_hex(key) + ", which is not above the last");
     }
-    overlays_[table].insert_or_assign(to_bytes(key), to_bytes(value));
+    overlays_[table].insert_or_assign(MemoryKey(key), to_bytes(value));
     return {};
   }
 
   Status erase(TableId table, BytesView key) override {
     FP_CHECK_OK(check_key(table, tables_.size(), key));
-    overlays_[table].insert_or_assign(to_bytes(key), std::nullopt);
+    overlays_[table].insert_or_assign(MemoryKey(key), std::nullopt);
     return {};
   }
 
@@ -190,7 +190,8 @@ Result<KvStats> MemoryKv::stats() const {
   KvStats stats;
   const std::lock_guard lock(mutex_);
   for (const auto& table : tables_) {
-    for (const auto& [key, value] : *table) stats.used_bytes += key.size() + value.size();
+    for (const auto& [key, value] : *table)
+      stats.used_bytes += BytesView(key).size() + value.size();
   }
   stats.map_bytes = stats.file_bytes = stats.used_bytes;
   return stats;

@@ -7,6 +7,8 @@
 //   3. After `store_failed` every update is refused; `MemoryKv(tables, snapshot())` reopens it.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,9 +40,28 @@ struct MemoryFaults {
   }
 };
 
+/// A key, kept in the map's node as far as it is short: a search follows one pointer a step, not two.
+class MemoryKey {
+ public:
+  MemoryKey(BytesView bytes) : size_(static_cast<std::uint16_t>(bytes.size())) {
+    if (bytes.size() > kInline) far_ = std::make_unique<std::uint8_t[]>(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), far_ ? far_.get() : near_.data());
+  }
+  MemoryKey(const MemoryKey& other) : MemoryKey(BytesView(other)) {}
+  MemoryKey(MemoryKey&&) noexcept = default;
+  MemoryKey& operator=(MemoryKey&&) noexcept = default;
+  operator BytesView() const { return {far_ ? far_.get() : near_.data(), size_}; }
+
+ private:
+  static constexpr std::size_t kInline = 46;
+  std::uint16_t size_;
+  std::array<std::uint8_t, kInline> near_{};
+  std::unique_ptr<std::uint8_t[]> far_;
+};
+
 class MemoryKv final : public Kv {
  public:
-  using Table = std::map<Bytes, Bytes, KeyLess>;
+  using Table = std::map<MemoryKey, Bytes, KeyLess>;
 
   /// One commit of a store, to be copied about freely.
   class Snapshot {
@@ -60,7 +81,7 @@ class MemoryKv final : public Kv {
   /// Commits attempted that had something to write.
   std::uint64_t commits() const { return commits_; }
 
-  using Overlay = std::map<Bytes, std::optional<Bytes>, KeyLess>;  ///< nothing: erased
+  using Overlay = std::map<MemoryKey, std::optional<Bytes>, KeyLess>;  ///< nothing: erased
 
  private:
   using Tables = std::vector<std::shared_ptr<const Table>>;

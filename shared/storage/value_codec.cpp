@@ -19,15 +19,19 @@ constexpr std::size_t kChecksumBytes = 16;
 constexpr std::uint8_t kRaw = 0x10;
 constexpr std::uint8_t kCompressed = 0x11;
 
+PackedValue raw(BytesView plain) {
+  if (plain.size() > kValueBytesMax) std::abort();
+  return {kRaw, to_bytes(plain), {}};
+}
+
 /// Small values, and sealed ones of the health compartment, do not compress: they stay as they are.
 PackedValue pack_with(wire::Compressor& compressor, BytesView plain) {
-  if (plain.size() > kValueBytesMax) std::abort();
   constexpr std::size_t kWorthTrying = 32;
-  if (plain.size() >= kWorthTrying) {
+  if (plain.size() >= kWorthTrying && plain.size() <= kValueBytesMax) {
     Bytes compressed = compressor.compress(plain);
     if (compressed.size() < plain.size()) return {kCompressed, std::move(compressed), {}};
   }
-  return {kRaw, to_bytes(plain), {}};
+  return raw(plain);
 }
 
 std::string place_of(TableId table, BytesView key) {
@@ -76,6 +80,8 @@ BytesView SealingCodec::associated(TableId table, std::uint8_t form, BytesView h
 }
 
 PackedValue SealingCodec::pack(BytesView plain) { return pack_with(compressor_, plain); }
+
+PackedValue SealingCodec::pack_raw(BytesView plain) { return raw(plain); }
 
 void SealingCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
                          Bytes& stored) {
@@ -126,11 +132,20 @@ Hash ChecksumCodec::checksum(TableId table, BytesView key, BytesView head,
   return crypto::keyed_hash(key_, {as_bytes(kChecksumTag), place, key, head, digest.view()});
 }
 
-PackedValue ChecksumCodec::pack(BytesView plain) {
-  PackedValue packed = pack_with(compressor_, plain);
+namespace {
+
+PackedValue with_digest(PackedValue packed) {
   packed.digest = value_digest(packed.form, packed.bytes);
   return packed;
 }
+
+}  // namespace
+
+PackedValue ChecksumCodec::pack(BytesView plain) {
+  return with_digest(pack_with(compressor_, plain));
+}
+
+PackedValue ChecksumCodec::pack_raw(BytesView plain) { return with_digest(raw(plain)); }
 
 void ChecksumCodec::place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
                           Bytes& stored) {

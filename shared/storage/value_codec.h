@@ -28,6 +28,7 @@ class ValueCodec {
   virtual ~ValueCodec() = default;
   /// The expensive half of encoding: needs neither key nor place, so another thread may do it ahead.
   virtual PackedValue pack(BytesView plain) = 0;
+  virtual PackedValue pack_raw(BytesView plain) = 0;  ///< the same, never compressed
   /// The other half. `head`: a few bytes that stand before the value in clear, as safe as the value.
   /// `stored` is replaced: a writer hands the same buffer in again and again.
   virtual void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
@@ -43,6 +44,12 @@ class ValueCodec {
     place(table, key, {}, pack(plain), stored);
     return stored;
   }
+  /// For what is mostly hashes and is written with every commit: not worth compressing.
+  Bytes encode_raw(TableId table, BytesView key, BytesView plain) {
+    Bytes stored;
+    place(table, key, {}, pack_raw(plain), stored);
+    return stored;
+  }
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored) {
     return decode(table, key, stored, 0);
   }
@@ -56,6 +63,7 @@ class SealingCodec final : public ValueCodec {
   SealingCodec(const crypto::SymmetricKey& key, std::shared_ptr<const wire::Dictionary> dictionary,
                RandomSource random);
   PackedValue pack(BytesView plain) override;
+  PackedValue pack_raw(BytesView plain) override;
   void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
              Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
@@ -80,6 +88,7 @@ class ChecksumCodec final : public ValueCodec {
   ChecksumCodec(const crypto::SymmetricKey& key,
                 std::shared_ptr<const wire::Dictionary> dictionary);
   PackedValue pack(BytesView plain) override;
+  PackedValue pack_raw(BytesView plain) override;
   void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
              Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
@@ -97,6 +106,7 @@ class ChecksumCodec final : public ValueCodec {
 class PlainCodec final : public ValueCodec {
  public:
   PackedValue pack(BytesView plain) override { return {0, to_bytes(plain), {}}; }
+  PackedValue pack_raw(BytesView plain) override { return pack(plain); }
   void place(TableId table, BytesView key, BytesView head, const PackedValue& packed,
              Bytes& stored) override;
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,

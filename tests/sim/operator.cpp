@@ -69,9 +69,12 @@ void Simulation::mend_hub() {
   }
 }
 
-/// What the agent does while it has nothing else to do.
+/// What the agent does while it has nothing else to do. It takes its time: a third of them ends in an evening.
 void Simulation::mend_tablets() {
-  for (const auto& device : devices_) {
+  const std::uint64_t day = static_cast<std::uint64_t>(now().ms) / kDay;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const auto& device = devices_[i];
+    if (!healing_ && (day + i) % 3 != 0) continue;
     if (!usable(*device) || device->broken) continue;
     for (bool ended = false; !ended;) {
       const auto looked = device->tablet->store->scrub(std::size_t{1} << 20);

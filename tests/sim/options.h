@@ -70,7 +70,7 @@ struct Options {
   /// Days of faults beyond which everything is healed at once; for shrinking.
   std::uint64_t steps_max = ~std::uint64_t{0};
   std::bitset<kFaults> without;
-  std::size_t changes_a_day = 27;
+  std::size_t changes_a_day = 24;
   std::size_t sessions_a_day = 6;
 
   bool allows(Fault fault) const { return !without[static_cast<std::size_t>(fault)]; }
