@@ -46,6 +46,14 @@ function(fieldpost_library name)
   target_precompile_headers(fieldpost_${name} REUSE_FROM fieldpost_pch_library)
 endfunction()
 
+# fieldpost_needs(label targets …): the target for_LABEL builds what the tests of this label run, and no more.
+function(fieldpost_needs label)
+  if(NOT TARGET for_${label})
+    add_custom_target(for_${label})
+  endif()
+  add_dependencies(for_${label} ${ARGN})
+endfunction()
+
 # fieldpost_test(name LABEL unit SOURCES … DEPS …): a Catch2 program, run by ctest as one test.
 # SEPARATE: see fieldpost_batches. LONG marks it for `scripts/test --long` only.
 function(fieldpost_test name)
@@ -59,6 +67,7 @@ function(fieldpost_test name)
   target_compile_definitions(test_${name} PRIVATE FIELDPOST_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                              FIELDPOST_BINARY_DIR="${CMAKE_BINARY_DIR}")
   target_precompile_headers(test_${name} REUSE_FROM fieldpost_pch_test)
+  fieldpost_needs(${ARG_LABEL} test_${name})
   add_test(NAME ${ARG_LABEL}.${name} COMMAND test_${name} ${ARG_ARGS})
   set(labels ${ARG_LABEL})
   if(ARG_LONG)
