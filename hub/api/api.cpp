@@ -106,11 +106,15 @@ void Api::add(std::string_view method, std::string_view pattern, Answer answer) 
           return respond(error_answer(sound.error()));
         auto result = answer(request);
         if (!result) return respond(error_answer(result.error()));
-        net::HttpResponse response;
-        // A record may hold text that came broken: it is shown with replacement characters, not refused.
-        response.body = result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-        respond(std::move(response));
+        respond(json_response(*result));
       });
+}
+
+net::HttpResponse json_response(const json& answer) {
+  net::HttpResponse response;
+  // A record may hold text that came broken: it is shown with replacement characters, not refused.
+  response.body = answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return response;
 }
 
 bool Api::authorised(const net::HttpRequest& request) const {

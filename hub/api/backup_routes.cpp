@@ -41,13 +41,7 @@ json listed_json(const backup::Listed& one) {
   return out;
 }
 
-net::HttpResponse json_response(const json& answer) {
-  net::HttpResponse response;
-  response.body = answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  return response;
-}
-
-Error none_here() { return fail(Errc::not_found, "this hub makes no backups"); }
+Error no_backups() { return fail(Errc::not_found, "this hub makes no backups"); }
 
 }  // namespace
 
@@ -71,7 +65,7 @@ json standing_json(const backup::Standing& standing) {
 }
 
 net::HttpResponse BackupRoutes::list(const Api& api) {
-  if (api.parts_.backups == nullptr) return error_answer(none_here());
+  if (api.parts_.backups == nullptr) return error_answer(no_backups());
   const auto backups = api.parts_.backups->list();
   if (!backups) return error_answer(backups.error());
   json all = json::array();
@@ -88,7 +82,7 @@ void BackupRoutes::make(Api& api, const net::HttpRequest& request, const net::Re
   if (!sound)
     return respond(error_answer(
         fail(Errc::invalid_argument, "the body must be {} or {\"full\": true or false}")));
-  if (api.parts_.backups == nullptr) return respond(error_answer(none_here()));
+  if (api.parts_.backups == nullptr) return respond(error_answer(no_backups()));
   const auto taken = api.parts_.backups->request(
       body.value("full", false), [respond](const Result<backup::Made>& made) {
         respond(made ? json_response(made_json(*made)) : error_answer(made.error()));

@@ -44,12 +44,6 @@ json look_json(const RetentionLook& look, const char* due) {
   return {{"as_of", to_text(look.at)}, {"types", std::move(types)}, {"kept", std::move(kept)}};
 }
 
-net::HttpResponse json_response(const json& answer) {
-  net::HttpResponse response;
-  response.body = answer.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  return response;
-}
-
 Result<std::string> required(const json& body, const char* name, std::size_t bytes_max) {
   FP_TRY(std::string text, text_member(body, name, "", bytes_max));
   if (trimmed(text).empty())
@@ -58,7 +52,7 @@ Result<std::string> required(const json& body, const char* name, std::size_t byt
   return text;
 }
 
-Error none_here() { return fail(Errc::not_found, "this hub erases nothing by itself"); }
+Error no_retention() { return fail(Errc::not_found, "this hub erases nothing by itself"); }
 
 void busy(const net::Responder& respond) {
   respond(net::error_response(
@@ -87,7 +81,7 @@ Result<json> RetentionRoutes::holds_of(const Api& api, std::size_t store, const 
 }
 
 Result<json> RetentionRoutes::show(const Api& api, const net::HttpRequest&) {
-  if (api.parts_.retention == nullptr) return none_here();
+  if (api.parts_.retention == nullptr) return no_retention();
   FP_TRY(const RetentionSettings settings, api.parts_.retention->settings());
   json types = json::array();
   json erased = json::object();
@@ -116,7 +110,7 @@ void RetentionRoutes::plan(Api& api, const net::HttpRequest& request,
                            const net::Responder& respond) {
   if (auto sound = api.contract_.check("GET", "/v1/retention/plan", request); !sound)
     return respond(error_answer(sound.error()));
-  if (api.parts_.retention == nullptr) return respond(error_answer(none_here()));
+  if (api.parts_.retention == nullptr) return respond(error_answer(no_retention()));
   // It may read every record: on the thread of the proofs, so that nobody waits for it.
   const bool taken = api.proofs_.post([&api, respond] {
     const auto look = api.parts_.retention->plan();
@@ -134,7 +128,7 @@ void RetentionRoutes::run(Api& api, const net::HttpRequest& request,
     return respond(error_answer(fail(Errc::malformed, "the body must be {} or {\"author\"}")));
   const auto author = author_of(body);
   if (!author) return respond(error_answer(author.error()));
-  if (api.parts_.retention == nullptr) return respond(error_answer(none_here()));
+  if (api.parts_.retention == nullptr) return respond(error_answer(no_retention()));
   const bool taken = api.proofs_.post([&api, author = *author, respond] {
     const auto look = api.parts_.retention->run(author);
     if (!look) return respond(error_answer(look.error()));

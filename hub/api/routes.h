@@ -88,6 +88,8 @@ struct RetentionRoutes {
   static Result<nlohmann::json> lift_hold(const Api& api, const net::HttpRequest& request);
 };
 
+/// An answer of status 200; what is no UTF-8 in it is replaced.
+net::HttpResponse json_response(const nlohmann::json& answer);
 /// What status says of the backups.
 nlohmann::json standing_json(const backup::Standing& standing);
 /// "actor:counter,…", what a client must send back to prove it decided on what it saw.

@@ -12,8 +12,6 @@ namespace fieldpost::hub {
 
 using nlohmann::json;
 
-namespace {
-
 std::string text(const json& value) {
   if (value.is_null()) return "(none)";
   std::string out = value.is_string() ? value.get<std::string>() : value.dump();
@@ -24,12 +22,14 @@ std::string text(const json& value) {
   return out;
 }
 
+void line(const std::string& content) { std::printf("%s\n", content.c_str()); }
+
+namespace {
+
 /// A text with something in it.
 bool said(const json& value) {
   return value.is_string() && !value.get_ref<const std::string&>().empty();
 }
-
-void line(const std::string& content) { std::printf("%s\n", content.c_str()); }
 
 std::string duration(std::int64_t ms) {
   const std::int64_t minutes = ms / 60'000;

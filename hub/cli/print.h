@@ -4,8 +4,13 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace fieldpost::hub {
+
+/// A value on one line of a terminal, which nothing in it can take over; nothing is "(none)".
+std::string text(const nlohmann::json& value);
+void line(const std::string& content);
 
 void print_units(const nlohmann::json& answer);
 void print_devices(const nlohmann::json& answer);

@@ -1,23 +1,14 @@
 #include "hub/cli/retention.h"
 
-#include <cstdio>
 #include <string>
+
+#include "hub/cli/print.h"
 
 namespace fieldpost::hub {
 
 using nlohmann::json;
 
 namespace {
-
-std::string text(const json& value) {
-  std::string out = value.is_string() ? value.get<std::string>() : value.dump();
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
-  return out;
-}
-
-void line(const std::string& content) { std::printf("%s\n", content.c_str()); }
 
 std::string reasons(const json& kept) {
   std::string out;

@@ -34,9 +34,10 @@ struct StoreParts {
 
 class SyncService {
  public:
-  /// A whole deliver window of the largest records: a peer within its window is never dropped for its size.
+  /// A full deliver window and the largest record behind it, and answers beside them: a peer within its
+  /// window is never dropped for its size, one that does not read costs no more.
   static constexpr std::size_t kQueuedBytesMax =
-      limits::kDeliverWindow * (limits::kRecordBytesMax + limits::kFrameBytesMax);
+      limits::kDeliverWindowBytes + limits::kRecordBytesMax + limits::kMessageBytesMax;
   /// Until the hello, unless told otherwise. A tablet at the edge of coverage needs seconds, not minutes.
   static constexpr std::chrono::seconds kGreeting{30};
 

@@ -85,6 +85,8 @@ inline constexpr std::uint32_t kWindowPushes = 16;
 inline constexpr std::uint32_t kWindowBytes = 2 * 1024 * 1024;
 /// Delivers a hub sends ahead of `got`.
 inline constexpr std::uint32_t kDeliverWindow = 8;
+/// Frame bytes that may be among them before the last of them: what a peer that does not read costs.
+inline constexpr std::size_t kDeliverWindowBytes = 1536 * 1024;
 /// Uncompressed bytes an agent aims at for one push on a good link.
 inline constexpr std::size_t kPushTargetBytes = 512 * 1024;
 /// Uncompressed bytes of the first deliver of a connection: 5 kB on the wire pass the poorest link in a second.

@@ -10,19 +10,24 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
   Feed& feed = it->second;
-  if (feed.unanswered.empty() || got.cursor != cursor(got.unit, feed.unanswered.front())) {
+  if (feed.unanswered.empty() || got.cursor != cursor(got.unit, feed.unanswered.front().position)) {
     return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
   }
-  feed.got = feed.unanswered.front();
+  feed.got = feed.unanswered.front().position;
+  const bool others_wait = unanswered_bytes_ >= limits::kDeliverWindowBytes;
+  unanswered_bytes_ -= feed.unanswered.front().bytes;
   feed.unanswered.pop_front();
   deliver_bytes_ = std::min(deliver_bytes_ * 2, deliver_bytes_max_);
   feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
   pump(it->first, feed, out);
+  if (!others_wait) return;
+  for (auto& [unit, other] : feeds_) pump(unit, other, out);
 }
 
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
   if (withdrawn_waits() || feed.desk_full) return;
-  while (!closed_ && !feed.recovering && feed.unanswered.size() < limits::kDeliverWindow) {
+  while (!closed_ && !feed.recovering && feed.unanswered.size() < limits::kDeliverWindow &&
+         unanswered_bytes_ < limits::kDeliverWindowBytes) {
     if (feed.sent >= feed.known_end && feed.told_caught_up) return;
     // What came from here need not be read to be left out.
     feed.passed = std::max(feed.passed, feed.sent);
@@ -64,13 +69,17 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
     deliver_bytes_max_ = std::max(limits::kFrameBytesMax / 2, deliver_bytes_max_ / 2);
     deliver_bytes_ = std::min(deliver_bytes_, deliver_bytes_max_);
   }
+  const std::size_t before = out.frames.size();
   for (const storage::FeedEntry& entry : page.entries) {
     if (entry.state.size() > limits::kChunkBytesMax) send_chunks(unit, entry, out);
   }
   out.frames.push_back(std::move(frame));
+  std::size_t bytes = 0;
+  for (std::size_t i = before; i < out.frames.size(); ++i) bytes += out.frames[i].size();
   feed.sent = page.end_position;
   feed.told_caught_up = page.caught_up;
-  feed.unanswered.push_back(page.end_position);
+  feed.unanswered.push_back({page.end_position, bytes});
+  unanswered_bytes_ += bytes;
 }
 
 void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry,

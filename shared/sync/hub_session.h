@@ -16,7 +16,8 @@
 //      That holds for units that it may no longer see, too: they come before any delivery.
 //      When the operator's desk is full of this device's copies, nothing more is asked for and nothing of that unit
 //      delivered until some of it was decided: the tablet's cursor goes on saying so, and its own changes are taken.
-//   7. At most kDeliverWindow delivers are unanswered; at most 2 × window batches are at the writer.
+//   7. At most kDeliverWindow delivers of a unit, and in all no further one once they are of
+//      kDeliverWindowBytes, are unanswered; at most 2 × window batches are at the writer.
 #pragma once
 
 #include <deque>
@@ -109,7 +110,11 @@ class HubSession {
     std::uint64_t sent = 0;       ///< looked at up to here
     std::uint64_t got = 0;        ///< durable at the agent
     std::uint64_t passed = 0;     ///< nothing but own positions in (sent, passed]
-    std::deque<std::uint64_t> unanswered;
+    struct Sent {
+      std::uint64_t position;
+      std::size_t bytes;  ///< of its frames
+    };
+    std::deque<Sent> unanswered;
     std::set<std::uint64_t> own;  ///< positions to leave out
     bool told_caught_up = false;
     bool recovering = false;  ///< what the tablet holds is asked for first; one unit at a time
@@ -205,6 +210,7 @@ class HubSession {
   bool closed_ = false;
   std::map<ActorId, Chain> chains_;
   std::map<std::string, Feed> feeds_;
+  std::size_t unanswered_bytes_ = 0;  ///< of the deliveries of all feeds
   std::optional<Recovery> recovery_;
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
