@@ -5,7 +5,7 @@
 
 namespace fieldpost::sync {
 
-void HubSession::on_got(const wire::Got& got, HubOutput& out) {
+void HubSession::on_got(Instant now, const wire::Got& got, HubOutput& out) {
   const auto it = feeds_.find(got.unit);
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
@@ -18,6 +18,9 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   deliver_bytes_ = std::min(deliver_bytes_ * 2, deliver_bytes_max_);
   feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
   pump(it->first, feed, out);
+  if (!complete()) return;
+  device_->last_complete = now;
+  tell_contact(out);
 }
 
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
@@ -69,6 +72,7 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
   }
   out.frames.push_back(std::move(frame));
   feed.sent = page.end_position;
+  if (!page.entries.empty()) feed.news = page.end_position;
   feed.told_caught_up = page.caught_up;
   feed.unanswered.push_back(page.end_position);
 }
