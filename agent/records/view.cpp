@@ -31,6 +31,7 @@ std::string kind_word(wire::ExceptionKind kind) {
 std::string exception_words(const wire::ChangeException& e) {
   const std::string where = e.path.empty() ? "" : " (" + e.path + ")";
   std::string why = e.detail.empty() ? e.rule : e.detail;
+  if (!why.ends_with('.')) why += '.';  // some reasons are whole sentences, some are not
   switch (e.kind) {
     case wire::ExceptionKind::quarantined:
       return "The hub keeps this change aside" + where + ": " + why +

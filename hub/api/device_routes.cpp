@@ -188,15 +188,29 @@ Result<json> DeviceRoutes::devices(const Api& api, const net::HttpRequest&) {
 }
 
 Result<json> DeviceRoutes::device(const Api& api, const net::HttpRequest& request) {
-  const std::string& name = request.params.at("name");
+  FP_TRY(const auto found, named(api, request.params.at("name")));
+  return device_json(api.parts_, api.parts_.stores[found.first].name, found.second);
+}
+
+Result<std::pair<std::size_t, storage::Device>> DeviceRoutes::named(const Api& api,
+                                                                    const std::string& name) {
+  std::optional<std::pair<std::size_t, storage::Device>> found;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-    FP_TRY(const auto found, heard(api, i));
-    for (const storage::Device& device : found) {
-      if (device.name == name || device.id.hex() == name)
-        return device_json(api.parts_, api.parts_.stores[i].name, device);
+    FP_TRY(const auto devices, heard(api, i));
+    for (const storage::Device& device : devices) {
+      if (device.name != name && device.id.hex() != name) continue;
+      if (found)
+        return fail(Errc::invalid_argument,
+                    "two devices are named " + name + ", in unit " + found->second.unit +
+                        " and in unit " + device.unit +
+                        ": name the one you mean by its id, as `fieldpost-hub device list "
+                        "--json` shows it");
+      found.emplace(i, device);
     }
   }
-  return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
+  if (!found)
+    return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
+  return *std::move(found);
 }
 
 Result<std::size_t> DeviceRoutes::store_of_unit(const Api& api, const std::string& unit,
@@ -228,23 +242,8 @@ Result<json> DeviceRoutes::move(const Api& api, const net::HttpRequest& request)
   if (!body.is_object() || !body.contains("unit") || !body["unit"].is_string())
     return fail(Errc::malformed, "the body must be a JSON object {\"unit\"}");
   const std::string unit = body["unit"];
-  const std::string& name = request.params.at("name");
-  std::optional<std::pair<std::size_t, storage::Device>> found;
-  for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-    FP_TRY(const auto devices, api.readers_[i]->devices());
-    for (const storage::Device& device : devices) {
-      if (device.name != name && device.id.hex() != name) continue;
-      if (found)
-        return fail(Errc::invalid_argument,
-                    "two units have a device " + name +
-                        ": name it by its id, as `fieldpost-hub device list "
-                        "--json` shows it");
-      found.emplace(i, device);
-    }
-  }
-  if (!found)
-    return fail(Errc::not_found, "no device " + name + "; `fieldpost-hub device list` names them");
-  const std::size_t store = found->first;
+  FP_TRY(const auto found, named(api, request.params.at("name")));
+  const std::size_t store = found.first;
   if (api.parts_.stores[store].name == "health")
     return fail(
         Errc::invalid_argument,
@@ -257,7 +256,7 @@ Result<json> DeviceRoutes::move(const Api& api, const net::HttpRequest& request)
                                      "fieldpost-hub unit add " +
                                      unit + " --name NAME");
   FP_TRY(const auto moved, api.write<storage::Device>(store, [&](storage::HubStore& s) {
-    return s.move_device(found->second.id, unit, api.parts_.clock());
+    return s.move_device(found.second.id, unit, api.parts_.clock());
   }));
   // Its connection was greeted with the old unit.
   if (api.parts_.sync != nullptr) api.parts_.sync->device_changed(moved.id);

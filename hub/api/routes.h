@@ -23,6 +23,9 @@ struct DeviceRoutes {
   static Result<nlohmann::json> put_unit(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> devices(const Api& api, const net::HttpRequest& request);
   static Result<nlohmann::json> device(const Api& api, const net::HttpRequest& request);
+  /// The one of this name or id, and its store. Errors: `not_found`; `invalid_argument` when two have the name.
+  static Result<std::pair<std::size_t, storage::Device>> named(const Api& api,
+                                                               const std::string& name);
   /// Those of one store, with what was heard of them up to this moment.
   static Result<std::vector<storage::Device>> heard(const Api& api, std::size_t store);
   static Result<nlohmann::json> move(const Api& api, const net::HttpRequest& request);

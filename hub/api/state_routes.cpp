@@ -1,4 +1,5 @@
 // What the hub says of itself: health, status, digests, verification, metrics, its API document.
+#include <algorithm>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
@@ -20,20 +21,22 @@ net::HttpResponse text_response(std::string text, std::string type = "text/plain
   return response;
 }
 
-json counts_json(const storage::HubCounts& counts) {
-  return {{"records", counts.records},
-          {"changes", counts.changes},
-          {"conflicts", counts.conflicts},
-          {"held", counts.held},
-          {"quarantined", counts.quarantined},
-          {"store_bytes", counts.store_bytes},
-          {"store_map_bytes", counts.map_bytes},
-          {"room_bytes", counts.room_bytes},
-          {"damaged", counts.damaged},
-          {"mended", counts.mended},
-          {"staged", counts.staged},
-          {"erased", counts.erased},
-          {"holds", counts.holds}};
+/// What is set aside is told apart: in quarantine is what waits for an operator.
+Result<std::uint64_t> split_refused(const storage::HubReader& reader, storage::HubCounts& counts) {
+  if (counts.quarantined == 0) return std::uint64_t{0};
+  FP_TRY(const std::uint64_t refused, reader.refused());
+  counts.quarantined -= std::min(counts.quarantined, refused);
+  return refused;
+}
+
+json counts_json(const storage::HubCounts& counts, std::uint64_t refused) {
+  return {{"records", counts.records},         {"changes", counts.changes},
+          {"conflicts", counts.conflicts},     {"held", counts.held},
+          {"quarantined", counts.quarantined}, {"refused", refused},
+          {"store_bytes", counts.store_bytes}, {"store_map_bytes", counts.map_bytes},
+          {"room_bytes", counts.room_bytes},   {"damaged", counts.damaged},
+          {"mended", counts.mended},           {"staged", counts.staged},
+          {"erased", counts.erased},           {"holds", counts.holds}};
 }
 
 struct Metrics {
@@ -63,7 +66,7 @@ void Metrics::store(const prometheus::Labels& labels, const Result<storage::HubC
           static_cast<double>(counts->conflicts), labels);
     gauge("fieldpost_hub_held", "Changes that wait for predecessors.",
           static_cast<double>(counts->held), labels);
-    gauge("fieldpost_hub_quarantined", "Changes in quarantine.",
+    gauge("fieldpost_hub_quarantined", "Changes in quarantine that wait for an operator.",
           static_cast<double>(counts->quarantined), labels);
     gauge("fieldpost_hub_erased_records", "Records erased by retention.",
           static_cast<double>(counts->erased), labels);
@@ -126,8 +129,9 @@ Result<json> StateRoutes::status(const Api& api, const net::HttpRequest&) {
   json warnings = json::array();
   std::size_t devices = 0;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
-    FP_TRY(const auto counts, api.readers_[i]->counts());
-    json& store = stores[api.parts_.stores[i].name] = counts_json(counts);
+    FP_TRY(auto counts, api.readers_[i]->counts());
+    FP_TRY(const std::uint64_t refused, split_refused(*api.readers_[i], counts));
+    json& store = stores[api.parts_.stores[i].name] = counts_json(counts, refused);
     const auto fault = api.parts_.stores[i].writer->figures().fault;
     store["fault"] = fault ? json(fault->message()) : json(nullptr);
     for (std::string& alarm : store_alarms(api.parts_.stores[i].name, counts, fault))
@@ -237,8 +241,10 @@ std::string StateRoutes::metrics(const Api& api) {
   Metrics metrics;
   for (std::size_t i = 0; i < api.readers_.size(); ++i) {
     const StoreParts& store = api.parts_.stores[i];
-    metrics.store({{"compartment", store.name}}, api.readers_[i]->counts(),
-                  store.writer->figures());
+    auto counts = api.readers_[i]->counts();
+    if (counts && !split_refused(*api.readers_[i], *counts))
+      counts = fail(Errc::corrupt, "the exceptions cannot be read");
+    metrics.store({{"compartment", store.name}}, counts, store.writer->figures());
   }
   if (api.parts_.sync != nullptr) {
     metrics.gauge("fieldpost_hub_connected_devices", "Sync connections open.",

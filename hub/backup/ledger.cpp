@@ -105,27 +105,39 @@ Result<storage::LedgerPlace> append_page(Repository& repository, std::uint64_t n
   return storage::LedgerPlace{number, hash_of(back)};
 }
 
-/// What the store takes in of the files; whether they are the ledger that it knew.
-Result<bool> take_in(const LedgerStore& store, const std::vector<LedgerFile>& files,
-                     Carried& carried) {
+/// How a store stands to the files after taking in what it could read of them.
+struct TakenIn {
+  bool same = true;      ///< it is the ledger that the store knew
+  bool missing = false;  ///< a file that the store never took in cannot be read
+};
+Result<TakenIn> take_in(const LedgerStore& store, const std::vector<LedgerFile>& files,
+                        Carried& carried) {
   FP_TRY(const storage::LedgerState state, store.reader->ledger());
-  const bool same = state.read.number == 0 ||
-                    std::any_of(files.begin(), files.end(),
-                                [&](const LedgerFile& file) { return file.place == state.read; });
+  TakenIn in;
+  in.same = state.read.number == 0 ||
+            std::any_of(files.begin(), files.end(),
+                        [&](const LedgerFile& file) { return file.place == state.read; });
+  // Up to the first that cannot be read: when that one is put back it is taken in, and those behind it again.
+  storage::LedgerPlace reached = in.same ? state.read : storage::LedgerPlace{};
   for (const LedgerFile& file : files) {
-    if (!file.page || (same && file.place.number <= state.read.number)) continue;
+    if (in.same && file.place.number <= state.read.number) continue;
+    if (!file.page) {
+      in.missing = true;
+      continue;
+    }
+    if (!in.missing) reached = file.place;
     const auto entries = file.page->entries.find(store.name);
     Result<storage::LedgerTaken> taken = fail(Errc::closed, "the hub is stopping");
     store.write([&](storage::HubStore& s) {
       taken = s.take_ledger(
-          file.place, entries == file.page->entries.end() ? std::vector<Bytes>{} : entries->second);
+          reached, entries == file.page->entries.end() ? std::vector<Bytes>{} : entries->second);
     });
     FP_TRY(const storage::LedgerTaken done, std::move(taken));
     carried.taken.erased += done.erased;
     carried.taken.holds += done.holds;
     if (store.erased && !done.records.empty()) store.erased(done.records);
   }
-  return same;
+  return in;
 }
 
 }  // namespace
@@ -162,17 +174,24 @@ Result<Carried> carry_ledger(Repository& repository, const std::vector<LedgerSto
   LedgerPage page;
   page.time = now;
   if (!files.empty()) page.previous = files.back().place.hash;
-  std::map<std::string, std::uint64_t> last;
+  struct Noted {
+    std::uint64_t last = 0;  ///< of the entries that the new file holds
+    std::optional<storage::LedgerPlace>
+        reached;  ///< where the store stays; at the new file without it
+  };
+  std::map<std::string, Noted> notes;
   for (const LedgerStore& store : stores) {
-    FP_TRY(const bool same, take_in(store, files, carried));
-    if (!same && !append)
+    FP_TRY(const TakenIn in, take_in(store, files, carried));
+    if (!in.same && !append)
       carried.faults.push_back("the ledger of erased records is not the one that the " +
                                store.name + " store knew: its end is missing");
     if (!append) continue;
     FP_TRY(storage::LedgerState state, store.reader->ledger());
-    last[store.name] = state.last;
+    Noted& note = notes[store.name];
+    note.last = state.last;
+    if (in.missing) note.reached = state.read;
     std::vector<Bytes> entries = std::move(state.waiting);
-    if (!same) {
+    if (!in.same) {
       FP_TRY(entries, store.reader->whole_ledger());
     }
     carried.written += entries.size();
@@ -183,7 +202,10 @@ Result<Carried> carry_ledger(Repository& repository, const std::vector<LedgerSto
          append_page(repository, files.empty() ? 1 : files.back().place.number + 1, page));
   for (const LedgerStore& store : stores) {
     Status noted = fail(Errc::closed, "the hub is stopping");
-    store.write([&](storage::HubStore& s) { noted = s.ledger_written(place, last[store.name]); });
+    const Noted& note = notes[store.name];
+    store.write([&](storage::HubStore& s) {
+      noted = s.ledger_written(note.reached.value_or(place), note.last);
+    });
     FP_CHECK_OK(noted);
   }
   return carried;

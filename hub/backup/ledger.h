@@ -7,6 +7,7 @@
 //      hash of the one before, so that a file that is missing, changed or from elsewhere is found.
 //   2. A store's entries count as carried only when their file has its name on the disk and was read back.
 //   3. Taking entries in twice, or in another order, changes nothing.
+//   4. What could not be read when a store took the others in is taken in once it can be: put back from a copy, say.
 //
 //   ledger/17    one file: what came since the one before, by store
 #pragma once

@@ -384,7 +384,9 @@ void print_restored(const json& answer) {
         "list` before it runs");
   say("What came to the hub after that moment is not in it: tablets that still hold it have to "
       "send");
-  say("it again, and what an operator decided since has to be decided again.");
+  say("it again, and what an operator decided since has to be decided again. hub.json (retention, "
+      "backups)");
+  say("and the certificate are those of that moment, too.");
   say("Next:");
   say("  1. See to it that the old hub does not run any more, anywhere: two would contradict each "
       "other.");

@@ -85,16 +85,16 @@ std::string summary(const json& record) {
   return out;
 }
 
-void print_fields(const json& value, const std::string& prefix) {
+void print_fields(const json& value, const std::string& indent, const std::string& prefix = {}) {
   for (const auto& [key, member] : value.items()) {
     std::string name = prefix;
     if (!name.empty()) name += '.';
     name += key;
     const bool objects = member.is_array() && !member.empty() && member.front().is_object();
     if (member.is_object() || objects) {
-      print_fields(member, name);
+      print_fields(member, indent, name);
     } else {
-      line("  " + name + " = " + text(member));
+      line(indent + name + " = " + text(member));
     }
   }
 }
@@ -189,7 +189,7 @@ void print_records(const json& answer) {
 
 void print_record(const json& record) {
   line(summary(record));
-  print_fields(record["document"], "");
+  print_fields(record["document"], "  ");
   for (const json& path : record["sealed"])
     line("  " + text(path) + " = (sealed: only key holders can read it)");
   for (const json& conflict : record["conflicts"]) print_siblings(conflict);
@@ -238,7 +238,9 @@ void print_conflicts(const json& answer) {
 }
 
 void print_quarantine(const json& answer) {
+  bool open = false;
   for (const json& entry : answer["quarantine"]) {
+    open = open || entry["kind"] == "quarantined";
     line(text(entry["actor"]) + ":" + text(entry["counter"]) + "  " + text(entry["kind"]) +
          "  record " + text(entry["record"]) + "  since " + duration(entry["age_ms"]));
     line("  " + text(entry["rule"]) + (said(entry["path"]) ? " at " + text(entry["path"]) : "") +
@@ -246,6 +248,10 @@ void print_quarantine(const json& answer) {
   }
   if (answer["quarantine"].empty())
     line("Nothing in quarantine.");
+  else if (!open)
+    line(
+        "None of these waits for a decision: what is unauthorised is refused for good, and on its "
+        "tablet's list.");
   else
     line("Decide: fieldpost-hub quarantine retry|accept|reject ACTOR:COUNTER --note WHY");
 }
@@ -277,7 +283,7 @@ void print_recovery(const json& answer) {
       bytes += copy["bytes"].get<std::uint64_t>();
       line("  copy of " + device + ", here since " + text(copy["received_at"]) + ", " +
            text(copy["bytes"]) + " bytes:");
-      print_fields(copy["state"]["document"], "  ");
+      print_fields(copy["state"]["document"], "    ");
     }
     for (const json& change : entry["waiting"])
       line("  held for what is missing: change " + text(change["actor"]) + ":" +
@@ -310,6 +316,7 @@ void print_status(const json& answer) {
     line("  " + name + ": " + text(counts["records"]) + " records from " + text(counts["changes"]) +
          " changes; " + text(counts["conflicts"]) + " in conflict, " + text(counts["held"]) +
          " held, " + text(counts["quarantined"]) + " in quarantine; " +
+         (counts["refused"] == 0 ? std::string() : text(counts["refused"]) + " refused; ") +
          (counts["staged"] == 0 ? std::string() : text(counts["staged"]) + " TO BE RECOVERED; ") +
          std::to_string(counts["store_bytes"].get<std::uint64_t>() / 1024) + " KiB");
   }

@@ -56,6 +56,7 @@ void print_retention_plan(const json& answer) {
     line(out);
   }
   print_kept(answer);
+  if (answer["types"].empty()) return;
   line("Nothing was erased. To erase what is due: fieldpost-hub retention run");
 }
 

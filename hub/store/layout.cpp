@@ -112,6 +112,38 @@ storage::LmdbOptions store_options(const fs::path& directory, const std::string&
   return options;
 }
 
+namespace {
+
+/// An `init` that was cut off may be given again; one over a hub that only lost its hub.json would end that hub: no
+/// tablet knows other keys, and no store opens with them. Errors: `already_exists`; the stores'.
+Status check_unused(const fs::path& directory) {
+  const auto used = [&] {
+    return fail(
+        Errc::already_exists,
+        directory.string() +
+            " holds a hub's keys and records and no hub.json; nothing was changed. Write "
+            "hub.json again, at least {\"name\": \"HOST\"}, with \"port\" and \"backup\" as "
+            "they were, or restore a backup into a new folder");
+  };
+  std::error_code unreadable;
+  if (fs::exists(keys_of(directory) / "backup.key", unreadable)) return used();
+  for (const char* name : kStoreNames) {
+    if (!fs::exists(directory / name, unreadable)) continue;
+    storage::LmdbOptions options = store_options(directory, name);
+    options.create = true;
+    FP_TRY(const auto kv, storage::LmdbKv::open(options));
+    std::uint64_t noted = 0;
+    FP_CHECK_OK(kv->view([&](const storage::KvRead& read) -> Status {
+      FP_TRY(noted, read.count(storage::hub_tables::kMeta));
+      return {};
+    }));
+    if (noted > 0) return used();
+  }
+  return {};
+}
+
+}  // namespace
+
 Status init(const fs::path& directory, const Settings& settings, const RandomSource& random,
             Instant now) {
   if (settings.name.empty() || settings.name.size() > 253 ||
@@ -124,6 +156,7 @@ Status init(const fs::path& directory, const Settings& settings, const RandomSou
     return fail(Errc::already_exists,
                 directory.string() + " already holds a hub; choose another --data directory");
   }
+  FP_CHECK_OK(check_unused(directory));
   FP_CHECK_OK(keys::make_private_directory(directory));
   FP_CHECK_OK(keys::make_private_directory(keys_of(directory)));
   FP_CHECK_OK(write_keys(keys_of(directory), settings, random, now));
@@ -147,6 +180,14 @@ Result<Settings> load_settings(const fs::path& directory) {
   const fs::path path = directory / "hub.json";
   auto text = text_of(path, false);
   if (!text && !text.error().is(Errc::not_found)) return text.error();
+  std::error_code unreadable;
+  if (!text && fs::exists(keys_of(directory) / "hub.seed", unreadable)) {
+    return fail(
+        Errc::not_found,
+        path.string() +
+            " is missing, and the hub's keys are there: write it again, at least {\"name\": "
+            "\"HOST\"}; if `fieldpost-hub init` was cut off, give it again");
+  }
   if (!text) {
     return fail(Errc::not_found, "no hub in " + directory.string() +
                                      "; make one with: fieldpost-hub init --name HOST --data " +

@@ -200,6 +200,16 @@ class KvHubReader final : public HubReader {
     return found;
   }
 
+  Result<std::uint64_t> refused() const override {
+    std::uint64_t refused = 0;
+    FP_CHECK_OK(scan(kExceptions, {}, {}, [&](BytesView, BytesView value) -> Result<Step> {
+      FP_TRY(const StoredException stored, unpack_stored_exception(value));
+      refused += stored.exception.kind == wire::ExceptionKind::unauthorised ? 1 : 0;
+      return Step::more;
+    }));
+    return refused;
+  }
+
   Result<std::vector<HeldEntry>> held(std::size_t limit, const HeldEntry& after) const override {
     std::vector<HeldEntry> found;
     const Bytes from = record_dot_key(after.record, after.actor, after.counter.next());

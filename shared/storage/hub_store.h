@@ -273,7 +273,7 @@ struct HubCounts {
   std::uint64_t changes = 0;
   std::uint64_t conflicts = 0;
   std::uint64_t held = 0;
-  std::uint64_t quarantined = 0;
+  std::uint64_t quarantined = 0;  ///< set aside: in quarantine, or refused for good
   std::uint64_t store_bytes = 0;
   std::uint64_t map_bytes = 0;
   std::uint64_t room_bytes = 0;  ///< what may still be stored, of map and disk
@@ -343,6 +343,8 @@ class HubReader {
   /// By (actor, counter), those after `after`.
   virtual Result<std::vector<QuarantineEntry>> quarantine(std::size_t limit,
                                                           const model::Dot& after = {}) const = 0;
+  /// How many of those wait for nobody: refused for good. Looks at each exception.
+  virtual Result<std::uint64_t> refused() const = 0;
   /// By (record, actor, counter), those after `after`; its `since` is not looked at.
   virtual Result<std::vector<HeldEntry>> held(std::size_t limit,
                                               const HeldEntry& after = {}) const = 0;

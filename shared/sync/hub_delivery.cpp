@@ -5,7 +5,7 @@
 
 namespace fieldpost::sync {
 
-void HubSession::on_got(const wire::Got& got, HubOutput& out) {
+void HubSession::on_got(Instant now, const wire::Got& got, HubOutput& out) {
   const auto it = feeds_.find(got.unit);
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
@@ -20,8 +20,12 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   deliver_bytes_ = std::min(deliver_bytes_ * 2, deliver_bytes_max_);
   feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
   pump(it->first, feed, out);
-  if (!others_wait) return;
-  for (auto& [unit, other] : feeds_) pump(unit, other, out);
+  if (others_wait) {
+    for (auto& [unit, other] : feeds_) pump(unit, other, out);
+  }
+  if (!complete()) return;
+  device_->last_complete = now;
+  tell_contact(out);
 }
 
 void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
@@ -77,6 +81,7 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
   std::size_t bytes = 0;
   for (std::size_t i = before; i < out.frames.size(); ++i) bytes += out.frames[i].size();
   feed.sent = page.end_position;
+  if (!page.entries.empty()) feed.news = page.end_position;
   feed.told_caught_up = page.caught_up;
   feed.unanswered.push_back({page.end_position, bytes});
   unanswered_bytes_ += bytes;

@@ -94,7 +94,7 @@ HubOutput HubSession::on_frame(Instant now, BytesView frame) {
         } else if constexpr (std::is_same_v<M, wire::Push>) {
           on_push(now, m, out);
         } else if constexpr (std::is_same_v<M, wire::Got>) {
-          on_got(m, out);
+          on_got(now, m, out);
         } else if constexpr (std::is_same_v<M, wire::Confirm>) {
           // A device speaks for its own chains only.
           std::erase_if(m.items, [&](const auto& item) { return !chains_.contains(item.actor); });
@@ -243,12 +243,17 @@ void HubSession::on_status(Instant now, const wire::AgentStatus& status, HubOutp
   device_->last_contact = now;
   device_->status = status;
   device_->status_at = now;
-  const bool caught_up = std::all_of(feeds_.begin(), feeds_.end(), [](const auto& f) {
-    return f.second.got >= f.second.known_end && f.second.unanswered.empty();
-  });
-  if (status.waiting == 0 && caught_up) device_->last_complete = now;
+  none_waits_ = status.waiting == 0;
+  if (complete()) device_->last_complete = now;
   tell_contact(out);
   recover_further(out);
+}
+
+bool HubSession::complete() const {
+  // A page that only says how far the feed is, after own changes, needs no answer.
+  return none_waits_ && std::all_of(feeds_.begin(), feeds_.end(), [](const auto& f) {
+           return f.second.sent >= f.second.known_end && f.second.got >= f.second.news;
+         });
 }
 
 // ---- changes coming in ----
@@ -349,6 +354,7 @@ void HubSession::on_push(Instant now, wire::Push& push, HubOutput& out) {
                   out);
   }
   Chain& chain = it->second;
+  none_waits_ = false;
   if (chain.forked) return;  // sent before the verdict arrived; the tablet writes it anew
   if (at_writer_ >= 2 * limits::kWindowPushes) {
     return refuse(wire::ErrorCode::busy, "more pushes than the window allows", out);

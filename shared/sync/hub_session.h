@@ -116,6 +116,7 @@ class HubSession {
     };
     std::deque<Sent> unanswered;
     std::set<std::uint64_t> own;  ///< positions to leave out
+    std::uint64_t news = 0;       ///< end of the newest page sent that said more than a place
     bool told_caught_up = false;
     bool recovering = false;  ///< what the tablet holds is asked for first; one unit at a time
     bool desk_full = false;   ///< instead of `recovering`, until the desk has room again
@@ -181,8 +182,10 @@ class HubSession {
   void applied(const storage::BatchResult& result, Chain& chain, HubOutput& out);
   Result<std::size_t> known_prefix(const wire::Push& push, Chain& chain, HubOutput& out);
   Result<storage::IncomingChange> examine(ActorId actor, Sequence counter, Bytes frame) const;
-  void on_got(const wire::Got& got, HubOutput& out);
+  void on_got(Instant now, const wire::Got& got, HubOutput& out);
   void on_status(Instant now, const wire::AgentStatus& status, HubOutput& out);
+  /// Nothing waits at the tablet, by its last word, and it has all there is for it: a complete sync.
+  bool complete() const;
   void acknowledge(ActorId actor, Sequence head, std::vector<wire::ChangeException> exceptions,
                    HubOutput& out);
   void note_touched(const std::vector<storage::Touched>& touched);
@@ -214,6 +217,7 @@ class HubSession {
   std::optional<Recovery> recovery_;
   std::vector<std::string> granted_;
   std::size_t at_writer_ = 0;
+  bool none_waits_ = false;  ///< the tablet said so, and has pushed nothing since
   std::size_t hash_queries_ = 0;
   std::size_t hash_steps_ = 0;
   /// Of the next deliver, before compression: small at first, so that a link of a few seconds moves the cursor;

@@ -49,7 +49,8 @@ class MovedTablet(scenario.Scenario):
         self.assert_refused(hub.cli("device", "move", "RH1", "--unit", "02-BVL"), "fieldpost-hub", "enrol it anew")
         second = world.Tablet(self.programs, self.folder / "T02 of 01-PPT")
         second.enrol(hub, "T02")
-        self.assert_refused(hub.cli("device", "move", "T02", "--unit", "01-PPT"), "fieldpost-hub", "two units have a device T02")
+        for command in (("device", "move", "T02", "--unit", "01-PPT"), ("device", "show", "T02")):
+            self.assert_refused(hub.cli(*command), "fieldpost-hub", "two devices are named T02", "01-PPT", "02-BVL", "by its id")
 
 
 if __name__ == "__main__":

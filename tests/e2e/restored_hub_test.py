@@ -77,6 +77,7 @@ class RestoredHub(scenario.Scenario):
         listed = world.must(hub.cli("recovery")).out
         self.assertIn("THE HUB DOES NOT HAVE IT", listed)
         self.assertRegex(listed, r"copy of T02, here since 20\d\d-.*Z, \d+ bytes:")
+        self.assertRegex(listed, r"(?m)^    direction = entry$")
         self.assertRegex(listed, r"1 copies of 1 records, 1 KiB, from T02 \(1\)\.")
         self.assertIn("1 TO BE RECOVERED", hub.cli("status").out)
         self.assertIn("wait for a decision", hub.cli("doctor").out)

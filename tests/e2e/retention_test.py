@@ -85,10 +85,16 @@ class Retention(scenario.Scenario):
         (aside,) = hub.get("/v1/quarantine")["quarantine"]
         self.assertEqual((aside["rule"], aside["record"]), ("erased", gone))
         self.assertEqual(two.ask_cli("status")["exceptions"], 1)
-        self.assertIn("this record was erased at", world.must(two.cli("show", gone)).out)
+        self.assertRegex(world.must(two.cli("show", gone)).out, r"this record was erased at .*, for an operator\. An operator decides")
+        self.assertIn("1 in quarantine", world.must(hub.cli("status")).out)
+        self.assertIn("Decide: ", world.must(hub.cli("quarantine")).out)
         dot = f"{aside['actor']}:{aside['counter']}"
         self.assert_refused(hub.cli("quarantine", "retry", dot), "fieldpost-hub", "erased", "reject", code=1)
         world.must(hub.cli("quarantine", "reject", dot, "--note", "its time was over"))
+        self.assertIn("0 in quarantine; 1 refused", world.must(hub.cli("status")).out)
+        told = world.must(hub.cli("quarantine")).out
+        self.assertIn("None of these waits for a decision", told)
+        self.assertNotIn("Decide", told)
         two.sync()
         self.assertEqual(set(hub.records()), {kept})
         self.assert_converged(hub, one, two)
@@ -150,7 +156,16 @@ class Retention(scenario.Scenario):
         self.assert_refused(hub.cli("retention", "plan"), "fieldpost-hub", "arrest", "seizure")
         self.configure(hub, {})
         self.assertIn("kept for ever", world.must(hub.cli("retention", "plan")).out)
+        self.assertNotIn("Nothing was erased", world.must(hub.cli("retention", "plan")).out)
         self.assert_refused(hub.cli("hold", "add", "nonsense", "--reason", "r", "--by", "b"), "fieldpost-hub")
+        hub.start()
+        tablet = self.tablet(hub, "T01")
+        record = tablet.record()
+        tablet.sync()
+        for reason, by, word in (("", "b", "reason"), (" ", "b", "reason"), ("r", "", "author"), ("r", "\t", "author"), ("x" * 1025, "b", "reason"),
+                                 ("r", "x" * 65, "author")):
+            self.assert_refused(hub.cli("hold", "add", record, "--reason", reason, "--by", by), "fieldpost-hub", word)
+        self.assertEqual(self.exhibits(hub), [])
         self.assert_refused(hub.cli("hold", "lift", "00" * 16, "--reason", "r", "--by", "b"), "fieldpost-hub", "no legal hold")
 
 

@@ -29,24 +29,12 @@ def without_sealed(value):
 
 
 class SealedExport(scenario.Scenario):
-    def health(self, *arguments):
-        return world.must(world.run(self.programs.health, *arguments))
-
     def setUp(self):
         super().setUp()
-        self.the_hub, self.keys = self.hub(), self.folder / "keys"
-        self.health("key", "init", "--dir", self.keys)
-        self.fingerprint = self.health("key", "show", "--dir", self.keys).out.split("Fingerprint: ")[1].split()[0]
+        self.the_hub, self.authority = self.hub(), scenario.Authority(self.programs, self.folder / "keys")
 
-    def rehab(self, unit, name):
-        world.must(self.the_hub.cli("unit", "add", unit, "--compartment", "health"))
-        tablet = self.tablet(self.the_hub, name, unit, author="RH-07")
-        self.health("unit", "add", unit, "--dir", self.keys, "--out", self.folder / "recipients.json")
-        key = tablet.ask_cli("health", "key")["device_key"]
-        grant = self.folder / f"{name}.grant.json"
-        self.health("device", "admit", "--dir", self.keys, "--unit", unit, "--device-key", key, "--out", grant)
-        world.must(tablet.cli("health", "accept", grant, "--authority", self.fingerprint))
-        return tablet
+    def rehab_unit(self, unit, name):
+        return self.rehab(self.the_hub, self.authority, name, unit)
 
     def visits(self, tablet, unit, count):
         written = Writer(f"sealed-{unit}", unit).visits(count)
@@ -56,14 +44,10 @@ class SealedExport(scenario.Scenario):
         tablet.sync()
         return written
 
-    def opened(self, path):
-        ran = self.health("open", "--dir", self.keys, path)
-        return {visit["client_pseudonym"]: visit for visit in map(json.loads, ran.out.splitlines())}
-
     def test_the_hub_exports_what_only_the_authority_opens(self):
-        tablet = self.rehab(UNIT, "RH1")
+        tablet = self.rehab_unit(UNIT, "RH1")
         written = self.visits(tablet, UNIT, PAGE + 1)
-        other = self.visits(self.rehab(OTHER, "RH2"), OTHER, 3)
+        other = self.visits(self.rehab_unit(OTHER, "RH2"), OTHER, 3)
         police = self.tablet(self.the_hub, "T01")
         police.record()
         police.sync()
@@ -79,7 +63,7 @@ class SealedExport(scenario.Scenario):
         for visit in written + other:
             self.assertNotIn(visit["client_pseudonym"], everything)
 
-        found = self.opened(out)
+        found = self.authority.open(out)
         self.assertEqual(len(found), PAGE + 4)
         for visit in written + other:
             self.assertEqual([found[visit["client_pseudonym"]].get(name) for name in SECRET], [visit.get(name) for name in SECRET])
@@ -92,12 +76,12 @@ class SealedExport(scenario.Scenario):
             self.assertNotIn("client_pseudonym", record["document"])
 
     def test_one_unit_alone_and_with_the_hub_standing_still(self):
-        self.visits(self.rehab(UNIT, "RH1"), UNIT, 2)
-        self.visits(self.rehab(OTHER, "RH2"), OTHER, 3)
+        self.visits(self.rehab_unit(UNIT, "RH1"), UNIT, 2)
+        self.visits(self.rehab_unit(OTHER, "RH2"), OTHER, 3)
         self.the_hub.stop()
         out = self.folder / "one.ndjson"
         world.must(self.the_hub.cli("export", "sealed", out, "--unit", OTHER))
-        self.assertEqual(len(self.opened(out)), 3)
+        self.assertEqual(len(self.authority.open(out)), 3)
         shown = world.must(self.the_hub.cli("export", "sealed", "-"))
         self.assertEqual(len(shown.out.splitlines()), 5)
         self.assertIn("5 sealed visits", shown.err)

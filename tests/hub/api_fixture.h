@@ -31,9 +31,12 @@ struct Hub {
   schema::Registry registry;
   Store stores[2];
   Instant now{1'772'349'300'000};
+  std::unique_ptr<RetentionService> retention;
   std::unique_ptr<Api> api;
 
-  Hub() : registry(schema::Registry::load(embedded_schemas()).value()) {
+  /// `rules`: which records are due, and when; none without it.
+  explicit Hub(const RetentionSettings& rules = {})
+      : registry(schema::Registry::load(embedded_schemas()).value()) {
     REQUIRE(crypto::init());
     const auto random = keys::system_random();
     keys.signing = crypto::signing_key(crypto::Seed{});
@@ -52,6 +55,13 @@ struct Hub {
       parts.stores.push_back(
           {i == 0 ? "enforcement" : "health", stores[i].store.get(), stores[i].writer.get(), {}});
     }
+    RetentionParts kept;
+    kept.settings = rules;
+    kept.stores = parts.stores;
+    kept.registry = &registry;
+    kept.clock = [this] { return now; };
+    retention = std::make_unique<RetentionService>(std::move(kept));
+    parts.retention = retention.get();
     parts.registry = &registry;
     parts.keys = &keys;
     parts.settings.name = "hub.example";
@@ -112,7 +122,11 @@ class Chain {
  public:
   /// `store`: 0 enforcement, 1 health.
   Chain(Hub& hub, std::uint8_t name, std::string unit = "01-PPT", std::size_t store = 0)
-      : hub_(hub), unit_(std::move(unit)), store_(store), actor_{name} {
+      : type(store == 0 ? "stop" : "visit"),
+        hub_(hub),
+        unit_(std::move(unit)),
+        store_(store),
+        actor_{name} {
     crypto::Seed seed;
     seed.bytes.fill(name);
     key_ = crypto::signing_key(seed);
@@ -127,7 +141,7 @@ class Chain {
     change.record = record;
     change.dot = {actor_, head_.next()};
     change.prev = previous_[record];
-    change.type = store_ == 0 ? "stop" : "visit";
+    change.type = type;
     change.unit = unit_;
     change.context = std::move(context);
     std::sort(edits.begin(), edits.end(),
@@ -173,6 +187,7 @@ class Chain {
     return (*hub_.stores[store_].store->reader()->record(record))->vv;
   }
   const DeviceId& device() const { return device_; }
+  std::string type;  ///< of the records that `write` writes
 
  private:
   Hub& hub_;

@@ -50,6 +50,42 @@ TEST_CASE("a hub is made once and opens again with the same identity") {
   CHECK(second.error().is(Errc::locked));
 }
 
+TEST_CASE("a hub that lost its hub.json keeps its keys, and says how it is had again") {
+  const Made made;
+  const auto seed = load_keys(made.path)->signing.public_key;
+  const auto again = [&] {
+    return init(made.path, Made::settings(), keys::system_random(), keys::system_now());
+  };
+  SECTION("used: its keys are what tablets know") {
+    REQUIRE(open_stores(made.path, *load_keys(made.path), keys::system_random()));
+    fs::remove(made.path / "hub.json");
+    const auto settings = load_settings(made.path);
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().detail.find("write it again") != std::string::npos);
+    const auto refused = again();
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().is(Errc::already_exists));
+    CHECK(refused.error().detail.find("Write hub.json again") != std::string::npos);
+    CHECK(load_keys(made.path)->signing.public_key == seed);
+    // As it says.
+    made.write("hub.json", "{\"name\": \"hub.example\"}");
+    CHECK(load_settings(made.path)->name == "hub.example");
+    CHECK(open_stores(made.path, *load_keys(made.path), keys::system_random()));
+  }
+  SECTION("never run, but backups are sealed for it") {
+    made.write("keys/backup.key", "32 bytes or so");
+    fs::remove(made.path / "hub.json");
+    CHECK(again().error().is(Errc::already_exists));
+    CHECK(load_keys(made.path)->signing.public_key == seed);
+  }
+  SECTION("never used: as after an init that was cut off") {
+    fs::remove(made.path / "hub.json");
+    REQUIRE(again());
+    CHECK(load_settings(made.path)->name == "hub.example");
+    CHECK(load_keys(made.path)->signing.public_key != seed);
+  }
+}
+
 TEST_CASE("keys that others could read, or that were cut short, are refused by name") {
   const Made made;
   SECTION("a seed open to the group") {

@@ -1,5 +1,6 @@
 """What scenarios of whole programs share: a folder, a hub, tablets; all ended at the end, whatever happened."""
 
+import json
 import pathlib
 import shutil
 import signal
@@ -45,6 +46,13 @@ class Scenario(unittest.TestCase):
         shutil.copytree(tablet.path, copy.path, ignore=shutil.ignore_patterns("run.json"))
         return copy
 
+    def rehab(self, hub, authority, name, unit="01-RH1", author="RH-07"):
+        """A tablet of a rehab unit that may seal visits and read its unit's."""
+        world.must(hub.cli("unit", "add", unit, "--compartment", "health"))
+        tablet = self.tablet(hub, name, unit, author=author)
+        authority.admit(tablet, unit, self.folder / f"{name}.grant.json")
+        return tablet
+
     def assert_converged(self, hub, *tablets, unit="01-PPT"):
         digest = hub.digest(unit)
         for tablet in tablets:
@@ -58,6 +66,28 @@ class Scenario(unittest.TestCase):
         self.assertEqual(ran.err.count("\n"), 1, ran)
         for word in words:
             self.assertIn(word.lower(), ran.err.lower())
+
+
+class Authority:
+    """The health authority, with its keys in a folder of its own."""
+
+    def __init__(self, programs, folder):
+        self.program, self.folder = programs.health, folder
+        self.cli("key", "init")
+        self.fingerprint = self.cli("key", "show").out.split("Fingerprint: ")[1].split()[0]
+
+    def cli(self, *arguments):
+        return world.must(world.run(self.program, *arguments, "--dir", self.folder))
+
+    def admit(self, tablet, unit, grant):
+        """The key ceremony, and the grant's file."""
+        self.cli("unit", "add", unit, "--out", self.folder.parent / f"{unit}.recipients.json")
+        self.cli("device", "admit", "--unit", unit, "--device-key", tablet.ask_cli("health", "key")["device_key"], "--out", grant)
+        world.must(tablet.cli("health", "accept", grant, "--authority", self.fingerprint))
+
+    def open(self, path):
+        """What a file of sealed visits says, by client."""
+        return {visit["client_pseudonym"]: visit for visit in map(json.loads, self.cli("open", path).out.splitlines())}
 
 
 class House:

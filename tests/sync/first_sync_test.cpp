@@ -113,3 +113,68 @@ TEST_CASE("records that do not compress go up and down in frames that the other 
   CHECK(other.in_sync());
   heal_and_check(world);
 }
+
+TEST_CASE("the hub's word on the last complete sync moves with each, also for a tablet that only sends") {
+  SyncWorld world(9);
+  Tablet& one = world.add_tablet("T01", "PPT");
+  Tablet& mate = world.add_tablet("T02", "PPT");
+  const auto complete = [&](const Tablet& tablet) {
+    return (*world.reader("PPT").device(tablet.identity.device))->last_complete;
+  };
+  const auto later = [&] {
+    world.pass(60'000);
+    return world.now().wall;
+  };
+  CHECK_FALSE(complete(one).has_value());
+  world.record(one, {field("direction", std::string("in"))});
+  world.connect(one);
+  world.settle();
+  CHECK(complete(one) == world.now().wall);
+  // It stays connected, and sends what it records.
+  Instant now = later();
+  world.record(one, {field("direction", std::string("in"))});
+  world.local_change(one);
+  world.settle();
+  REQUIRE(one.in_sync());
+  CHECK(complete(one) >= now);
+  // It gets what another records, and has nothing to send itself.
+  now = later();
+  world.record(mate, {field("direction", std::string("out"))});
+  world.connect(mate);
+  world.settle();
+  CHECK(complete(one) >= now);
+  CHECK(complete(mate) >= now);
+  // It goes as soon as it is in sync: its last words arrive, what the hub says after them does not.
+  world.cut(one);
+  world.settle();
+  now = later();
+  world.record(one, {field("direction", std::string("in"))});
+  world.connect(one);
+  while (!one.in_sync()) {
+    const bool moved = world.move_up(one) || world.hear_writer(*one.link) || world.write(true) ||
+                       world.move_down(one);
+    REQUIRE(moved);
+  }
+  const auto ended = world.leave(one);
+  while (world.move_up(ended)) {
+  }
+  world.write(true);
+  CHECK(complete(one) >= now);
+  // What it has not confirmed is no complete sync, whatever it says of its own.
+  const auto before = complete(one);
+  world.settle();
+  later();
+  world.record(mate, {field("direction", std::string("out"))});
+  world.local_change(mate);
+  world.settle();
+  later();
+  world.connect(one);
+  while (one.link->sent_down.states == 0) {
+    const bool moved = world.move_up(one) || world.hear_writer(*one.link) || world.move_down(one);
+    REQUIRE(moved);
+  }
+  world.cut(one);
+  world.write(true);
+  CHECK(complete(one) == before);
+  heal_and_check(world);
+}
