@@ -66,6 +66,66 @@ Result<std::vector<model::FieldValue>> take_differing(const KvRead& read, ValueC
   return differing;
 }
 
+/// Fields of a group whose dot means something else here, and the group as the copy has it.
+struct Differing {
+  model::DotGroup from;
+  std::vector<model::FieldValue> fields;
+};
+
+model::Dot first_name(const model::Dot& dot, const std::optional<model::Origin>& origin) {
+  return origin ? origin->dot : dot;
+}
+
+/// Leaves out what came again under another dot: a change of the same first name that says the same is the same
+/// edit (wire-v1, 6.2). A refused one says nothing.
+Status leave_out_what_came_again(const KvRead& read, ValueCodec& codec, const RecordId& id,
+                                 std::vector<Differing>& differing) {
+  if (differing.empty()) return {};
+  return read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+    const BytesView dot = key.subspan(RecordId::kSize);
+    FP_TRY(const auto value, read.get(kLog, dot));
+    if (!value) return Step::more;
+    const auto entry = decode_log_entry(codec, dot, *value);
+    if (!entry) return Step::more;  // damaged: that is told elsewhere
+    const auto change = wire::decode_change(entry->actor, entry->frame);
+    if (!change) return Step::more;
+    const model::Dot name = first_name(change->dot, change->origin);
+    for (Differing& one : differing) {
+      if (first_name(one.from.dot, one.from.meta.origin) != name) continue;
+      FP_TRY(const bool refused, was_refused(read, dot));
+      if (refused) break;
+      std::erase_if(one.fields, [&](const model::FieldValue& field) {
+        const model::Value* said = value_at(change->edits, field.path);
+        return said != nullptr && *said == field.value;
+      });
+    }
+    return Step::more;
+  });
+}
+
+/// Moves out of the groups of a tablet's copy what is known otherwise under their dots. Where that is not all of a
+/// group, the rest of it stays. Answers what is known under no other dot either.
+Result<std::vector<Differing>> take_differing(const KvRead& read, ValueCodec& codec,
+                                              const model::Record* record, model::Record& copy) {
+  std::vector<Differing> all;
+  for (model::DotGroup& group : copy.groups) {
+    const model::DotGroup whole = group;
+    FP_TRY(auto fields, take_differing(read, codec, record, group, copy.id));
+    if (fields.empty()) continue;
+    all.push_back({whole, std::move(fields)});
+    // Under that dot this store's own word stands, or the join would take it for replaced.
+    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
+    if (mine != nullptr)
+      group = *mine;
+    else
+      group.fields.clear();
+  }
+  std::erase_if(copy.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
+  FP_CHECK_OK(leave_out_what_came_again(read, codec, copy.id, all));
+  std::erase_if(all, [](const Differing& one) { return one.fields.empty(); });
+  return all;
+}
+
 Bytes pack_recovered(const RecoveredEntry& entry, BytesView canonical) {
   return Packer()
       .u8(static_cast<std::uint8_t>(entry.kind))
@@ -129,7 +189,8 @@ Status refuse_set_aside(const wire::ChangeException& aside) {
                                   "); settle that first");
 }
 
-/// The hub's own change that puts values beside what stands there: it has seen nothing.
+/// The hub's own change that puts values beside what stands there: it has seen nothing. Its origin is the first name
+/// of the change that said so, or it would look like another edit beside that one should it come again.
 Status add_beside(KvWrite& write, HubApply& run, const model::Record& like,
                   const model::DotGroup& from, std::vector<model::FieldValue> fields,
                   const Decision& decision, const OwnChain& chain) {
@@ -155,6 +216,7 @@ Status add_beside(KvWrite& write, HubApply& run, const model::Record& like,
         });
     if (used) change.seals.push_back(seal);
   }
+  change.origin = from.meta.origin ? *from.meta.origin : model::Origin{from.dot, {}};
   change.author = decision.author;
   change.times = decision.times;
   change.schema_version = from.meta.schema_version;
@@ -190,29 +252,12 @@ Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
                        staged.state,
                        {}};
   model::Record& state = entry.state;
-  struct Beside {
-    model::DotGroup from;
-    std::vector<model::FieldValue> fields;
-  };
-  std::vector<Beside> beside;
   FP_TRY(const model::Record* record, run.peek(input.record));
-  for (model::DotGroup& group : state.groups) {
-    const model::DotGroup whole = group;
-    FP_TRY(auto differing, take_differing(write, codec, record, group, state.id));
-    if (differing.empty()) continue;
-    beside.push_back({whole, std::move(differing)});
-    // Under that dot this store's own word stands, or the join would take it for replaced.
-    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
-    if (mine != nullptr)
-      group = *mine;
-    else
-      group.fields.clear();
-  }
-  std::erase_if(state.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
+  FP_TRY(std::vector<Differing> beside, take_differing(write, codec, record, state));
   FP_CHECK_OK(run.join_recovered(state));
   FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
   const Decision decision{input.author, input.note, input.times, input.salt, input.clear_texts};
-  for (Beside& one : beside)
+  for (Differing& one : beside)
     FP_CHECK_OK(add_beside(write, run, state, one.from, std::move(one.fields), decision, chain));
   return {};
 }
@@ -386,12 +431,9 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
   if (erased) return false;  // gone on purpose, and not to come back
   FP_TRY(const auto record, load_record(read, codec, state.id));
   if (!record || !record->vv.covers(state.vv)) return true;
-  for (const model::DotGroup& group : state.groups) {
-    model::DotGroup copy = group;
-    FP_TRY(const auto differing, take_differing(read, codec, &*record, copy, state.id));
-    if (!differing.empty()) return true;
-  }
-  return false;
+  model::Record copy = state;
+  FP_TRY(const auto differing, take_differing(read, codec, &*record, copy));
+  return !differing.empty();
 }
 
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
@@ -455,7 +497,11 @@ Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
   FP_TRY(const model::Record* record, run.peek(change.record));
   if (record == nullptr)
     return fail(Errc::corrupt, "record " + to_text(change.record) + " is not stored");
+  FP_TRY(const Bytes frame, wire::encode_change(change));
   model::DotGroup from;
+  from.dot = change.dot;
+  from.meta.origin =
+      change.origin ? *change.origin : model::Origin{change.dot, wire::change_hash(frame)};
   from.seals = change.seals;
   from.meta.schema_version = change.schema_version;
   std::vector<model::FieldValue> fields;
