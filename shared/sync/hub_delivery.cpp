@@ -10,10 +10,10 @@ void HubSession::on_got(const wire::Got& got, HubOutput& out) {
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
   Feed& feed = it->second;
-  if (feed.unanswered.empty() || got.cursor != cursor(got.unit, feed.unanswered.front())) {
+  if (feed.unanswered.empty() || got.cursor != feed.unanswered.front().cursor) {
     return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
   }
-  feed.got = feed.unanswered.front();
+  feed.got = feed.unanswered.front().position;
   feed.unanswered.pop_front();
   deliver_bytes_ = std::min(deliver_bytes_ * 2, deliver_bytes_max_);
   feed.own.erase(feed.own.begin(), feed.own.upper_bound(feed.got));
@@ -43,6 +43,7 @@ void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
 void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page,
                            HubOutput& out) {
   Bytes frame;
+  Feed::Sent sent;
   for (;;) {
     wire::Deliver deliver;
     deliver.unit = unit;
@@ -53,9 +54,13 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
         deliver.states.push_back(entry.state);
     }
     std::sort(deliver.erased.begin(), deliver.erased.end());
-    deliver.cursor = cursor(unit, page.end_position);
+    auto cursor_or = cursor(unit, page.end_position);
+    if (!cursor_or)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    deliver.cursor = *std::move(cursor_or);
     deliver.caught_up = page.caught_up;
     frame = compressor_.encode_frame(wire::encode_message(deliver));
+    sent.cursor = std::move(deliver.cursor);
     if (frame.size() <= limits::kFrameBytesMax || page.entries.size() < 2) break;
     // Sealed values do not compress: send half, and read less from now on.
     page.entries.resize(page.entries.size() / 2);
@@ -70,7 +75,8 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
   out.frames.push_back(std::move(frame));
   feed.sent = page.end_position;
   feed.told_caught_up = page.caught_up;
-  feed.unanswered.push_back(page.end_position);
+  sent.position = page.end_position;
+  feed.unanswered.push_back(std::move(sent));
 }
 
 void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry,
