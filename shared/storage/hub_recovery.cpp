@@ -66,6 +66,8 @@ Result<std::vector<model::FieldValue>> take_differing(const KvRead& read, ValueC
   return differing;
 }
 
+using Groups = std::vector<model::DotGroup>;
+
 /// Fields of a group whose dot means something else here, and the group as the copy has it.
 struct Differing {
   model::DotGroup from;
@@ -296,6 +298,24 @@ std::optional<model::VersionVector> missing_for(const model::Change& change,
   return first && !missing.empty() ? std::optional(missing) : std::nullopt;
 }
 
+/// Its chain went on otherwise in a past that was given up or joined: this change can never follow. Nothing else is
+/// missing for it.
+bool contradicts(const model::Change& change, const model::VersionVector& known) {
+  return known[change.dot.actor] > change.prev && known.covers(change.context);
+}
+
+/// A signed change as a group, for what comes in under the hub's name instead.
+Result<model::DotGroup> group_said_by(const model::Change& change) {
+  FP_TRY(const Bytes frame, wire::encode_change(change));
+  model::DotGroup group;
+  group.dot = change.dot;
+  group.seals = change.seals;
+  group.meta.schema_version = change.schema_version;
+  group.meta.origin = change.origin;
+  if (!group.meta.origin) group.meta.origin = model::Origin{change.dot, wire::change_hash(frame)};
+  return group;
+}
+
 /// Giving up what a tablet's copy holds would make the copy look like something replaced long ago.
 Status no_copy_has(const KvRead& read, ValueCodec& codec, const RecordId& id,
                    const model::VersionVector& missing) {
@@ -311,7 +331,7 @@ Status no_copy_has(const KvRead& read, ValueCodec& codec, const RecordId& id,
 }
 
 Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
-                    const HubStore::RecoveryInput& input) {
+                    const HubStore::RecoveryInput& input, const OwnChain& chain) {
   FP_TRY(auto held, held_changes(write, codec, input.record));
   if (held.empty())
     return fail(Errc::not_found, "record " + to_text(input.record) + " has no held change");
@@ -331,15 +351,37 @@ Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
       entry.state.vv = *missing;
       break;
     }
+    std::optional<model::Change> beside;
+    for (const model::Change& change : held) {
+      if (!entry.state.vv.empty() || !contradicts(change, known)) continue;
+      beside = change;
+      entry.state.vv.add(change.dot);
+    }
     if (entry.state.vv.empty())
       return fail(Errc::conflict, "change " + model::to_text(held[0].dot) +
                                       " contradicts what is known of its record: it stays held");
+    // The vector covers its writers' earlier changes, too: what stands of those is to stay.
+    for (const model::DotGroup& group : record == nullptr ? Groups{} : record->groups) {
+      if (entry.state.vv.covers(group.dot)) entry.state.groups.push_back(group);
+    }
     // A change in quarantine is not lost: it is here.
     FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
     if (aside) return refuse_set_aside(*aside);
     FP_CHECK_OK(no_copy_has(write, codec, input.record, entry.state.vv));
     FP_CHECK_OK(run.join_recovered(entry.state));
     FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+    if (beside) {
+      entry.kind = RecoveredEntry::Kind::differing;
+      entry.dot = beside->dot;
+      entry.state = {};
+      FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+      FP_TRY(const model::DotGroup from, group_said_by(*beside));
+      FP_TRY(record, run.peek(input.record));
+      const model::Record like = *record;
+      FP_CHECK_OK(add_beside(write, run, like, from, beside->edits,
+                             {input.author, input.note, input.times, input.salt, input.clear_texts},
+                             chain));
+    }
     FP_TRY(held, held_changes(write, codec, input.record));
   }
   return {};
@@ -438,7 +480,8 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
 
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain) {
-  if (input.decision == HubStore::Recovery::release) return release_held(write, run, codec, input);
+  if (input.decision == HubStore::Recovery::release)
+    return release_held(write, run, codec, input, chain);
   std::vector<std::pair<Bytes, StagedState>> staged;
   FP_CHECK_OK(write.scan(kStaged, input.record.view(), {},
                          [&](BytesView key, BytesView value) -> Result<Step> {
@@ -497,13 +540,7 @@ Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
   FP_TRY(const model::Record* record, run.peek(change.record));
   if (record == nullptr)
     return fail(Errc::corrupt, "record " + to_text(change.record) + " is not stored");
-  FP_TRY(const Bytes frame, wire::encode_change(change));
-  model::DotGroup from;
-  from.dot = change.dot;
-  from.meta.origin =
-      change.origin ? *change.origin : model::Origin{change.dot, wire::change_hash(frame)};
-  from.seals = change.seals;
-  from.meta.schema_version = change.schema_version;
+  FP_TRY(const model::DotGroup from, group_said_by(change));
   std::vector<model::FieldValue> fields;
   const model::DotGroup* recovered = group_at(*record, change.dot);
   for (const model::FieldValue& edit : change.edits) {

@@ -275,7 +275,7 @@ struct RecoveredEntry {
   std::string author;
   std::string note;
   DeviceId device;      ///< whose copy it was; zero for the last two
-  model::Record state;  ///< as joined: for `released` without values
+  model::Record state;  ///< as joined; of `released` what stood there already
   model::Dot dot;       ///< of `differing`
 };
 

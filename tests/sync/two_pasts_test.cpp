@@ -212,3 +212,67 @@ TEST_CASE("a snapshot that is put back brings nobody anew what both pasts gave o
   everybody_syncs(world);
   heal_and_check(world);
 }
+
+TEST_CASE("a change whose chain went on otherwise in a past that is given up comes in beside") {
+  using Recovery = storage::HubStore::Recovery;
+  std::size_t beside = 0;
+  for (std::uint64_t seed = 75; seed < 83; ++seed) {
+    CAPTURE(seed);
+    SyncWorld world(seed);
+    Tablet& one = world.add_tablet("T01", "PPT");
+    Tablet& writer = world.add_tablet("T02", "PPT");
+    Tablet& third = world.add_tablet("T03", "PPT");
+    const RecordId shared = world.record(writer, {field("note", std::string("first"))});
+    const RecordId other = world.record(one, {field("note", std::string("other"))});
+    everybody_syncs(world);
+    // Something that the hub lost and tablets' copies have.
+    const auto backup = world.hub_disks();
+    REQUIRE(world.edit(writer, shared, {field("plate", std::string("2A-1"))}));
+    everybody_syncs(world);
+    everybody_leaves(world);
+    writer.gone = true;
+    world.put_back_hub(backup);
+    everybody_syncs(world);
+    everybody_leaves(world);
+    const auto snapshot = world.hub_disks();
+    Tablet& two = copy_of(world, one, "T01 again");
+    const auto& chain = *one.store->state().current();
+    // In the first past it is joined, the copy's next change is of that record, and a third tablet builds on it.
+    REQUIRE(world.recover("PPT", shared, Recovery::join));
+    REQUIRE(world.edit(two, shared, {field("note", std::string("by two"))}));
+    world.sync(two);
+    world.sync(third);
+    everybody_leaves(world);
+    REQUIRE(world.edit(third, shared, {field("colour", std::string("red"))}));
+    two.gone = true;
+    // In the second the chain's next change is of another record. The one after it waits for what was lost.
+    world.roll_back_hub(snapshot);
+    REQUIRE(world.edit(one, other, {field("note", std::string("again"))}));
+    REQUIRE(world.edit(one, shared, {field("note", std::string("by one"))}));
+    const model::Dot name{chain.actor, chain.head};
+    world.sync(one);
+    everybody_leaves(world);
+    REQUIRE(world.reader("PPT").held(10)->size() == 1);
+    world.doubt_hub();
+    everybody_syncs(world);
+    REQUIRE(world.reader("PPT").held(10)->size() == 2);
+    REQUIRE(world.recover("PPT", shared, Recovery::refuse));
+    REQUIRE(world.recover("PPT", shared, Recovery::release));
+    everybody_syncs(world);
+    heal_and_check(world);
+    CHECK(world.reader("PPT").held(10)->empty());
+    const auto said = saying(world, shared, "by one");
+    for (const model::Change& change : said) CHECK(first_name(change) == name);
+    // Merged it replaces what its author had seen; put beside it replaces nothing.
+    std::vector<std::string> expected = {"by one"};
+    if (said.size() > 1) expected.emplace_back("first");
+    CHECK(notes(one.view(shared).record) == expected);
+    beside += said.size() - 1;
+    REQUIRE(world.edit(one, shared, {field("note", std::string("settled"))}));
+    everybody_syncs(world);
+    heal_and_check(world);
+    CHECK(notes(third.view(shared).record) == std::vector<std::string>{"settled"});
+  }
+  // The order of the chains' names decides which of the two is looked at first.
+  CHECK(beside > 0);
+}
