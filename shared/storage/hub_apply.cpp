@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/planted.h"
+#include "storage/hub_feed.h"
 #include "storage/hub_gaps.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_repair.h"
@@ -505,18 +506,23 @@ Status HubApply::deliver_again(const RecordId& id) {
   return {};
 }
 
-Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t position) {
+Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t position,
+                              Bytes& places) {
   const std::string& unit = loaded.record.unit;
   if (loaded.position_before != 0) {
     FP_CHECK_OK(write_.erase(kFeed, feed_key(unit, loaded.position_before)));
   }
   FP_CHECK_OK(write_.put(kFeed, feed_key(unit, position), id.view()));
-  if (loaded.created_by != nullptr) {
+  const bool created = loaded.created_by != nullptr;
+  if (created) {
     place_stored_record(codec_, id, *loaded.created_by->prepared->created, position, value_);
-    return write_.put(kRecords, id.view(), value_);
+  } else {
+    FP_TRY(value_, encode_stored_record(codec_, loaded.record, position));
   }
-  FP_TRY(const Bytes value, encode_stored_record(codec_, loaded.record, position));
-  FP_CHECK_OK(write_.put(kRecords, id.view(), value));
+  const BytesView essence = codec_.essence(value_);
+  places.insert(places.end(), essence.begin(), essence.end());
+  FP_CHECK_OK(write_.put(kRecords, id.view(), value_));
+  if (created) return {};
   if (loaded.record.groups.size() > 1 && !model::conflicts(loaded.record).empty()) {
     return write_.put(kConflicts, id.view(), {});
   }
@@ -524,29 +530,31 @@ Status HubApply::write_record(const RecordId& id, Loaded& loaded, std::uint64_t 
 }
 
 Status HubApply::finish(std::vector<BatchResult>& results) {
-  std::map<std::string, std::uint64_t, std::less<>> ends;
+  struct Feed {
+    FeedEnd before;
+    std::uint64_t end = 0;
+    Bytes places;  ///< what took them
+  };
+  std::map<std::string, Feed, std::less<>> feeds;
   for (Entry* entry : order_) {
     auto& [id, loaded] = *entry;
     const std::string& unit = loaded.record.unit;
-    auto end = ends.find(unit);
-    if (end == ends.end()) {
-      std::uint64_t last = 0;
-      FP_TRY(const auto stored, write_.get(kFeedEnds, as_bytes(unit)));
-      if (stored) last = Unpacker(*stored).u64();
-      end = ends.emplace(unit, last).first;
+    auto feed = feeds.find(unit);
+    if (feed == feeds.end()) {
+      FP_TRY(const FeedEnd last, read_feed_end(write_, unit));
+      feed = feeds.emplace(unit, Feed{last, last.position, {}}).first;
     }
     const bool stays = planted(Bug::feed_position_kept) && loaded.position_before != 0;
-    const std::uint64_t position = stays ? loaded.position_before : ++end->second;
-    FP_CHECK_OK(write_record(id, loaded, position));
+    const std::uint64_t position = stays ? loaded.position_before : ++feed->second.end;
+    FP_CHECK_OK(write_record(id, loaded, position, feed->second.places));
     const bool direct = loaded.contributors.size() == 1 && !loaded.drained;
     for (std::size_t index : loaded.contributors) {
       if (index >= results.size()) results.resize(index + 1);
       results[index].touched.push_back({id, unit, loaded.position_before, position, direct});
     }
   }
-  for (const auto& [unit, last] : ends) {
-    FP_CHECK_OK(write_.put(kFeedEnds, as_bytes(unit), Packer().u64(last).take()));
-  }
+  for (const auto& [unit, feed] : feeds)
+    FP_CHECK_OK(move_feed_end(write_, unit, feed.before, feed.end, feed.places));
   if (!results.empty()) results.back().outcomes = std::move(outcomes_);
   return {};
 }

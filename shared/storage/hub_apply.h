@@ -117,7 +117,8 @@ class HubApply {
   Status except(const IncomingBatch& batch, wire::ChangeException exception, BatchResult& result);
   Status hold(const IncomingBatch& batch, const model::Change& change, model::Applied why,
               BatchResult& result);
-  Status write_record(const RecordId& id, Loaded& loaded, std::uint64_t position);
+  /// What tells the state from any other is added to `places`.
+  Status write_record(const RecordId& id, Loaded& loaded, std::uint64_t position, Bytes& places);
 
   KvWrite& write_;
   ValueCodec& codec_;

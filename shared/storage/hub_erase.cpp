@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/hub_feed.h"
 #include "storage/hub_ledger.h"
 #include "storage/hub_repair.h"
 #include "storage/hub_tables.h"
@@ -52,10 +53,11 @@ Status erase_beside(KvWrite& write, const RecordId& id) {
 Status move_in_feed(KvWrite& write, ErasedRecord& erased, std::uint64_t before) {
   if (erased.unit.empty()) return {};  // nobody ever delivered it
   if (before != 0) FP_CHECK_OK(write.erase(kFeed, feed_key(erased.unit, before)));
-  FP_TRY(const auto end, write.get(kFeedEnds, as_bytes(erased.unit)));
-  erased.position = (end ? Unpacker(*end).u64() : 0) + 1;
+  FP_TRY(const FeedEnd end, read_feed_end(write, erased.unit));
+  erased.position = end.position + 1;
   FP_CHECK_OK(write.put(kFeed, feed_key(erased.unit, erased.position), erased.id.view()));
-  return write.put(kFeedEnds, as_bytes(erased.unit), Packer().u64(erased.position).bytes());
+  return move_feed_end(write, erased.unit, end, erased.position,
+                       Packer().raw(as_bytes("erased")).id(erased.id).bytes());
 }
 
 }  // namespace

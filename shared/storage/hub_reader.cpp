@@ -4,6 +4,7 @@
 #include "base/planted.h"
 #include "storage/hub_apply.h"
 #include "storage/hub_erase.h"
+#include "storage/hub_feed.h"
 #include "storage/hub_gaps.h"
 #include "storage/hub_holds.h"
 #include "storage/hub_ledger.h"
@@ -130,13 +131,30 @@ class KvHubReader final : public HubReader {
   }
 
   Result<std::uint64_t> feed_end(const std::string& unit) const override {
-    std::uint64_t end = 0;
+    FP_TRY(const FeedEnd end, marked_feed_end(unit));
+    return end.position;
+  }
+
+  Result<FeedEnd> marked_feed_end(const std::string& unit) const override {
+    FeedEnd end;
     FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
-      FP_TRY(const auto value, read.get(kFeedEnds, as_bytes(unit)));
-      if (value) end = Unpacker(*value).u64();
+      FP_TRY(end, read_feed_end(read, unit));
       return {};
     }));
     return end;
+  }
+
+  Result<FeedPast> feed_past(const StartId& start, const std::string& unit,
+                             const FeedEnd& end) const override {
+    FeedPast past = FeedPast::another;
+    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
+      FP_TRY(const bool known, knows_start(read, start, identity_.start));
+      if (!known) return {};
+      FP_TRY(past, read_feed_past(read, unit, end));
+      return {};
+    }));
+    if (planted(Bug::lost_past_unnoticed)) past = FeedPast::ours;
+    return past;
   }
 
   Result<std::optional<model::Record>> record(const RecordId& id) const override {
@@ -236,16 +254,6 @@ class KvHubReader final : public HubReader {
       return {};
     }));
     return found;
-  }
-
-  Result<std::optional<std::uint64_t>> start_end(const StartId& start,
-                                                 const std::string& unit) const override {
-    std::optional<std::uint64_t> end;
-    FP_CHECK_OK(kv_.view([&](const KvRead& read) -> Status {
-      FP_TRY(end, read_start_end(read, start, identity_.start, unit));
-      return {};
-    }));
-    return end;
   }
 
   Result<std::vector<StagedState>> staged(std::size_t limit, const RecordId& after) const override {

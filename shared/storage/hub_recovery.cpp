@@ -66,6 +66,68 @@ Result<std::vector<model::FieldValue>> take_differing(const KvRead& read, ValueC
   return differing;
 }
 
+using Groups = std::vector<model::DotGroup>;
+
+/// Fields of a group whose dot means something else here, and the group as the copy has it.
+struct Differing {
+  model::DotGroup from;
+  std::vector<model::FieldValue> fields;
+};
+
+model::Dot first_name(const model::Dot& dot, const std::optional<model::Origin>& origin) {
+  return origin ? origin->dot : dot;
+}
+
+/// Leaves out what came again under another dot: a change of the same first name that says the same is the same
+/// edit (wire-v1, 6.2). A refused one says nothing.
+Status leave_out_what_came_again(const KvRead& read, ValueCodec& codec, const RecordId& id,
+                                 std::vector<Differing>& differing) {
+  if (differing.empty()) return {};
+  return read.scan(kByRecord, id.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
+    const BytesView dot = key.subspan(RecordId::kSize);
+    FP_TRY(const auto value, read.get(kLog, dot));
+    if (!value) return Step::more;
+    const auto entry = decode_log_entry(codec, dot, *value);
+    if (!entry) return Step::more;  // damaged: that is told elsewhere
+    const auto change = wire::decode_change(entry->actor, entry->frame);
+    if (!change) return Step::more;
+    const model::Dot name = first_name(change->dot, change->origin);
+    for (Differing& one : differing) {
+      if (first_name(one.from.dot, one.from.meta.origin) != name) continue;
+      FP_TRY(const bool refused, was_refused(read, dot));
+      if (refused) break;
+      std::erase_if(one.fields, [&](const model::FieldValue& field) {
+        const model::Value* said = value_at(change->edits, field.path);
+        return said != nullptr && *said == field.value;
+      });
+    }
+    return Step::more;
+  });
+}
+
+/// Moves out of the groups of a tablet's copy what is known otherwise under their dots. Where that is not all of a
+/// group, the rest of it stays. Answers what is known under no other dot either.
+Result<std::vector<Differing>> take_differing(const KvRead& read, ValueCodec& codec,
+                                              const model::Record* record, model::Record& copy) {
+  std::vector<Differing> all;
+  for (model::DotGroup& group : copy.groups) {
+    const model::DotGroup whole = group;
+    FP_TRY(auto fields, take_differing(read, codec, record, group, copy.id));
+    if (fields.empty()) continue;
+    all.push_back({whole, std::move(fields)});
+    // Under that dot this store's own word stands, or the join would take it for replaced.
+    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
+    if (mine != nullptr)
+      group = *mine;
+    else
+      group.fields.clear();
+  }
+  std::erase_if(copy.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
+  FP_CHECK_OK(leave_out_what_came_again(read, codec, copy.id, all));
+  std::erase_if(all, [](const Differing& one) { return one.fields.empty(); });
+  return all;
+}
+
 Bytes pack_recovered(const RecoveredEntry& entry, BytesView canonical) {
   return Packer()
       .u8(static_cast<std::uint8_t>(entry.kind))
@@ -129,7 +191,8 @@ Status refuse_set_aside(const wire::ChangeException& aside) {
                                   "); settle that first");
 }
 
-/// The hub's own change that puts values beside what stands there: it has seen nothing.
+/// The hub's own change that puts values beside what stands there: it has seen nothing. Its origin is the first name
+/// of the change that said so, or it would look like another edit beside that one should it come again.
 Status add_beside(KvWrite& write, HubApply& run, const model::Record& like,
                   const model::DotGroup& from, std::vector<model::FieldValue> fields,
                   const Decision& decision, const OwnChain& chain) {
@@ -155,6 +218,7 @@ Status add_beside(KvWrite& write, HubApply& run, const model::Record& like,
         });
     if (used) change.seals.push_back(seal);
   }
+  change.origin = from.meta.origin ? *from.meta.origin : model::Origin{from.dot, {}};
   change.author = decision.author;
   change.times = decision.times;
   change.schema_version = from.meta.schema_version;
@@ -190,29 +254,12 @@ Status join_staged(KvWrite& write, HubApply& run, ValueCodec& codec,
                        staged.state,
                        {}};
   model::Record& state = entry.state;
-  struct Beside {
-    model::DotGroup from;
-    std::vector<model::FieldValue> fields;
-  };
-  std::vector<Beside> beside;
   FP_TRY(const model::Record* record, run.peek(input.record));
-  for (model::DotGroup& group : state.groups) {
-    const model::DotGroup whole = group;
-    FP_TRY(auto differing, take_differing(write, codec, record, group, state.id));
-    if (differing.empty()) continue;
-    beside.push_back({whole, std::move(differing)});
-    // Under that dot this store's own word stands, or the join would take it for replaced.
-    const model::DotGroup* mine = record == nullptr ? nullptr : group_at(*record, group.dot);
-    if (mine != nullptr)
-      group = *mine;
-    else
-      group.fields.clear();
-  }
-  std::erase_if(state.groups, [](const model::DotGroup& g) { return g.fields.empty(); });
+  FP_TRY(std::vector<Differing> beside, take_differing(write, codec, record, state));
   FP_CHECK_OK(run.join_recovered(state));
   FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
   const Decision decision{input.author, input.note, input.times, input.salt, input.clear_texts};
-  for (Beside& one : beside)
+  for (Differing& one : beside)
     FP_CHECK_OK(add_beside(write, run, state, one.from, std::move(one.fields), decision, chain));
   return {};
 }
@@ -251,6 +298,24 @@ std::optional<model::VersionVector> missing_for(const model::Change& change,
   return first && !missing.empty() ? std::optional(missing) : std::nullopt;
 }
 
+/// Its chain went on otherwise in a past that was given up or joined: this change can never follow. Nothing else is
+/// missing for it.
+bool contradicts(const model::Change& change, const model::VersionVector& known) {
+  return known[change.dot.actor] > change.prev && known.covers(change.context);
+}
+
+/// A signed change as a group, for what comes in under the hub's name instead.
+Result<model::DotGroup> group_said_by(const model::Change& change) {
+  FP_TRY(const Bytes frame, wire::encode_change(change));
+  model::DotGroup group;
+  group.dot = change.dot;
+  group.seals = change.seals;
+  group.meta.schema_version = change.schema_version;
+  group.meta.origin = change.origin;
+  if (!group.meta.origin) group.meta.origin = model::Origin{change.dot, wire::change_hash(frame)};
+  return group;
+}
+
 /// Giving up what a tablet's copy holds would make the copy look like something replaced long ago.
 Status no_copy_has(const KvRead& read, ValueCodec& codec, const RecordId& id,
                    const model::VersionVector& missing) {
@@ -266,7 +331,7 @@ Status no_copy_has(const KvRead& read, ValueCodec& codec, const RecordId& id,
 }
 
 Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
-                    const HubStore::RecoveryInput& input) {
+                    const HubStore::RecoveryInput& input, const OwnChain& chain) {
   FP_TRY(auto held, held_changes(write, codec, input.record));
   if (held.empty())
     return fail(Errc::not_found, "record " + to_text(input.record) + " has no held change");
@@ -286,15 +351,37 @@ Status release_held(KvWrite& write, HubApply& run, ValueCodec& codec,
       entry.state.vv = *missing;
       break;
     }
+    std::optional<model::Change> beside;
+    for (const model::Change& change : held) {
+      if (!entry.state.vv.empty() || !contradicts(change, known)) continue;
+      beside = change;
+      entry.state.vv.add(change.dot);
+    }
     if (entry.state.vv.empty())
       return fail(Errc::conflict, "change " + model::to_text(held[0].dot) +
                                       " contradicts what is known of its record: it stays held");
+    // The vector covers its writers' earlier changes, too: what stands of those is to stay.
+    for (const model::DotGroup& group : record == nullptr ? Groups{} : record->groups) {
+      if (entry.state.vv.covers(group.dot)) entry.state.groups.push_back(group);
+    }
     // A change in quarantine is not lost: it is here.
     FP_TRY(const auto aside, set_aside_under(write, input.record, entry.state.vv, false));
     if (aside) return refuse_set_aside(*aside);
     FP_CHECK_OK(no_copy_has(write, codec, input.record, entry.state.vv));
     FP_CHECK_OK(run.join_recovered(entry.state));
     FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+    if (beside) {
+      entry.kind = RecoveredEntry::Kind::differing;
+      entry.dot = beside->dot;
+      entry.state = {};
+      FP_CHECK_OK(put_recovered(write, codec, input.record, entry));
+      FP_TRY(const model::DotGroup from, group_said_by(*beside));
+      FP_TRY(record, run.peek(input.record));
+      const model::Record like = *record;
+      FP_CHECK_OK(add_beside(write, run, like, from, beside->edits,
+                             {input.author, input.note, input.times, input.salt, input.clear_texts},
+                             chain));
+    }
     FP_TRY(held, held_changes(write, codec, input.record));
   }
   return {};
@@ -386,17 +473,15 @@ Result<bool> store_lacks(const KvRead& read, ValueCodec& codec, const model::Rec
   if (erased) return false;  // gone on purpose, and not to come back
   FP_TRY(const auto record, load_record(read, codec, state.id));
   if (!record || !record->vv.covers(state.vv)) return true;
-  for (const model::DotGroup& group : state.groups) {
-    model::DotGroup copy = group;
-    FP_TRY(const auto differing, take_differing(read, codec, &*record, copy, state.id));
-    if (!differing.empty()) return true;
-  }
-  return false;
+  model::Record copy = state;
+  FP_TRY(const auto differing, take_differing(read, codec, &*record, copy));
+  return !differing.empty();
 }
 
 Status recover_record(KvWrite& write, HubApply& run, ValueCodec& codec,
                       const HubStore::RecoveryInput& input, const OwnChain& chain) {
-  if (input.decision == HubStore::Recovery::release) return release_held(write, run, codec, input);
+  if (input.decision == HubStore::Recovery::release)
+    return release_held(write, run, codec, input, chain);
   std::vector<std::pair<Bytes, StagedState>> staged;
   FP_CHECK_OK(write.scan(kStaged, input.record.view(), {},
                          [&](BytesView key, BytesView value) -> Result<Step> {
@@ -455,9 +540,7 @@ Status settle_differing(KvWrite& write, HubApply& run, ValueCodec& codec,
   FP_TRY(const model::Record* record, run.peek(change.record));
   if (record == nullptr)
     return fail(Errc::corrupt, "record " + to_text(change.record) + " is not stored");
-  model::DotGroup from;
-  from.seals = change.seals;
-  from.meta.schema_version = change.schema_version;
+  FP_TRY(const model::DotGroup from, group_said_by(change));
   std::vector<model::FieldValue> fields;
   const model::DotGroup* recovered = group_at(*record, change.dot);
   for (const model::FieldValue& edit : change.edits) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/hub_feed.h"
 #include "storage/hub_recovery.h"
 #include "storage/hub_tables.h"
 #include "wire/codec.h"
@@ -55,7 +56,7 @@ Result<HubStore::Staging> stage_states(KvWrite& write, ValueCodec& codec,
   if (states.empty()) return result;
   const DeviceId device = states.front().device;
   FP_TRY(std::uint64_t bytes, counted(write, device));
-  bool kept = false;
+  Bytes places;  // of those that are kept
   bool exact = false;
   for (const StagedState& one : states) {
     FP_TRY(const bool lacks, store_lacks(write, codec, one.state));
@@ -76,15 +77,15 @@ Result<HubStore::Staging> stage_states(KvWrite& write, ValueCodec& codec,
     }
     FP_CHECK_OK(write.put(kStaged, key, value));
     bytes += value.size();
-    kept = true;
+    places.insert(places.end(), key.begin(), key.end());
   }
-  if (kept || exact) FP_CHECK_OK(put_count(write, device, bytes));
-  if (!kept) return result;
+  if (!places.empty() || exact) FP_CHECK_OK(put_count(write, device, bytes));
+  if (places.empty()) return result;
   // The tablet's next cursor must tell a store that has this from one that was put back to before.
-  const Bytes unit = to_bytes(as_bytes(states.front().state.unit));
-  FP_TRY(const auto last, write.get(kFeedEnds, unit));
-  result.end = (last ? Unpacker(*last).u64() : 0) + 1;
-  FP_CHECK_OK(write.put(kFeedEnds, unit, Packer().u64(result.end).bytes()));
+  const std::string& unit = states.front().state.unit;
+  FP_TRY(const FeedEnd last, read_feed_end(write, unit));
+  result.end = last.position + 1;
+  FP_CHECK_OK(move_feed_end(write, unit, last, result.end, places));
   return result;
 }
 

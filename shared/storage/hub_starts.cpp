@@ -1,6 +1,7 @@
 #include "storage/hub_starts.h"
 
 #include "base/planted.h"
+#include "storage/hub_feed.h"
 #include "storage/hub_tables.h"
 
 namespace fieldpost::storage {
@@ -12,24 +13,9 @@ namespace {
 using Step = KvRead::Step;
 
 constexpr std::string_view kDoubtKey = "doubted";
-constexpr std::string_view kStartKey = "start";
 constexpr std::string_view kStartCountKey = "start_count";
 
-Bytes end_key(const StartId& start, std::string_view unit) {
-  return Packer().id(start).raw(as_bytes(unit)).take();
-}
-
-Status close_start(KvWrite& write, const StartId& start) {
-  std::vector<std::pair<Bytes, std::uint64_t>> ends;
-  FP_CHECK_OK(write.scan(kFeedEnds, {}, {}, [&](BytesView unit, BytesView end) -> Result<Step> {
-    ends.emplace_back(end_key(start, as_text(unit)), Unpacker(end).u64());
-    return Step::more;
-  }));
-  for (const auto& [key, end] : ends)
-    FP_CHECK_OK(write.put(kStarts, key, Packer().u64(end).bytes()));
-  return {};
-}
-
+/// And the ends of feeds that programs before this one noted with it.
 Status forget_start(KvWrite& write, const StartId& start) {
   std::vector<Bytes> keys;
   FP_CHECK_OK(write.scan(kStarts, start.view(), {}, [&](BytesView key, BytesView) -> Result<Step> {
@@ -69,22 +55,15 @@ Result<std::optional<Epoch>> read_clean_epoch(const KvRead& read) {
 }
 
 Status begin_start(KvWrite& write, const HubIdentity& identity) {
-  FP_TRY(const auto last, write.get(kMeta, as_bytes(kStartKey)));
-  FP_TRY(const auto doubted, write.get(kMeta, as_bytes(kDoubtKey)));
-  const bool in_doubt = doubted.has_value();
-  if (last) {
-    FP_TRY(const StartId before, StartId::from(*last));
-    FP_CHECK_OK(in_doubt ? forget_start(write, before) : close_start(write, before));
-  }
   std::uint64_t number = 1;
   FP_TRY(const auto count, write.get(kMeta, as_bytes(kStartCountKey)));
   if (count) number = Unpacker(*count).u64() + 1;
   if (number > kStartsKept) FP_CHECK_OK(forget_old_starts(write, number - kStartsKept));
   FP_CHECK_OK(write.put(kMeta, as_bytes(kStartCountKey), Packer().u64(number).bytes()));
-  FP_CHECK_OK(write.put(kMeta, as_bytes(kStartKey), identity.start.view()));
   FP_CHECK_OK(write.put(kMeta, as_bytes(kMetaEpoch), identity.epoch.view()));
   FP_CHECK_OK(write.erase(kMeta, as_bytes(kMetaCleanStop)));
   FP_CHECK_OK(write.erase(kMeta, as_bytes(kDoubtKey)));
+  FP_CHECK_OK(mark_old_ends(write, identity.start));
   return write.put(kStarts, identity.start.view(), Packer().u64(number).bytes());
 }
 
@@ -99,20 +78,10 @@ Status mark_doubt(KvWrite& write) {
   return write.put(kMeta, as_bytes(kDoubtKey), Packer().u8(1).bytes());
 }
 
-Result<std::optional<std::uint64_t>> read_start_end(const KvRead& read, const StartId& start,
-                                                    const StartId& current,
-                                                    const std::string& unit) {
-  std::optional<std::uint64_t> end;
-  if (planted(Bug::lost_past_unnoticed)) return ~std::uint64_t{0};
-  if (start != current) {
-    FP_TRY(const auto known, read.get(kStarts, start.view()));
-    if (!known) return end;
-  }
-  end = 0;
-  FP_TRY(const auto value, start == current ? read.get(kFeedEnds, as_bytes(unit))
-                                            : read.get(kStarts, end_key(start, unit)));
-  if (value) end = Unpacker(*value).u64();
-  return end;
+Result<bool> knows_start(const KvRead& read, const StartId& start, const StartId& current) {
+  if (start == current) return true;
+  FP_TRY(const auto known, read.get(kStarts, start.view()));
+  return known.has_value();
 }
 
 }  // namespace fieldpost::storage

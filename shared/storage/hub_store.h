@@ -201,6 +201,18 @@ struct ActorHeadState {
   std::uint64_t born = 0;  ///< see `IncomingBatch::born`
 };
 
+/// Where a unit's feed ended after some commit; `mark` tells by which past of the data (hub_feed.h).
+struct FeedEnd {
+  std::uint64_t position = 0;  ///< 0: nothing took a place in it
+  std::uint64_t mark = 0;
+};
+/// Of what past a tablet's cursor is.
+enum class FeedPast : std::uint8_t {
+  ours,
+  another,    ///< this data never gave it out
+  forgotten,  ///< too far back: nobody knows
+};
+
 struct FeedEntry {
   std::uint64_t position = 0;
   RecordId record;
@@ -263,7 +275,7 @@ struct RecoveredEntry {
   std::string author;
   std::string note;
   DeviceId device;      ///< whose copy it was; zero for the last two
-  model::Record state;  ///< as joined: for `released` without values
+  model::Record state;  ///< as joined; of `released` what stood there already
   model::Dot dot;       ///< of `differing`
 };
 
@@ -332,6 +344,10 @@ class HubReader {
   virtual Result<FeedPage> feed(const std::string& unit, std::uint64_t position, std::uint64_t upto,
                                 std::size_t bytes_max, std::size_t count_max) const = 0;
   virtual Result<std::uint64_t> feed_end(const std::string& unit) const = 0;
+  virtual Result<FeedEnd> marked_feed_end(const std::string& unit) const = 0;
+  /// Whether a start that this data remembers gave out this end of the unit's feed.
+  virtual Result<FeedPast> feed_past(const StartId& start, const std::string& unit,
+                                     const FeedEnd& end) const = 0;
 
   virtual Result<std::optional<model::Record>> record(const RecordId& id) const = 0;
   virtual Result<std::vector<RecordId>> ids_after(const RecordId& after,
@@ -352,9 +368,6 @@ class HubReader {
   /// The watermark that put_backed_up stored; zero when there is none.
   virtual Result<Sequence> backed_up(ActorId actor) const = 0;
 
-  /// Up to which position a start gave out this unit's feed; nothing when it is not remembered.
-  virtual Result<std::optional<std::uint64_t>> start_end(const StartId& start,
-                                                         const std::string& unit) const = 0;
   /// By record, those after `after`; at least `limit`, until all of the last record are there.
   virtual Result<std::vector<StagedState>> staged(std::size_t limit,
                                                   const RecordId& after = {}) const = 0;

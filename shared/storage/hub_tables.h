@@ -9,7 +9,7 @@
 //   records       record id                        position (its head) ‖ canonical state (codec)
 //   log           actor ‖ counter                  received ‖ frame, or what is left of an erased one (codec)
 //   feed          unit ‖ 0 ‖ position              record id
-//   feed_ends     unit                             position
+//   feed_ends     unit [‖ 0 ‖ position]            position ‖ mark [the mark there]   (hub_feed.h)
 //   actors        actor                            device ‖ head ‖ h(head)
 //   batches       actor ‖ last counter             h ‖ signature ‖ received
 //   by_record     record id ‖ actor ‖ counter      empty
@@ -19,7 +19,7 @@
 //   units         code                             pack_unit
 //   devices       device id                        pack_device
 //   invitations   hash of the code                 pack_invitation
-//   starts        start id [‖ unit]                its number [where it ended]   (hub_starts.h)
+//   starts        start id                         its number   (hub_starts.h)
 //   meta          "staged_bytes" ‖ device          bytes of its staged states       (hub_staging.h)
 //   staged        record id ‖ device ‖ 8 of digest received ‖ canonical state   (codec)
 //   recovered     record id ‖ number               pack_recovered               (codec)

@@ -173,6 +173,8 @@ Result<Bytes> ChecksumCodec::decode(TableId table, BytesView key, BytesView stor
   return unpack(compressor_, table, key, value);
 }
 
+BytesView ChecksumCodec::essence(BytesView stored) const { return stored.last(kChecksumBytes); }
+
 // ---- plain ----
 
 void PlainCodec::place(TableId, BytesView, BytesView head, const PackedValue& packed,

@@ -39,6 +39,9 @@ class ValueCodec {
   virtual Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
                                std::size_t head_bytes) = 0;
 
+  /// The part of a stored value that differs where the value, its head or its place does.
+  virtual BytesView essence(BytesView stored) const { return stored; }
+
   Bytes encode(TableId table, BytesView key, BytesView plain) {
     Bytes stored;
     place(table, key, {}, pack(plain), stored);
@@ -94,6 +97,7 @@ class ChecksumCodec final : public ValueCodec {
   Result<Bytes> decode(TableId table, BytesView key, BytesView stored,
                        std::size_t head_bytes) override;
   using ValueCodec::decode;
+  BytesView essence(BytesView stored) const override;  ///< the checksum
 
  private:
   Hash checksum(TableId table, BytesView key, BytesView head, const Hash& digest) const;

@@ -10,7 +10,7 @@ void HubSession::on_got(Instant now, const wire::Got& got, HubOutput& out) {
   if (it == feeds_.end())
     return refuse(wire::ErrorCode::not_granted, "a unit that was not delivered", out);
   Feed& feed = it->second;
-  if (feed.unanswered.empty() || got.cursor != cursor(got.unit, feed.unanswered.front().position)) {
+  if (feed.unanswered.empty() || got.cursor != feed.unanswered.front().cursor) {
     return refuse(wire::ErrorCode::out_of_order, "an answer to a delivery that was not sent", out);
   }
   feed.got = feed.unanswered.front().position;
@@ -52,6 +52,7 @@ void HubSession::pump(const std::string& unit, Feed& feed, HubOutput& out) {
 void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPage& page,
                            HubOutput& out) {
   Bytes frame;
+  Feed::Sent sent;
   for (;;) {
     wire::Deliver deliver;
     deliver.unit = unit;
@@ -62,9 +63,13 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
         deliver.states.push_back(entry.state);
     }
     std::sort(deliver.erased.begin(), deliver.erased.end());
-    deliver.cursor = cursor(unit, page.end_position);
+    auto cursor_or = cursor(unit, page.end_position);
+    if (!cursor_or)
+      return refuse(wire::ErrorCode::internal, "the hub cannot read its store; try later", out);
+    deliver.cursor = *std::move(cursor_or);
     deliver.caught_up = page.caught_up;
     frame = compressor_.encode_frame(wire::encode_message(deliver));
+    sent.cursor = std::move(deliver.cursor);
     if (frame.size() <= limits::kFrameBytesMax || page.entries.size() < 2) break;
     // Sealed values do not compress: send half, and read less from now on.
     page.entries.resize(page.entries.size() / 2);
@@ -78,13 +83,13 @@ void HubSession::send_page(const std::string& unit, Feed& feed, storage::FeedPag
     if (entry.state.size() > limits::kChunkBytesMax) send_chunks(unit, entry, out);
   }
   out.frames.push_back(std::move(frame));
-  std::size_t bytes = 0;
-  for (std::size_t i = before; i < out.frames.size(); ++i) bytes += out.frames[i].size();
   feed.sent = page.end_position;
   if (!page.entries.empty()) feed.news = page.end_position;
   feed.told_caught_up = page.caught_up;
-  feed.unanswered.push_back({page.end_position, bytes});
-  unanswered_bytes_ += bytes;
+  sent.position = page.end_position;
+  for (std::size_t i = before; i < out.frames.size(); ++i) sent.bytes += out.frames[i].size();
+  unanswered_bytes_ += sent.bytes;
+  feed.unanswered.push_back(std::move(sent));
 }
 
 void HubSession::send_chunks(const std::string& unit, const storage::FeedEntry& entry,

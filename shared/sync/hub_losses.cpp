@@ -1,7 +1,8 @@
 // What this hub has lost and a tablet still holds: found by the tablet's cursor, asked for, handed to the writer.
 //
-// A cursor is epoch ‖ start ‖ position ‖ the first 16 bytes of keyed BLAKE2b over unit and those: nobody but the
-// hub makes one, so one that this data never gave out proves a lost past.
+// A cursor is epoch ‖ start ‖ position ‖ end ‖ mark ‖ the first 16 bytes of keyed BLAKE2b over unit and those: nobody
+// but the hub makes one. End and mark are those of the feed when the cursor was made; the position lies before it.
+// They tell of which past of the data the cursor is: one that this data never gave out proves a lost past.
 #include <algorithm>
 
 #include "base/limits.h"
@@ -35,6 +36,11 @@ Bytes sign_cursor(const crypto::SigningKey& hub, const std::string& unit, Bytes 
   return place;
 }
 
+Bytes place_of(const Epoch& epoch, const StartId& start, std::uint64_t position,
+               const storage::FeedEnd& end) {
+  return storage::Packer().id(epoch).id(start).u64(position).u64(end.position).u64(end.mark).take();
+}
+
 std::uint64_t short_digest(const model::Record& record) {
   const auto canonical = wire::encode_record(record);
   if (!canonical) return 0;
@@ -43,10 +49,10 @@ std::uint64_t short_digest(const model::Record& record) {
 
 }  // namespace
 
-Bytes HubSession::cursor(const std::string& unit, std::uint64_t position) const {
-  return sign_cursor(
-      context_.key, unit,
-      storage::Packer().id(here().identity.epoch).id(here().identity.start).u64(position).take());
+Result<Bytes> HubSession::cursor(const std::string& unit, std::uint64_t position) const {
+  FP_TRY(const storage::FeedEnd end, here().reader->marked_feed_end(unit));
+  return sign_cursor(context_.key, unit,
+                     place_of(here().identity.epoch, here().identity.start, position, end));
 }
 
 Result<HubSession::Place> HubSession::read_cursor(const std::string& unit, BytesView bytes) const {
@@ -55,15 +61,17 @@ Result<HubSession::Place> HubSession::read_cursor(const std::string& unit, Bytes
   const auto epoch = in.id<Epoch>();
   const auto start = in.id<StartId>();
   const std::uint64_t position = in.u64();
+  storage::FeedEnd end;
+  end.position = in.u64();
+  end.mark = in.u64();
   const BytesView tag = in.raw(kCursorTagBytes);
-  const Bytes again =
-      sign_cursor(context_.key, unit, storage::Packer().id(epoch).id(start).u64(position).take());
+  const Bytes again = sign_cursor(context_.key, unit, place_of(epoch, start, position, end));
   // Not of this hub's making: sending everything again is always safe.
   if (!in.finish("cursor") || !std::equal(tag.begin(), tag.end(), again.end() - kCursorTagBytes))
     return place;
-  FP_TRY(const auto end, here().reader->start_end(start, unit));
-  place.lost = !end || position > *end;
-  place.this_epoch = epoch == here().identity.epoch;
+  FP_TRY(const storage::FeedPast past, here().reader->feed_past(start, unit, end));
+  place.lost = past != storage::FeedPast::ours;
+  place.rolled_back = past == storage::FeedPast::another && epoch == here().identity.epoch;
   if (!place.lost) place.position = position;
   return place;
 }
@@ -84,7 +92,7 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     if (known != hello.cursors.end()) {
       FP_TRY(place, read_cursor(unit, known->cursor));
     }
-    rolled_back = rolled_back || (place.lost && place.this_epoch);
+    rolled_back = rolled_back || place.rolled_back;
     // Without a cursor, a welcome that this data knows nothing of says the same.
     const bool from_a_lost_past =
         place.lost || (place.position == 0 && hello.welcome_id > device_->last_welcome);
@@ -99,7 +107,7 @@ Status HubSession::open_feeds(const wire::Hello& hello, bool& rolled_back) {
     if (feeds_.contains(known.unit)) continue;
     FP_TRY(const Place place, read_cursor(known.unit, known.cursor));
     if (!place.lost) continue;
-    rolled_back = rolled_back || place.this_epoch;
+    rolled_back = rolled_back || place.rolled_back;
     Feed& feed = feeds_[known.unit];
     feed.recovering = feed.withdrawn = true;
   }

@@ -111,8 +111,9 @@ class HubSession {
     std::uint64_t got = 0;        ///< durable at the agent
     std::uint64_t passed = 0;     ///< nothing but own positions in (sent, passed]
     struct Sent {
-      std::uint64_t position;
-      std::size_t bytes;  ///< of its frames
+      std::uint64_t position = 0;
+      std::size_t bytes = 0;  ///< of its frames
+      Bytes cursor;
     };
     std::deque<Sent> unanswered;
     std::set<std::uint64_t> own;  ///< positions to leave out
@@ -192,11 +193,11 @@ class HubSession {
   void pump(const std::string& unit, Feed& feed, HubOutput& out);
   void send_page(const std::string& unit, Feed& feed, storage::FeedPage& page, HubOutput& out);
   void send_chunks(const std::string& unit, const storage::FeedEntry& entry, HubOutput& out);
-  Bytes cursor(const std::string& unit, std::uint64_t position) const;
+  Result<Bytes> cursor(const std::string& unit, std::uint64_t position) const;
   struct Place {
     std::uint64_t position = 0;
-    bool lost = false;        ///< given out by a past that this data does not have
-    bool this_epoch = false;  ///< and in the very epoch it has
+    bool lost = false;         ///< perhaps given out by a past that this data does not have
+    bool rolled_back = false;  ///< certainly, and in the very epoch it has
   };
   Result<Place> read_cursor(const std::string& unit, BytesView cursor) const;
   const Compartment& here() const { return context_.compartments[compartment_]; }

@@ -135,7 +135,8 @@ void read_hub(const HubBase& base, const HubReader& reader) {
   look(reader.held(10));
   look(reader.log(own.actor, {1}));
   look(reader.backed_up(own.actor));
-  look(reader.start_end(StartId{}, "01-PPT"));
+  look(reader.marked_feed_end("01-PPT"));
+  look(reader.feed_past(base.identity.start, "01-PPT", {1, 1}));
   look(reader.staged(10));
   look(reader.units());
   look(reader.devices());

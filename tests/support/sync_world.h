@@ -132,9 +132,16 @@ class SyncWorld {
   HubDisks hub_disks() const;
   /// The hub's disks as they once were; its process starts again over them.
   void put_back_hub(const HubDisks& disks);
-  /// The same under the running process, as when a virtual machine is put back to its snapshot: start id,
-  /// epoch and the hub's actor are those it had.
-  void roll_back_hub(const HubDisks& disks);
+  /// What the running hub keeps in its memory: a snapshot of a virtual machine has it besides the disks.
+  struct HubProcess {
+    Epoch epoch;
+    StartId start;
+    ActorId actor;
+  };
+  HubProcess hub_process() const { return {epoch_, start_, hub_actor_}; }
+  /// The disks under a running process, as when a virtual machine is put back to its snapshot: that which runs now,
+  /// or the one of the snapshot.
+  void roll_back_hub(const HubDisks& disks, const std::optional<HubProcess>& process = {});
   /// What the hub does when its clock shows that this happened.
   void doubt_hub();
   /// Decides on what tablets still hold of a record that the hub has lost.

@@ -69,8 +69,9 @@ void SyncWorld::put_back_hub(const HubDisks& disks) {
   open_hub();
 }
 
-void SyncWorld::roll_back_hub(const HubDisks& disks) {
+void SyncWorld::roll_back_hub(const HubDisks& disks, const std::optional<HubProcess>& process) {
   drop_hub();
+  if (process) epoch_ = process->epoch, start_ = process->start, hub_actor_ = process->actor;
   for (std::size_t i = 0; i < halves_.size(); ++i)
     halves_[i].kv = std::make_unique<storage::MemoryKv>(storage::hub_tables::kTableCount, disks[i]);
   open_hub(true);

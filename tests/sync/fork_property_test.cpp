@@ -149,8 +149,7 @@ class ForkedDays {
 
   void put_back_or_keep() {
     if (hub_disks_.empty() || dice().one_in(3)) {
-      if (doubt_in_ == 0)
-        hub_disks_.push_back({world_.hub_disks(), acknowledged_, heads(), life()});
+      hub_disks_.push_back({world_.hub_disks(), acknowledged_, heads(), world_.hub_process()});
       return;
     }
     if (!dice().one_in(3)) {
@@ -158,37 +157,20 @@ class ForkedDays {
       if (hub_disks_.size() > 1 && dice().one_in(2)) hub_disks_.erase(hub_disks_.begin());
       return;
     }
-    const std::size_t chosen = dice().below(hub_disks_.size());
-    const auto [disks, acknowledged, there, live] = hub_disks_[chosen];
-    if (wild_ && doubt_in_ == 0 && live == life() && dice().one_in(2)) {
-      // A virtual machine's snapshot: the process goes on as if nothing had been, until its clock tells.
-      world_.roll_back_hub(disks);
+    const auto [disks, acknowledged, there, process] = hub_disks_[dice().below(hub_disks_.size())];
+    if (wild_ && dice().one_in(2)) {
+      // A virtual machine's snapshot: the process goes on as if nothing had been, until its clock tells. Backups of
+      // the past that is rolled away stay, and may be put back in their turn.
+      world_.roll_back_hub(disks, process);
       doubt_in_ = 1 + dice().below(12);
       acknowledged_ = acknowledged;
       ++hubs_put_back_;
-      // Known to fail (seed 90278): a backup of the past that was rolled away takes cursors that the same start
-      // gave out between the rollback and its notice for its own.
-      if (!with_backups_of_a_lost_past())
-        hub_disks_.erase(hub_disks_.begin() + static_cast<std::ptrdiff_t>(chosen) + 1,
-                         hub_disks_.end());
       return;
     }
     world_.put_back_hub(disks);
-    ++life_;
     doubt_in_ = 0;
     acknowledged_ = acknowledged;
     ++hubs_put_back_;
-  }
-
-  /// The hub's process and start: a snapshot of it goes on only there.
-  std::uint64_t life() {
-    const auto& start = world_.store("PPT").identity().start;
-    if (start != start_) start_ = start, ++life_;
-    return life_;
-  }
-
-  static bool with_backups_of_a_lost_past() {
-    return std::getenv("FIELDPOST_LOST_BACKUPS") != nullptr;
   }
 
   void doubt() {
@@ -373,14 +355,12 @@ class ForkedDays {
     SyncWorld::HubDisks disks;
     Edits acknowledged;
     std::map<ActorId, Sequence> heads;
-    std::uint64_t life = 0;
+    SyncWorld::HubProcess process;
   };
   std::vector<HubDisk> hub_disks_;
   bool hub_too_;
   bool wild_;
   bool promises_kept_;
-  std::uint64_t life_ = 0;
-  StartId start_;
   std::size_t doubt_in_ = 0;  ///< steps until a hub that was rolled back notices
   std::size_t hubs_put_back_ = 0;
   std::size_t joined_ = 0;

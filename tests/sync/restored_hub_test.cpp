@@ -378,6 +378,31 @@ TEST_CASE("a state with a change that this hub set aside is not joined before th
   heal_and_check(world);
 }
 
+TEST_CASE("what is given up takes nothing along that stands of the same writer") {
+  SyncWorld world(70);
+  Tablet& author = world.add_tablet("T01", "PPT");
+  Tablet& witness = world.add_tablet("T02", "PPT");
+  const RecordId id = world.record(author, {field("note", std::string("first"))});
+  everybody_syncs(world);
+  const auto backup = world.hub_disks();
+  REQUIRE(world.edit(author, id, {field("plate", std::string("2A-1"))}));
+  everybody_syncs(world);
+  world.cut(author);
+  REQUIRE(world.edit(witness, id, {field("colour", std::string("red"))}));
+  destroy(world, author);
+  world.put_back_hub(backup);
+  everybody_syncs(world);
+  REQUIRE(world.recover("PPT", id, Recovery::refuse));
+  REQUIRE(world.recover("PPT", id, Recovery::release));
+  everybody_syncs(world);
+  heal_and_check(world);
+  for (const model::Record& record : {**world.reader("PPT").record(id), witness.view(id).record}) {
+    CHECK(shown_text(record, "note") == "first");
+    CHECK(shown_text(record, "colour") == "red");
+    CHECK(shown_text(record, "plate").empty());
+  }
+}
+
 TEST_CASE("predecessors lost for good: what waits for them is released, and marked") {
   SyncWorld world(69);
   Tablet& author = world.add_tablet("T01", "PPT");
