@@ -129,7 +129,9 @@ class RetentionOfVisits(scenario.Scenario):
         self.assert_refused(hub.cli("quarantine", "accept", dot, "--note", "why"), "fieldpost-hub", "sealed", code=1)
         world.must(hub.cli("quarantine", "reject", dot, "--note", "its time was over"))
         self.sync(mate)
-        self.assertEqual(self.listed(mate), {held})
+        # What was refused stays on its tablet's list, without what the record said.
+        self.assertEqual(self.listed(mate), {held, gone})
+        self.assertNotIn(self.clients[gone], world.must(mate.cli("show", gone)).out)
 
         # When every backup there is has it, the tablet lets the last of it go.
         (self.folder / "backups/backups/1").unlink()
@@ -145,7 +147,7 @@ class RetentionOfVisits(scenario.Scenario):
         self.assertEqual((hub.records(), self.export("lifted.ndjson")), ({}, set()))
         for tablet in (one, mate):
             self.sync(tablet)
-            self.assertEqual(self.listed(tablet), set())
+            self.assertEqual(self.listed(tablet), {gone} if tablet is mate else set())
             self.assert_converged(hub, tablet, unit=UNIT)
         world.must(hub.cli("backup", "verify", "--all"))
 

@@ -1,9 +1,9 @@
 // The ledger beside the backups: what it carries from store to store, and what becomes of it on a bad disk.
 #include "hub/backup/ledger.h"
 
-#include "storage/hub_ledger.h"
 #include "storage/hub_erase.h"
 #include "storage/hub_holds.h"
+#include "storage/hub_ledger.h"
 #include "storage/hub_tables.h"
 #include "storage/kv_hub_store.h"
 #include "storage/memory_kv.h"
@@ -87,7 +87,8 @@ struct Place : BackedHub {
 
   Result<backup::Carried> carry(Copy& copy, bool append = true) {
     auto repo = repository();
-    const backup::LedgerStore store{"enforcement", copy.reader.get(),
+    const backup::LedgerStore store{"enforcement",
+                                    copy.reader.get(),
                                     [&copy](const std::function<void(storage::HubStore&)>& body) {
                                       if (!copy.closed) body(*copy.store);
                                     },
@@ -189,8 +190,8 @@ TEST_CASE("ledger: the order of the files changes nothing, nor that one comes tw
       Copy other(place.hub());
       for (int round = 0; round < (twice ? 2 : 1); ++round) {
         for (const std::size_t at : order) {
-          REQUIRE(other.store->take_ledger(files[at].place,
-                                           files[at].page->entries.at("enforcement")));
+          REQUIRE(
+              other.store->take_ledger(files[at].place, files[at].page->entries.at("enforcement")));
         }
       }
       CHECK(other.told() == place.known.told());
@@ -199,7 +200,8 @@ TEST_CASE("ledger: the order of the files changes nothing, nor that one comes tw
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST_CASE("ledger: two entries for one record: what either covers is covered, and the list says so") {
+TEST_CASE(
+    "ledger: two entries for one record: what either covers is covered, and the list says so") {
   Three place;
   Copy other(place.hub());
   // Another life of the hub knew a change more of the first record when it erased it.
@@ -254,10 +256,12 @@ TEST_CASE("ledger: of a damaged file every byte is missed, and the others are ta
   CHECK(taken->taken.erased == 2);
   CHECK_FALSE(older.holds(place.first));
   CHECK_FALSE(older.holds(place.second));
-  CHECK(older.told() == place.known.told());  // the third file has the hold, put and lifted, as a whole
+  CHECK(older.told() ==
+        place.known.told());  // the third file has the hold, put and lifted, as a whole
 }
 
-TEST_CASE("ledger: the end that is cut short, empty or gone is written anew by the store that knows it") {
+TEST_CASE(
+    "ledger: the end that is cut short, empty or gone is written anew by the store that knows it") {
   Three place;
   const std::string whole = content(place.file(3));
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, whole.size() / 2}) {
@@ -288,7 +292,8 @@ TEST_CASE("ledger: the end that is cut short, empty or gone is written anew by t
   CHECK(third.told() == place.known.told());
 }
 
-TEST_CASE("ledger: a file that is missing between others is named, and taken in when it is put back") {
+TEST_CASE(
+    "ledger: a file that is missing between others is named, and taken in when it is put back") {
   Three place;
   const std::uint64_t number = GENERATE(1, 2);
   const std::string whole = content(place.file(number));
@@ -340,14 +345,8 @@ TEST_CASE("ledger: a file opens under its own number, key and kind only") {
     entry_of_nobody(repo.vault().seal_ledger(4, storage::Packer().u8(1).raw(plain).take()), "");
   }
   SECTION("sealed well, and cut in its entries") {
-    const Bytes page = storage::Packer()
-                           .u8(1)
-                           .i64(5)
-                           .id(Hash{})
-                           .u64(1)
-                           .text("enforcement")
-                           .u64(UINT64_MAX)
-                           .take();
+    const Bytes page =
+        storage::Packer().u8(1).i64(5).id(Hash{}).u64(1).text("enforcement").u64(UINT64_MAX).take();
     entry_of_nobody(repo.vault().seal_ledger(4, page), "");
   }
   SECTION("of a newer version") {
@@ -364,7 +363,8 @@ TEST_CASE("ledger: a file opens under its own number, key and kind only") {
 
 TEST_CASE("ledger: what else lies in its folder is none of it") {
   Three place;
-  for (const char* name : {"0", "01", "4x", "x4", "-4", "+4", "4.tmp", ".4", "99999999999999999999"})
+  for (const char* name :
+       {"0", "01", "4x", "x4", "-4", "+4", "4.tmp", ".4", "99999999999999999999"})
     std::ofstream(place.folder_of_ledger / name) << "not a page";
   CHECK(place.faults().empty());
   CHECK(place.files().size() == 3);
@@ -373,7 +373,8 @@ TEST_CASE("ledger: what else lies in its folder is none of it") {
   CHECK(fs::exists(place.file(4)));
 }
 
-TEST_CASE("ledger: a crash before or after the file has its name loses nothing and doubles nothing") {
+TEST_CASE(
+    "ledger: a crash before or after the file has its name loses nothing and doubles nothing") {
   Three place;
   place.known.erase(place.held);
   SECTION("before: a file that has no name yet") {
@@ -428,11 +429,11 @@ TEST_CASE("ledger: each store takes its own entries, and two write one file") {
   police.erase(one);
   visits.erase(other);
   const auto store = [](const char* name, Copy& copy) {
-    return backup::LedgerStore{name, copy.reader.get(),
-                               [&copy](const std::function<void(storage::HubStore&)>& body) {
-                                 body(*copy.store);
-                               },
-                               {}};
+    return backup::LedgerStore{
+        name,
+        copy.reader.get(),
+        [&copy](const std::function<void(storage::HubStore&)>& body) { body(*copy.store); },
+        {}};
   };
   auto repo = place.repository();
   const auto carried = backup::carry_ledger(

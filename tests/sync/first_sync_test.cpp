@@ -114,7 +114,8 @@ TEST_CASE("records that do not compress go up and down in frames that the other 
   heal_and_check(world);
 }
 
-TEST_CASE("the hub's word on the last complete sync moves with each, also for a tablet that only sends") {
+TEST_CASE(
+    "the hub's word on the last complete sync moves with each, also for a tablet that only sends") {
   SyncWorld world(9);
   Tablet& one = world.add_tablet("T01", "PPT");
   Tablet& mate = world.add_tablet("T02", "PPT");
