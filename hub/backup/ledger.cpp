@@ -109,6 +109,8 @@ Result<storage::LedgerPlace> append_page(Repository& repository, std::uint64_t n
 struct TakenIn {
   bool same = true;      ///< it is the ledger that the store knew
   bool missing = false;  ///< a file that the store never took in cannot be read
+  storage::LedgerPlace
+      reached;  ///< all files up to this one; another ledger is known as read when it has the whole list
 };
 Result<TakenIn> take_in(const LedgerStore& store, const std::vector<LedgerFile>& files,
                         Carried& carried) {
@@ -118,19 +120,20 @@ Result<TakenIn> take_in(const LedgerStore& store, const std::vector<LedgerFile>&
             std::any_of(files.begin(), files.end(),
                         [&](const LedgerFile& file) { return file.place == state.read; });
   // Up to the first that cannot be read: when that one is put back it is taken in, and those behind it again.
-  storage::LedgerPlace reached = in.same ? state.read : storage::LedgerPlace{};
+  if (in.same) in.reached = state.read;
   for (const LedgerFile& file : files) {
     if (in.same && file.place.number <= state.read.number) continue;
     if (!file.page) {
       in.missing = true;
       continue;
     }
-    if (!in.missing) reached = file.place;
+    if (!in.missing) in.reached = file.place;
     const auto entries = file.page->entries.find(store.name);
     Result<storage::LedgerTaken> taken = fail(Errc::closed, "the hub is stopping");
     store.write([&](storage::HubStore& s) {
-      taken = s.take_ledger(
-          reached, entries == file.page->entries.end() ? std::vector<Bytes>{} : entries->second);
+      taken = s.take_ledger(in.same ? in.reached : state.read, entries == file.page->entries.end()
+                                                                   ? std::vector<Bytes>{}
+                                                                   : entries->second);
     });
     FP_TRY(const storage::LedgerTaken done, std::move(taken));
     carried.taken.erased += done.erased;
@@ -189,7 +192,7 @@ Result<Carried> carry_ledger(Repository& repository, const std::vector<LedgerSto
     FP_TRY(storage::LedgerState state, store.reader->ledger());
     Noted& note = notes[store.name];
     note.last = state.last;
-    if (in.missing) note.reached = state.read;
+    if (in.missing) note.reached = in.reached;
     std::vector<Bytes> entries = std::move(state.waiting);
     if (!in.same) {
       FP_TRY(entries, store.reader->whole_ledger());

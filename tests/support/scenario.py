@@ -81,7 +81,9 @@ class Authority:
 
     def admit(self, tablet, unit, grant):
         """The key ceremony, and the grant's file."""
-        self.cli("unit", "add", unit, "--out", self.folder.parent / f"{unit}.recipients.json")
+        recipients = self.folder.parent / f"{unit}.recipients.json"
+        if not recipients.exists():  # the unit's key is made once, for all its tablets
+            self.cli("unit", "add", unit, "--out", recipients)
         self.cli("device", "admit", "--unit", unit, "--device-key", tablet.ask_cli("health", "key")["device_key"], "--out", grant)
         world.must(tablet.cli("health", "accept", grant, "--authority", self.fingerprint))
 
