@@ -1,9 +1,11 @@
 #include "hub/retention/service.h"
 
 #include <algorithm>
+#include <iterator>
 #include <spdlog/spdlog.h>
 
 #include "hub/store/layout.h"
+#include "model/time_interval.h"
 #include "schema/references.h"
 
 namespace fieldpost::hub {
@@ -18,6 +20,27 @@ RetentionOfType& of_type(RetentionLook& look, const std::string& type) {
 }
 
 }  // namespace
+
+Status vouched_for(const std::vector<storage::Device>& devices, Instant now) {
+  using std::chrono::milliseconds;
+  std::size_t heard = 0;
+  for (const storage::Device& device : devices) {
+    if (!device.status || !device.status_at) continue;
+    const milliseconds ago(model::ms_between(*device.status_at, now));
+    if (ago.count() < 0 || ago > kVouchedWithin) continue;
+    const milliseconds apart(model::ms_between(*device.status_at, device.status->wall));
+    if (apart >= -kVouchedApart && apart <= kVouchedApart) return {};
+    ++heard;
+  }
+  return fail(Errc::conflict,
+              (heard == 0 ? std::string("no tablet was heard of in the last seven days")
+                          : "none of the " + std::to_string(heard) +
+                                " tablets heard of in the last seven days") +
+                  (heard == 0 ? ", so that nothing confirms" : " has a clock that agrees with") +
+                  " this hub's clock (" + to_text(now) +
+                  "): nothing is erased by itself. If the clock is right, `retention plan` and "
+                  "`retention run` do it by hand");
+}
 
 RetentionService::RetentionService(RetentionParts parts) : parts_(std::move(parts)) {
   if (parts_.scheduled) thread_ = std::thread([this] { loop(); });
@@ -164,6 +187,15 @@ Status RetentionService::erase(const StoreParts& store, const storage::Retention
   return {};
 }
 
+Status RetentionService::clock_is_shared() const {
+  std::vector<storage::Device> devices;
+  for (const StoreParts& store : parts_.stores) {
+    FP_TRY(auto of_store, store.store->reader()->devices());
+    std::move(of_store.begin(), of_store.end(), std::back_inserter(devices));
+  }
+  return vouched_for(devices, parts_.clock());
+}
+
 void RetentionService::loop() {
   std::optional<std::chrono::steady_clock::time_point> last;
   while (true) {
@@ -183,6 +215,13 @@ void RetentionService::loop() {
     const auto now = std::chrono::steady_clock::now();
     const auto every = std::chrono::hours(configured->every_hours);
     if (configured->every_hours == 0 || (last && now < *last + every)) continue;
+    if (const Status shared = clock_is_shared(); !shared) {
+      const std::lock_guard lock(mutex_);
+      if (standing_.last_error != shared.error().detail)
+        spdlog::warn("retention: {}", shared.error().detail);
+      standing_.last_error = shared.error().detail;
+      continue;
+    }
     last = now;
     const auto look = run(kScheduler);
     if (!look && look.error().is(Errc::closed)) return;

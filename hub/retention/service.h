@@ -30,6 +30,13 @@ struct RetentionParts {
   bool scheduled = false;  ///< a running hub: also at its times
 };
 
+/// Nothing is erased by itself for a clock that nobody shares: of a hub whose clock runs years ahead everything
+/// would be due. Some tablet was heard of within kVouchedWithin before `now`, and its clock was then within
+/// kVouchedApart of the hub's. Errors: `conflict`, in a sentence that says what to do.
+inline constexpr std::chrono::hours kVouchedWithin{7 * 24};
+inline constexpr std::chrono::hours kVouchedApart{24};
+Status vouched_for(const std::vector<storage::Device>& devices, Instant now);
+
 /// What a look at one type found.
 struct RetentionOfType {
   std::string type;
@@ -92,6 +99,7 @@ class RetentionService {
                std::vector<RecordId> due, Walk& walk) const;
   void note(const storage::RetentionPage::Entry& entry, storage::Keeps keeps,
             const storage::KeptByHold& kept, Walk& walk) const;
+  Status clock_is_shared() const;
   void loop();
 
   RetentionParts parts_;

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/embedded.h"
+#include "hub/retention/service.h"
 #include "hub/retention/settings.h"
 #include "tests/support/catch.h"
 
@@ -79,4 +80,31 @@ TEST_CASE("retention settings: each type has its compartment's rule, and only kn
   REQUIRE_FALSE(refused);
   CHECK_THAT(refused.error().detail,
              Catch::Contains("arrest") && Catch::Contains("case, seizure, stop, visit"));
+}
+
+TEST_CASE("retention by itself waits for a tablet that shares the hub's clock") {
+  const Instant now = *instant_from_text("2036-11-26T00:00:00.000Z");
+  constexpr std::int64_t kHour = 3'600'000;
+  const auto heard = [&](std::int64_t hours_ago, std::int64_t hours_apart) {
+    storage::Device device;
+    device.status_at = Instant{now.ms - hours_ago * kHour};
+    device.status = wire::AgentStatus{};
+    device.status->wall = Instant{device.status_at->ms + hours_apart * kHour};
+    return device;
+  };
+  const auto refusal = [&](const std::vector<storage::Device>& devices) {
+    const Status vouched = vouched_for(devices, now);
+    return vouched ? std::string() : vouched.error().detail;
+  };
+  constexpr std::int64_t kTenYears = 10 * 365 * 24;
+  const storage::Device silent;
+  CHECK_THAT(refusal({}), Catch::Contains("no tablet was heard of") && Catch::Contains("2036"));
+  CHECK_THAT(refusal({silent, heard(kTenYears, 0)}), Catch::Contains("no tablet was heard of"));
+  // The hub's clock jumped while they were connected.
+  CHECK_THAT(refusal({heard(1, -kTenYears), heard(2, -kTenYears), heard(kTenYears, 0)}),
+             Catch::Contains("none of the 2 tablets") && Catch::Contains("by hand"));
+  // And back: what was heard of then is of no use now.
+  CHECK_THAT(refusal({heard(-kTenYears, 0)}), Catch::Contains("no tablet was heard of"));
+  CHECK_THAT(refusal({heard(1, 25), heard(169, 0)}), Catch::Contains("none of the 1 tablets"));
+  CHECK(refusal({heard(1, -kTenYears), heard(167, -23)}).empty());
 }
