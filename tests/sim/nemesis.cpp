@@ -311,8 +311,12 @@ void Simulation::strike_hub(Fault fault) {
           make_record_id(Instant{now().ms - static_cast<std::int64_t>(own.below(3 * kDay))}, {});
       const auto ids = world_.reader(units_.front()).ids_after(from, 1);
       if (!ids || ids->empty()) break;
-      if (rot(world_.hub_kv(0), storage::hub_tables::kRecords, ids->front().view(), own))
+      if (rot(world_.hub_kv(0), storage::hub_tables::kRecords, ids->front().view(), own)) {
         fired(fault);
+      } else {  // another fault waited for the next commit
+        world_.restart_hub();
+        hub_begins_anew();
+      }
       break;
     }
     case Fault::hub_restored:

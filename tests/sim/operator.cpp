@@ -61,6 +61,10 @@ void Simulation::mend_hub() {
           count("hub_records_mended", report->records_mended);
           if (report->records_lost + report->log_damaged > 0)
             violated("rot in one record was not mended from the log");
+        } else if (report.error().is(Errc::store_failed)) {
+          world_.restart_hub();
+          hub_begins_anew();
+          continue;
         }
       }
       from = page->next;
