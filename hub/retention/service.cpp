@@ -32,14 +32,13 @@ Status vouched_for(const std::vector<storage::Device>& devices, Instant now) {
     if (apart >= -kVouchedApart && apart <= kVouchedApart) return {};
     ++heard;
   }
-  return fail(Errc::conflict,
-              (heard == 0 ? std::string("no tablet was heard of in the last seven days")
-                          : "none of the " + std::to_string(heard) +
-                                " tablets heard of in the last seven days") +
-                  (heard == 0 ? ", so that nothing confirms" : " has a clock that agrees with") +
-                  " this hub's clock (" + to_text(now) +
-                  "): nothing is erased by itself. If the clock is right, `retention plan` and "
-                  "`retention run` do it by hand");
+  const std::string found =
+      heard == 0 ? "no tablet was heard of in the last seven days, so that nothing confirms"
+                 : "none of the " + std::to_string(heard) +
+                       " tablets heard of in the last seven days has a clock that agrees with";
+  return fail(Errc::conflict, found + " this hub's clock (" + to_text(now) +
+                                  "): nothing is erased by itself. If the clock is right, "
+                                  "`retention plan` and `retention run` do it by hand");
 }
 
 RetentionService::RetentionService(RetentionParts parts) : parts_(std::move(parts)) {
